@@ -1,0 +1,88 @@
+"""Reading data files: where they are, what they hold, and a clear word when they are missing or malformed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar, TypeVarTuple
+
+from rnnlab.errors import DataFormatError, DataMissingError
+
+More = TypeVarTuple("More")
+V = TypeVar("V")
+Paths = tuple[Path, ...]
+
+CHECK_PATH = "check task.path"
+INSTALL = "run pip install 'rnnlab[data]', or give your own files as task.path"
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal. Raises DataMissingError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def in_wheel(package: str, inside: str) -> Path:
+    """A file that comes with an installed package, found without importing it. Raises DataMissingError."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise DataMissingError(f"the package {package}, whose data are wanted, is not installed; {INSTALL}")
+    return Path(spec.submodule_search_locations[0], inside)
+
+
+def read_bytes(path: Path, cure: str = CHECK_PATH) -> bytes:
+    """A file's bytes, unzipped where its name ends in .gz. Raises DataMissingError and DataFormatError."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error, cure) from error
+    try:
+        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataFormatError(f"{path}: not a whole gzip file ({error})") from error
+
+
+def read_text(path: Path, cure: str = CHECK_PATH) -> str:
+    """A UTF-8 file's characters, line ends as they are. Raises DataMissingError and DataFormatError."""
+    raw = read_bytes(path, cure)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataFormatError(f"{path}:{line}: not UTF-8 text (byte {error.start}: {error.reason})") from error
+
+
+def remembered(load: Callable[[Paths, *More], V]) -> Callable[[Paths, *More], V]:
+    """A loader that reads its files once for all the replicas of a fleet, and again when one of them has changed."""
+
+    @lru_cache(maxsize=8)
+    def kept(paths: Paths, stamps: tuple[tuple[int, int], ...], more: tuple[*More]) -> V:
+        return load(paths, *more)
+
+    @wraps(load)
+    def loader(paths: Paths, *more: *More) -> V:
+        return kept(paths, tuple(map(_stamp, paths)), more)
+
+    return loader
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """When a file was written and its size; zeros where it is not there, which the loader itself reports."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
+
+
+def unreadable(path: Path, error: OSError, cure: str = CHECK_PATH) -> DataMissingError:
+    """What to raise for a file that cannot be opened."""
+    return DataMissingError(f"{path}: {error.strerror or error}; {cure}")

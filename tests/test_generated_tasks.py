@@ -1,0 +1,196 @@
+"""The laws of the generated tasks, recomputed from what they give, and their levels of chance, by simulation."""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from samples import GENERATED, Array, joined, take
+
+from rnnlab.tasks import TASKS, Task
+from rnnlab.tasks.addition import Addition
+from rnnlab.tasks.copy import Copy
+from rnnlab.tasks.multiplication import Multiplication
+from rnnlab.tasks.noiseless_memorization import NoiselessMemorization
+from rnnlab.tasks.random_permutation import RandomPermutation
+from rnnlab.tasks.temporal_order import TemporalOrder
+from rnnlab.tasks.temporal_order_3bit import TemporalOrder3bit
+
+stretched = {
+    "length": st.integers(10, 60),
+    "jitter": st.sampled_from([0.0, 0.1, 0.5]),
+    "batch": st.integers(1, 30),
+    "seed": st.integers(0, 2**40),
+}
+some = settings(max_examples=30, deadline=None)
+
+
+@some
+@given(**stretched, of=st.sampled_from([Addition, Multiplication]))
+def test_value_targets_follow_from_the_marked_numbers(
+    length: int, jitter: float, batch: int, seed: int, of: Any
+) -> None:
+    task = of(length=length, jitter=jitter)
+    drawn = take(task, 1, batch, seed)[0]
+    ends = np.full(batch, length) if drawn.lengths is None else drawn.lengths
+    for row in range(batch):
+        marks = np.flatnonzero(drawn.x[:, row, 1])
+        assert set(drawn.x[marks, row, 1]) == {1.0}
+        first, second = marks
+        assert 0 <= first < ends[row] * 1 // 10 <= second < ends[row] * 5 // 10
+        one, two = drawn.x[marks, row, 0]
+        assert drawn.y[row, 0] == (one + two if of is Addition else one * two)
+    assert ((drawn.x[..., 0] >= 0) & (drawn.x[..., 0] < 1)).all()
+
+
+@some
+@given(**stretched, of=st.sampled_from([TemporalOrder, TemporalOrder3bit]))
+def test_order_labels_follow_from_the_symbols(length: int, jitter: float, batch: int, seed: int, of: Any) -> None:
+    drawn = take(of(length=length, jitter=jitter), 1, batch, seed)[0]
+    ends = np.full(batch, length) if drawn.lengths is None else drawn.lengths
+    for row in range(batch):
+        shown = drawn.x[: ends[row], row]
+        assert (shown.sum(-1) == 1).all()
+        places = np.flatnonzero(shown[:, :2].any(-1))
+        assert len(places) == len(of.tenths)
+        for place, tenth in zip(places, of.tenths, strict=True):
+            assert ends[row] * tenth // 10 <= place < ends[row] * (tenth + 1) // 10
+        bits = "".join(str(symbol) for symbol in shown[places].argmax(-1))
+        assert drawn.y[row] == int(bits, 2)
+
+
+@some
+@given(length=st.integers(2, 40), symbols=st.integers(3, 30), seed=st.integers(0, 2**40))
+def test_permutation_repeats_its_first_symbol_after_the_end(length: int, symbols: int, seed: int) -> None:
+    drawn = take(RandomPermutation(length=length, symbols=symbols), 1, 16, seed)[0]
+    shown = drawn.x.argmax(-1)
+    assert (drawn.x.sum(-1) == 1).all()
+    np.testing.assert_array_equal(drawn.y[:-1], shown[1:])
+    np.testing.assert_array_equal(drawn.y[-1], shown[0])
+    assert shown[0].max() <= 1
+    assert shown[1:].min() >= 2
+
+
+@some
+@given(length=st.integers(1, 40), pattern=st.integers(1, 12), symbols=st.integers(2, 6), seed=st.integers(0, 2**40))
+def test_memorization_asks_for_the_pattern_from_the_trigger_on(
+    length: int, pattern: int, symbols: int, seed: int
+) -> None:
+    task = NoiselessMemorization(length=length, pattern=pattern, symbols=symbols)
+    shown = take(task, 1, 6, seed)[0].x.argmax(-1)
+    y = take(task, 1, 6, seed)[0].y
+    assert task.timesteps == length + 2 * pattern
+    check_recall(shown, y, pattern, blank=symbols, cue=symbols + 1, cue_at=length + pattern)
+
+
+@some
+@given(length=st.integers(1, 60), seed=st.integers(0, 2**40))
+def test_copy_asks_for_the_ten_symbols_after_the_delimiter(length: int, seed: int) -> None:
+    drawn = take(Copy(length=length), 1, 6, seed)[0]
+    assert len(drawn.x) == length + 20
+    check_recall(drawn.x.argmax(-1), drawn.y, 10, blank=8, cue=9, cue_at=length + 9)
+
+
+def check_recall(shown: Array, y: Array, pattern: int, blank: int, cue: int, cue_at: int) -> None:
+    """The pattern first and asked for last; one cue; blanks elsewhere."""
+    np.testing.assert_array_equal(y[-pattern:], shown[:pattern])
+    assert shown[:pattern].max() < blank
+    assert (y[:-pattern] == blank).all()
+    assert (shown[cue_at] == cue).all()
+    assert (np.delete(shown[pattern:], cue_at - pattern, axis=0) == blank).all()
+
+
+def test_lengths_fill_the_range_of_the_papers() -> None:
+    lengths = joined(Addition(), Addition(jitter=0.1).stream(0, "float64").evaluation("test", 2000)).lengths
+    assert lengths is not None
+    assert set(lengths) == set(range(100, 111))
+
+
+@pytest.mark.parametrize("of", [Addition, Multiplication, TemporalOrder, TemporalOrder3bit])
+def test_a_sequence_too_short_for_its_stretches_is_refused(of: Any) -> None:
+    with pytest.raises(ValidationError, match="9 is too short: at least 10 timesteps are needed, so that every tenth"):
+        of(length=9)
+    assert of.model_json_schema()["properties"]["length"]["minimum"] == 10
+
+
+@pytest.mark.parametrize("name", GENERATED)
+@pytest.mark.parametrize("length", [0, -5, 2.5, "long"])
+def test_a_length_that_is_no_length_is_refused(name: str, length: Any) -> None:
+    with pytest.raises(ValidationError, match=r"length"):
+        TASKS[name].model_validate({"length": length})
+
+
+# Levels of chance.
+
+COUNT = 6000
+
+
+def drawn_targets(task: Task) -> Array:
+    return joined(task, task.stream(11, "float64").evaluation("test", COUNT)).y
+
+
+@pytest.mark.parametrize(
+    ("task", "answer"), [(Addition(), 1.0), (Addition(target="mean"), 0.5), (Multiplication(), 0.25)]
+)
+def test_chance_of_value_tasks_is_that_of_the_constant_answer(task: Task, answer: float) -> None:
+    y = torch.from_numpy(drawn_targets(task))[None, None]
+    outputs = torch.full_like(y, answer)
+    chance = task.chance()
+    assert float(((outputs - y) ** 2).mean()) == pytest.approx(chance.loss, rel=0.06)
+    assert float(task.mistakes(outputs, y).mean()) == pytest.approx(chance.error, abs=0.03)
+    assert float(y.mean()) == pytest.approx(answer, abs=0.02)
+
+
+def test_tolerance_of_value_tasks_is_two_tenths() -> None:
+    y = torch.zeros(1, 1, 4, 1)
+    outputs = torch.tensor([0.19, -0.19, 0.21, -0.21]).reshape(1, 1, 4, 1)
+    assert Addition().mistakes(outputs, y).tolist() == [[[0, 0, 1, 1]]]
+
+
+@pytest.mark.parametrize("loss", ["last", "all", {"single": 3}, {"single": -4}])
+@pytest.mark.parametrize("of", [TemporalOrder, TemporalOrder3bit, RandomPermutation, NoiselessMemorization, Copy])
+def test_chance_of_class_tasks_is_the_entropy_of_their_targets(of: Any, loss: Any) -> None:
+    small = {"symbols": 6} if of is RandomPermutation else {}
+    task = of(length=12, loss=loss, **small)
+    y = drawn_targets(task)
+    levels = np.array([entropy(row) for row in (y if task.per_timestep else [y] * task.timesteps)])
+    placed = levels if loss == "all" else levels[-1 if loss == "last" else loss["single"]]
+    assert float(np.mean(placed)) == pytest.approx(task.chance().loss, abs=0.01)
+
+
+def entropy(classes: Array) -> float:
+    shares = np.bincount(classes)[np.unique(classes)] / len(classes)
+    return float(-(shares * np.log(shares)).sum())
+
+
+@pytest.mark.parametrize("loss", ["last", "all", {"single": 3}, {"single": -4}])
+@pytest.mark.parametrize("of", [TemporalOrder, TemporalOrder3bit, RandomPermutation, NoiselessMemorization, Copy])
+def test_error_of_class_tasks_is_that_of_a_guess_without_memory(of: Any, loss: Any) -> None:
+    small = {"symbols": 6} if of is RandomPermutation else {}
+    task = of(length=12, loss=loss, **small)
+    y = drawn_targets(task) if task.per_timestep else drawn_targets(task)[None]
+    # Another sequence's targets are a guess that knows the timestep and nothing else.
+    guess = torch.nn.functional.one_hot(torch.from_numpy(np.roll(y, 1, axis=1)), task.outputs).double()
+    at = range(len(y)) if loss == "all" else [-1 if loss == "last" or len(y) == 1 else loss["single"]]
+    where = list(task.scored or at)
+    wrong = task.mistakes(guess[where][:, None], torch.from_numpy(y[where])[:, None])
+    assert float(wrong.mean()) == pytest.approx(task.chance().error, abs=0.02)
+
+
+@pytest.mark.parametrize("length", [10, 100, 1000])
+def test_copy_has_the_papers_baseline(length: int) -> None:
+    assert Copy(length=length).chance().loss == pytest.approx(10 * log(8) / (length + 20), rel=1e-12)
+
+
+def test_one_wrong_symbol_spoils_a_whole_memorized_sequence() -> None:
+    task = NoiselessMemorization(length=4)
+    y = torch.from_numpy(take(task, 1, 3)[0].y)[:, None]
+    outputs = torch.nn.functional.one_hot(y, task.outputs).double()
+    outputs[-2, 0, 1] = outputs[-2, 0, 1].roll(1)
+    assert task.mistakes(outputs, y).tolist() == [[[0, 1, 0]]]
