@@ -1,0 +1,227 @@
+"""What a curve of log10 |dL/dh_t| against lag says: the rate, the horizon and the verdict.
+
+Every function takes `log10_norm` with the marks of a frame: -inf is exactly zero, +inf is not finite, NaN is
+underflow (see records.read_gradients). docs/RECORDS.md gives the definitions at length, with their sources.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Word = Literal["vanishing", "exploding", "stable", "none"]
+
+FEWEST_POINTS = 5
+# A fitted line that moves by less than this over the whole window is called stable.
+DECADES_OF_A_TREND = 1.0
+# A curve that moves by a decade or more and whose line explains less than this is said not to be exponential.
+POOR_R2 = 0.9
+FALLEN_TO = 0.01
+# Below this spread, in decades, a curve is a constant and R² would be one rounding error over another.
+_CONSTANT = 1e-6
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A least-squares line through log10 norm against lag."""
+
+    rate: float
+    """Slope, in decades per 100 timesteps of lag; negative where the gradient falls with lag."""
+    error: float
+    """Standard error of the rate, as if the points were independent."""
+    r2: float | None
+    """Share of the curve's variance on the line; None for a constant curve."""
+    change: float
+    """What the line changes by from one end of the window to the other, in decades."""
+    spread: float
+    """Largest less smallest log10 norm in the window, in decades."""
+    window: tuple[int, int]
+    """Smallest and largest lag that was fitted."""
+    points: int
+
+
+def fit(lag: ArrayLike, log10_norm: ArrayLike, window: tuple[int, int] | None = None) -> Fit | None:
+    """Fit log10 |dL/dh_t| = a + b lag over the finite points with window[0] <= lag <= window[1] (all of them).
+
+    rate = 100 b. Standard error: 100 sqrt(SSE / (n-2) / sum (lag - mean lag)^2). None below FEWEST_POINTS points.
+    """
+    x, y = _ordered(lag, log10_norm)
+    low, high = window or (-math.inf, math.inf)
+    chosen = np.isfinite(y) & (x >= low) & (x <= high)
+    x, y = x[chosen], y[chosen]
+    if len(x) < FEWEST_POINTS or x[0] == x[-1]:
+        return None
+    dx, dy = x - x.mean(), y - y.mean()
+    slope = float(dx @ dy / (dx @ dx))
+    unexplained = float(np.sum((dy - slope * dx) ** 2))
+    return Fit(
+        rate=100 * slope,
+        error=100 * math.sqrt(unexplained / (len(x) - 2) / float(dx @ dx)),
+        r2=None if np.ptp(y) < _CONSTANT else max(0.0, 1 - unexplained / float(dy @ dy)),
+        change=slope * float(x[-1] - x[0]),
+        spread=float(np.ptp(y)),
+        window=(int(x[0]), int(x[-1])),
+        points=len(x),
+    )
+
+
+def horizon(lag: ArrayLike, log10_norm: ArrayLike, fallen_to: float = FALLEN_TO) -> float | None:
+    """How many timesteps before its largest value the gradient has first fallen to 1% of it.
+
+    With p the lag of the largest value (the smallest such lag), the first lag q > p where
+    log10_norm(q) <= log10_norm(p) + log10(fallen_to), less p; q lies on the straight line between the two recorded
+    points around it. Where the later of them is zero or underflow no line can be drawn, and it is the later point.
+    For rho^lag that is log(fallen_to) / log(rho). None where it never falls so far, or a point is not finite.
+    """
+    x, y = _ordered(lag, log10_norm)
+    y = np.where(np.isnan(y), -np.inf, y)
+    if not np.isfinite(y).any() or np.isposinf(y).any():
+        return None
+    peak = int(np.argmax(y))
+    level = y[peak] + math.log10(fallen_to)
+    below = np.flatnonzero(y[peak:] <= level)
+    if not below.size:
+        return None
+    last, first = peak + below[0] - 1, peak + below[0]
+    part = (y[last] - level) / (y[last] - y[first]) if np.isfinite(y[first]) else 1.0
+    return float(x[last] + part * (x[first] - x[last]) - x[peak])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One word on a curve, the figures behind it, and what was left out of them."""
+
+    word: Word
+    reason: str
+    """Why there is no word; empty where there is one."""
+    fit: Fit | None
+    horizon: float | None
+    gone_from: int | None
+    """The lag from which on the gradient is zero or underflow wherever it was recorded; None if it never is."""
+    zeros: int
+    underflow: int
+    nonfinite: int
+    readouts: int | None
+    """Timesteps whose own read-out adds to the curve; None where that is not known."""
+
+    @property
+    def exponential(self) -> bool:
+        """Whether a rate describes the curve: it moves by less than a decade, or lies on a line in log10."""
+        line = self.fit
+        return line is None or line.r2 is None or line.spread < DECADES_OF_A_TREND or line.r2 >= POOR_R2
+
+    @property
+    def text(self) -> str:
+        """The verdict in words, with its figures and everything that limits them."""
+        sentences = [self._headline(), self._fall(), self._gone(), self._shape(), self._readouts(), self._left_out()]
+        return " ".join(sentence for sentence in sentences if sentence)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The verdict as run.json holds it."""
+        return {**asdict(self), "exponential": self.exponential, "text": self.text}
+
+    def _headline(self) -> str:
+        word = f"no verdict: {self.reason}" if self.word == "none" else self.word
+        if self.word == "none" or self.fit is None:
+            return f"{word}."
+        low, high = self.fit.window
+        quality = "constant" if self.fit.r2 is None else f"R² {self.fit.r2:.3f}"
+        error = self.fit.error if self.fit.error > _CONSTANT else 0.0
+        rate = f"{self.fit.rate:+.4g} ± {error:.1g} decades per 100 timesteps"
+        return f"{word}: {rate} ({quality}, lags {low} to {high})."
+
+    def _fall(self) -> str:
+        if self.word == "none":
+            return ""
+        if self.horizon is not None:
+            timesteps = "timestep" if self.horizon == 1 else "timesteps"
+            return f"It falls to 1% of its largest value within {self.horizon:.3g} {timesteps}."
+        return "It does not fall to 1% of its largest value." if self.word == "stable" else ""
+
+    def _gone(self) -> str:
+        # Without a fit the reason says it already.
+        if self.gone_from is None or self.word == "none":
+            return ""
+        what = {(True, False): "exactly zero", (False, True): "below what the number format holds"}
+        return (
+            f"It is {what.get((self.zeros > 0, self.underflow > 0), 'zero or underflow')} from lag {self.gone_from} on."
+        )
+
+    def _shape(self) -> str:
+        return "" if self.exponential else "It is no exponential: trust the curve, not the rate."
+
+    def _readouts(self) -> str:
+        if self.readouts is None or self.readouts < 2:
+            return ""
+        return f"The loss is read at {self.readouts} timesteps, so the curve sums them; a single read-out isolates one."
+
+    def _left_out(self) -> str:
+        counts = {"exactly zero": self.zeros, "underflow": self.underflow, "not finite": self.nonfinite}
+        said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        return f"Not in the fit: {said}." if said and self.fit is not None else ""
+
+
+def judge(lag: ArrayLike, log10_norm: ArrayLike, log10_direct: ArrayLike | None = None) -> Verdict:
+    """The verdict on one curve. With b (lag_max - lag_min) the change of the fitted line across its window:
+
+    vanishing: the change is -1 decade or less, or beyond some lag the gradient is zero or underflow everywhere;
+    exploding: the change is +1 decade or more;
+    stable: neither;
+    none: nothing can be said, and `reason` says why.
+    """
+    x, y = _ordered(lag, log10_norm)
+    line = fit(x, y)
+    word, reason = _word(x, y, line)
+    return Verdict(
+        word=word,
+        reason=reason,
+        fit=line,
+        horizon=horizon(x, y),
+        gone_from=_gone_from(x, y),
+        zeros=int(np.isneginf(y).sum()),
+        underflow=int(np.isnan(y).sum()),
+        nonfinite=int(np.isposinf(y).sum()),
+        readouts=None if log10_direct is None else int((~np.isneginf(np.asarray(log10_direct, float))).sum()),
+    )
+
+
+def _word(x: NDArray[np.float64], y: NDArray[np.float64], line: Fit | None) -> tuple[Word, str]:
+    points, finite, overflow = len(y), int(np.isfinite(y).sum()), int(np.isposinf(y).sum())
+    change = line.change if line else 0.0
+    gone = _gone_from(x, y)
+    if overflow:
+        return ("exploding", "") if change >= DECADES_OF_A_TREND else ("none", f"{overflow} of {points} not finite")
+    if not finite:
+        return "none", _nothing(y)
+    if gone is not None and (line or np.isnan(y[x >= gone]).any()):
+        return "vanishing", ""
+    if gone is not None:
+        return "none", f"the gradient is exactly zero from lag {gone} on, so nothing comes back through the recurrence"
+    if line is None:
+        return "none", f"{finite} of {points} points are numbers, and a fit takes {FEWEST_POINTS}"
+    if abs(change) < DECADES_OF_A_TREND:
+        return "stable", ""
+    return ("vanishing" if change < 0 else "exploding"), ""
+
+
+def _nothing(y: NDArray[np.float64]) -> str:
+    if not len(y):
+        return "no gradient was recorded"
+    if np.isneginf(y).all():
+        return "the gradient is exactly zero at every timestep"
+    return "the gradient is below what the number format holds at every timestep"
+
+
+def _gone_from(x: NDArray[np.float64], y: NDArray[np.float64]) -> int | None:
+    alive = np.flatnonzero(np.isfinite(y) | np.isposinf(y))
+    return int(x[alive[-1] + 1]) if alive.size and alive[-1] + 1 < len(x) else None
+
+
+def _ordered(lag: ArrayLike, log10_norm: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x, y = np.asarray(lag, np.float64), np.asarray(log10_norm, np.float64)
+    order = np.argsort(x, kind="stable")
+    return x[order], y[order]

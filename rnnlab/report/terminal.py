@@ -1,0 +1,244 @@
+"""The progress line and the report at the end of a training, for a terminal. Nothing here prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Column, Table
+from rich.text import Text
+
+from rnnlab.errors import RnnlabError
+from rnnlab.report.strip import span, strip
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rnnlab.analysis import Verdict
+    from rnnlab.runs import Run
+
+_COLOURS = {
+    "completed": "green",
+    "stable": "green",
+    "vanishing": "yellow",
+    "interrupted": "yellow",
+    "exploding": "red",
+    "diverged": "red",
+    "failed": "red",
+}
+_TO_ASCII = str.maketrans({"±": "+-", "²": "2"})
+# From this width on the first and the last update stand side by side.
+_TWO_PANELS = 110
+_STRIP_HEIGHT = 8
+
+
+class Progress(Protocol):
+    """How far a training has come."""
+
+    @property
+    def update(self) -> int: ...
+    @property
+    def updates(self) -> int | None: ...
+    @property
+    def loss(self) -> float | None: ...
+    @property
+    def error(self) -> float | None: ...
+    @property
+    def eval_loss(self) -> float | None: ...
+    @property
+    def eval_error(self) -> float | None: ...
+    @property
+    def grad_norm(self) -> float | None: ...
+    @property
+    def clip_rate(self) -> float | None: ...
+    @property
+    def updates_per_second(self) -> float | None: ...
+    @property
+    def seconds_left(self) -> float | None: ...
+
+
+def speaks_unicode(encoding: str | None) -> bool:
+    """Whether a stream of this encoding can show what the strip is drawn with."""
+    try:
+        "⠿│┤└─±²".encode(encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def progress_line(event: Progress, width: int = 80) -> str:
+    """One line of at most `width` columns: update, loss, error, gradient norm, clip rate, updates/s, time left.
+
+    Where there is little room, digits go first, then the validation error, then fields from the right.
+    """
+    for digits, evaluated, gap in ((3, True, "  "), (3, False, "  "), (2, False, "  "), (2, False, " ")):
+        if len(line := gap.join(_fields(event, digits, evaluated))) <= width:
+            return line
+    return line[:width]
+
+
+def _fields(event: Progress, digits: int, evaluated: bool) -> Iterable[str]:
+    yield str(event.update) if event.updates is None else f"{event.update}/{event.updates}"
+    yield f"loss {figure(event.loss, digits)}"
+    yield f"error {figure(event.error, digits)}"
+    if evaluated and event.eval_error is not None:
+        yield f"eval {figure(event.eval_error, digits)}"
+    yield f"|g| {figure(event.grad_norm, digits)}"
+    if event.clip_rate is not None:
+        yield f"clip {event.clip_rate:.0%}"
+    yield f"{figure(event.updates_per_second, digits)}/s"
+    if event.seconds_left is not None:
+        yield f"left {duration(event.seconds_left)}"
+
+
+def figure(value: float | str | None, digits: int = 3) -> str:
+    """A number in a few characters: 0.0231, 1.2e-5, inf; `-` where there is none."""
+    if value is None:
+        return "-"
+    text = f"{float(value):.{digits}g}"
+    mantissa, e, exponent = text.partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else text
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units: 8s, 4m05s, 2h03m, 3d04h."""
+    if not np.isfinite(seconds):
+        return "?"
+    whole = round(seconds)
+    for size, small, (large_name, small_name) in ((86400, 3600, "dh"), (3600, 60, "hm"), (60, 1, "ms")):
+        if whole >= size:
+            return f"{whole // size}{large_name}{whole % size // small:02d}{small_name}"
+    return f"{whole}s" if whole >= 10 else f"{seconds:.1f}s"
+
+
+def summary(run: Run, width: int = 80, *, unicode: bool = True) -> RenderableType:
+    """The report at the end of a training: figures, the gradient against lag, the verdict, where the files are."""
+    head, files = _headline(run, unicode), _files(run, unicode)
+    parts = [head, _scores(run.info), _facts(run), *_gradients(run, width, unicode), files]
+    return Group(*[line for part in parts for line in (part, "")][:-1])
+
+
+def _headline(run: Run, unicode: bool) -> Text:
+    line = Text.assemble((_clean(run.name, unicode), "bold"), ": ", (run.status, _COLOURS.get(run.status, "")))
+    if reason := run.info.get("reason"):
+        line.append(f", {_clean(str(reason), unicode)}")
+    return line
+
+
+def _scores(info: Mapping[str, Any]) -> Table:
+    result, chance = info.get("result") or {}, info.get("chance") or {}
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("", overflow="fold")
+    for heading in ("training", "validation", "test", "chance"):
+        style = "dim" if heading == "chance" else ""
+        table.add_column(heading, justify="right", overflow="fold", style=style)
+    for what in ("loss", "error"):
+        values = [result.get(what), result.get(f"eval_{what}"), result.get(f"test_{what}"), chance.get(what)]
+        table.add_row(what, *(figure(value) for value in values))
+    return table
+
+
+def _facts(run: Run) -> Table:
+    table = _grid(4)
+    facts = list(_known(run))
+    for left, right in zip(facts[::2], [*facts[1::2], ("", "")], strict=False):
+        table.add_row(left[0], left[1], right[0], right[1])
+    return table
+
+
+def _known(run: Run) -> Iterable[tuple[str, str]]:
+    """What is there to say besides loss and error, as (name, value)."""
+    info, metrics = run.info, _metrics(run)
+    result = info.get("result") or {}
+    if metrics is not None:
+        norms = metrics["grad_norm"]
+        yield "gradient norm", f"{figure(norms.iloc[-1])} (median {figure(norms.median())})"
+    if (rate := result.get("clip_rate")) is not None:
+        yield "clipped", f"{float(rate):.1%} of updates"
+    if (updates := info.get("updates")) is not None:
+        yield "updates", f"{updates:,} ({figure(info.get('updates_per_second'))}/s)"
+    if metrics is not None:
+        yield "time", duration(float(metrics["seconds"].iloc[-1]))
+    if (parameters := info.get("parameters")) is not None:
+        yield "parameters", f"{parameters:,}"
+    if where := ", ".join(str(info[key]) for key in ("device", "dtype") if info.get(key)):
+        yield "on", f"{where}, {info['scan']} scan" if info.get("scan") else where
+    if nonfinite := result.get("nonfinite_updates"):
+        yield "not finite", f"the gradient of {nonfinite:,} updates"
+
+
+def _metrics(run: Run) -> pd.DataFrame | None:
+    """The metrics, where there are any: a run may have failed before its first row."""
+    try:
+        return run.metrics if len(run.metrics) else None
+    except RnnlabError:
+        return None
+
+
+def _gradients(run: Run, width: int, unicode: bool) -> list[RenderableType]:
+    """Strips and verdicts of the top layer, at the first and the last update that were recorded."""
+    try:
+        updates = run.updates()
+    except RnnlabError as error:
+        return [Text(_clean(str(error), unicode))]
+    shown = list(dict.fromkeys([updates[0], updates[-1]]))
+    return [_strips(run, shown, width, unicode), _verdicts(run, shown, unicode)]
+
+
+def _strips(run: Run, shown: list[int], width: int, unicode: bool) -> RenderableType:
+    curves = {update: run.curve(update) for update in shown}
+    limits = span(*(curve["log10_norm"] for curve in curves.values()))
+    beside = len(shown) > 1 and width >= _TWO_PANELS
+    panel = (width - 2) // 2 if beside else width
+    drawn = [
+        Text(
+            f"log10 |dL/dh_t| of layer {curve['layer'].iloc[0]} at update {update}\n"
+            + strip(curve["lag"], curve["log10_norm"], panel, _STRIP_HEIGHT, unicode=unicode, limits=limits),
+            no_wrap=True,
+            overflow="crop",
+        )
+        for update, curve in curves.items()
+    ]
+    if not beside:
+        return Group(*drawn)
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_row(*drawn)
+    return grid
+
+
+def _verdicts(run: Run, shown: list[int], unicode: bool) -> Table:
+    table = _grid(2)
+    for state in (state for state in run.states() if state in ("h", "c")):
+        for update in shown:
+            table.add_row(f"{state}, update {update}", _words(run.verdict(update, state=state), unicode))
+    return table
+
+
+def _grid(columns: int) -> Table:
+    # Folding, for the ellipsis that rich would cut with is not in every encoding.
+    return Table(
+        *[Column(overflow="fold") for _ in range(columns)],
+        box=None,
+        show_header=False,
+        padding=(0, 3, 0, 0),
+        pad_edge=False,
+    )
+
+
+def _words(verdict: Verdict, unicode: bool) -> Text:
+    text = Text(verdict.text if unicode else verdict.text.translate(_TO_ASCII))
+    if verdict.word != "none":
+        text.stylize(_COLOURS[verdict.word], 0, len(verdict.word))
+    return text
+
+
+def _files(run: Run, unicode: bool) -> Text:
+    names = [path.name for path in run.dir.files if path.exists()]
+    return Text(f"{_clean(str(run.path), unicode)}/ holds {', '.join(names)}")
+
+
+def _clean(text: str, unicode: bool) -> str:
+    """The text without anything that steers a terminal or that it cannot show."""
+    return "".join(one if one.isprintable() and (unicode or one.isascii()) else "?" for one in text)

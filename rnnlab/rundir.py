@@ -1,0 +1,265 @@
+"""RunDir: the only owner of file names and of a run folder's life."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import math
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rnnlab.atomic import atomic
+from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError, UsageError
+from rnnlab.provenance import is_gone, this_process
+
+STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
+
+_LONGEST_NAME = 100
+# Names that Windows gives to devices, with any extension; a run folder is copied between machines.
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_NOT_PORTABLE = '/\\:*?"<>|'
+_NAME_CURE = "use letters, digits, '-', '_' and '.', as in addition-lstm-T100-s0"
+
+
+class RunDir:
+    """The folder of one run: its file names, its beginning and its end.
+
+    A folder with a readable `run.json` is a run; `create` makes the two in one act, so that no run folder is ever
+    seen without one. `run.json` is strict JSON: a non-finite number is the string "inf", "-inf" or "nan", which
+    `float()` reads.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"RunDir({str(self.path)!r})"
+
+    @property
+    def name(self) -> str:
+        return Path(os.path.abspath(self.path)).name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def run(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def gradients(self) -> Path:
+        return self.path / "gradients.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that a run may hold, in the order of docs/RECORDS.md."""
+        return [self.config, self.run, self.metrics, self.gradients, self.checkpoint]
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run of rnnlab lives here."""
+        return os.path.isfile(self.run)
+
+    @property
+    def status(self) -> str:
+        """One of STATUSES; a `running` run whose process is gone counts as interrupted."""
+        return status_of(self.read_run())
+
+    @classmethod
+    def check(cls, root: str | os.PathLike[str], name: str, *, force: bool = False) -> None:
+        """Raise now what `create` would raise later, and touch nothing.
+
+        Raises UsageError for a name that cannot be, RunExistsError for one that is taken, RunFolderError for a
+        root that cannot be written.
+        """
+        check_name(name)
+        _check_root(Path(root))
+        _check_free(cls(Path(root) / name), force)
+
+    @classmethod
+    def create(
+        cls,
+        root: str | os.PathLike[str],
+        name: str,
+        info: Mapping[str, Any] | None = None,
+        *,
+        force: bool = False,
+        numbered: bool = False,
+    ) -> RunDir:
+        """Begin a run: its folder with a `run.json` of status `running`, both there at once or not at all.
+
+        Call it when the run really starts: with `force` this is the moment an older run of that name goes.
+        With `numbered` a taken name becomes name-2, name-3, ... instead. Raises as `check` does.
+        """
+        names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2))) if numbered else iter([name])
+        for candidate in names:
+            try:
+                cls.check(root, candidate, force=force)
+                return _claim(cls(Path(root) / candidate), info or {}, force)
+            except RunExistsError:
+                if not numbered:
+                    raise
+        raise AssertionError("the names never end")
+
+    def write_run(self, info: Mapping[str, Any]) -> None:
+        """Write `run.json` whole, or leave the old one as it was (raises RunFailedError)."""
+        text = json.dumps(_plain(info), indent=2, allow_nan=False, ensure_ascii=False)
+        with atomic(self.run) as file:
+            # A command line may hold bytes that are no text; the backslash form of those is JSON's own.
+            file.write(text.encode(errors="backslashreplace") + b"\n")
+
+    def update(self, **changes: Any) -> None:
+        """Change the top-level keys given and leave the others."""
+        self.write_run({**self.read_run(), **changes})
+
+    def finish(self, status: str, reason: str = "", **changes: Any) -> None:
+        """End the run's life with its last status, the reason in words and the time."""
+        if status not in STATUSES:
+            raise ValueError(f"{status!r} is not one of {', '.join(STATUSES)}")
+        self.update(status=status, reason=reason, ended=now(), **changes)
+
+    def read_run(self) -> dict[str, Any]:
+        """What `run.json` says; keys that this version does not know are kept. Raises RunFolderError."""
+        try:
+            info = json.loads(self.run.read_bytes())
+        except FileNotFoundError:
+            raise RunFolderError(f"{self.path} is not a run: it has no {self.run.name}") from None
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{self.run} cannot be read: {error}") from error
+        if not isinstance(info, dict):
+            raise RunFolderError(f"{self.run} cannot be read: it is not a JSON object")
+        return info
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError, naming the cure, unless `name` can be a folder's name on every system."""
+    if wrong := _name_fault(name):
+        raise UsageError(f"name: {name[:_LONGEST_NAME]!r} {wrong}; {_NAME_CURE}")
+
+
+def _name_fault(name: str) -> str | None:
+    if not name.strip():
+        return "is empty"
+    if not name.isprintable():
+        return "holds a control character"
+    if len(name) > _LONGEST_NAME or len(name.encode()) > 2 * _LONGEST_NAME:
+        return f"is longer than {_LONGEST_NAME} characters"
+    if bad := sorted(set(name) & set(_NOT_PORTABLE)):
+        return f"holds {' '.join(bad)}: a name is not a path (--out says where runs go)"
+    if name[0] in ".- " or name[-1] in ". ":
+        return "begins or ends with a dot or a space, or begins with a dash"
+    return "is a device's name on Windows" if _DEVICES.fullmatch(name) else None
+
+
+def default_name(task: str, cell: str, length: int | None, seed: int) -> str:
+    """A readable name for a run that was given none, such as `addition-lstm-T100-s0`."""
+    return "-".join([task, cell, *([f"T{length}"] if length is not None else []), f"s{seed}"])
+
+
+def _check_root(root: Path) -> None:
+    there = next(folder for folder in [root.absolute(), *root.absolute().parents] if os.path.exists(folder))
+    if not there.is_dir():
+        raise RunFolderError(f"{there} is a file, and runs need a folder; give another with --out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RunFolderError(f"{there} cannot be written; give another folder with --out")
+
+
+def _check_free(run: RunDir, force: bool) -> None:
+    if not os.path.lexists(run.path) or _is_empty_folder(run.path):
+        return
+    if run.path.is_symlink() or not run.is_run:
+        raise RunExistsError(f"{run.path} is there and is not a run, so it is never replaced; choose another --name")
+    if not force:
+        raise RunExistsError(
+            f"{run.path} is there already ({_status_or_broken(run)}); choose another --name, or replace it with --force"
+        )
+    if _status_or_broken(run) == "running":
+        raise RunExistsError(f"{run.path} is being written by a running process; stop that, or choose another --name")
+
+
+def _is_empty_folder(path: Path) -> bool:
+    try:
+        return not path.is_symlink() and not any(path.iterdir())
+    except OSError:
+        return False
+
+
+def _status_or_broken(run: RunDir) -> str:
+    try:
+        return run.status
+    except RunFolderError:
+        return "broken"
+
+
+def _claim(run: RunDir, info: Mapping[str, Any], force: bool) -> RunDir:
+    """Prepare the folder under a hidden name, then rename it: renaming refuses a folder that is not empty."""
+    fresh = run.path.with_name(f".{run.name}.new-{secrets.token_hex(4)}")
+    try:
+        fresh.mkdir(parents=True)
+        RunDir(fresh).write_run({**_birth(run.name), **info})
+        _put_in_place(fresh, run.path, force)
+    except (OSError, RunFailedError) as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise RunExistsError(f"{run.path} was made by another process just now; choose another --name") from error
+        raise RunFolderError(f"{run.path} cannot be made: {error}; give another folder with --out") from error
+    return run
+
+
+def _put_in_place(fresh: Path, path: Path, force: bool) -> None:
+    old = path.with_name(f".{path.name}.old-{secrets.token_hex(4)}") if force and RunDir(path).is_run else None
+    if old:
+        path.rename(old)
+    try:
+        fresh.rename(path)
+    except OSError:
+        if old:
+            old.rename(path)
+        raise
+    if old:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _birth(name: str) -> dict[str, Any]:
+    life = {"status": "running", "reason": "", "started": now(), "ended": None}
+    return {"name": name, **life, "process": this_process()}
+
+
+def status_of(info: Mapping[str, Any]) -> str:
+    """The status in a `run.json`; `running` becomes `interrupted` where its process is known to be gone."""
+    status = str(info.get("status", "failed"))
+    return "interrupted" if status == "running" and is_gone(info.get("process") or {}) else status
+
+
+def _plain(value: Any) -> Any:
+    """The value in JSON's own types."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return str(value) if isinstance(value, os.PathLike) else value
+
+
+def now() -> str:
+    """The time in UTC, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

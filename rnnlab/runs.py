@@ -1,0 +1,245 @@
+"""Runs on disk, read back: one run, and all the runs of a folder, as pandas frames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from rnnlab.analysis import Verdict, judge
+from rnnlab.columns import GRADIENTS, METRICS, Column
+from rnnlab.errors import RunFolderError, UsageError, nearest
+from rnnlab.records import read_gradients, read_metrics
+from rnnlab.rundir import RunDir, status_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# They name a run and set nothing of its experiment.
+_NOT_SETTINGS = ("name", "notes")
+
+
+class Run:
+    """One run: its settings, how it went, and its records; files are read when they are asked for.
+
+    Raises RunFolderError where the folder is no run, or the file asked for is missing or broken.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.dir = RunDir(path)
+        self.info = self.dir.read_run()
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.status})"
+
+    @property
+    def path(self) -> Path:
+        return self.dir.path
+
+    @property
+    def name(self) -> str:
+        return self.dir.name
+
+    @property
+    def status(self) -> str:
+        """running, completed, diverged, failed or interrupted, as it was when the run was opened."""
+        return status_of(self.info)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved config, every default written out."""
+        import yaml
+
+        try:
+            config = yaml.safe_load(self.dir.config.read_bytes())
+        except (OSError, yaml.YAMLError) as error:
+            raise RunFolderError(f"{self.dir.config} cannot be read: {error}") from error
+        if not isinstance(config, dict):
+            raise RunFolderError(f"{self.dir.config} cannot be read: it is not a mapping")
+        return config
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The config as one level of dotted keys, such as `model.cell`."""
+        return dict(_dotted(self.config))
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """metrics.csv (see docs/RECORDS.md)."""
+        return read_metrics(self.dir.metrics)
+
+    @cached_property
+    def gradients(self) -> pd.DataFrame:
+        """gradients.csv (see docs/RECORDS.md)."""
+        return read_gradients(self.dir.gradients)
+
+    def states(self, layer: int = -1) -> list[str]:
+        """The states whose gradients were recorded in this layer."""
+        return list(self._of_layer(layer)["state"].unique())
+
+    def updates(self, layer: int = -1, state: str = "h") -> list[int]:
+        """The updates at which this layer's gradients were recorded, in order."""
+        return [int(update) for update in self._rows(layer, state)["update"].drop_duplicates()]
+
+    def curve(self, update: int | None = None, layer: int = -1, state: str = "h") -> pd.DataFrame:
+        """The rows of one update (the last one recorded), by lag. Layer -1 is the top one; raises UsageError."""
+        rows = self._rows(layer, state)
+        if update is None:
+            update = int(rows["update"].max())
+        curve = rows[rows["update"] == update]
+        if curve.empty:
+            recorded = ", ".join(map(str, self.updates(layer, state)))
+            raise UsageError(f"{self.name} recorded no gradient at update {update}; it did at {recorded}")
+        return curve.sort_values("lag", ignore_index=True)
+
+    def verdict(self, update: int | None = None, layer: int = -1, state: str = "h") -> Verdict:
+        """What the curve of that update says: vanishing, exploding or stable (see docs/RECORDS.md)."""
+        curve = self.curve(update, layer, state)
+        # Below the top layer, and in c, the direct gradient is not the loss's own read-out.
+        top = state == "h" and self._layer(layer) == self._layer(-1)
+        return judge(curve["lag"], curve["log10_norm"], curve["log10_direct"] if top else None)
+
+    def _layer(self, layer: int) -> int:
+        layers = sorted(int(one) for one in self.gradients["layer"].unique())
+        if not layers:
+            raise UsageError(f"{self.name} recorded no gradients")
+        try:
+            return layers[layer] if layer < 0 else layers[layers.index(layer)]
+        except (IndexError, ValueError):
+            raise UsageError(f"{self.name} recorded no layer {layer}; it has {', '.join(map(str, layers))}") from None
+
+    def _rows(self, layer: int, state: str) -> pd.DataFrame:
+        if state not in (states := self.states(layer)):
+            raise UsageError(f"{self.name} recorded no state {state!r}; it has {', '.join(states)}")
+        rows = self._of_layer(layer)
+        return rows[rows["state"] == state]
+
+    def _of_layer(self, layer: int) -> pd.DataFrame:
+        return self.gradients[self.gradients["layer"] == self._layer(layer)]
+
+
+class Runs(Sequence[Run]):
+    """Several runs, by name; `left_out` says which could not be read, and why."""
+
+    def __init__(self, runs: Sequence[Run], left_out: Mapping[str, str] | None = None) -> None:
+        self._runs = list(runs)
+        self.left_out = dict(left_out or {})
+
+    def __repr__(self) -> str:
+        return f"Runs({[run.name for run in self._runs]})"
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
+
+    @overload
+    def __getitem__(self, index: int | str) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> Runs: ...
+    def __getitem__(self, index: int | str | slice) -> Run | Runs:
+        """A run by position or by name, or a slice of the runs."""
+        if isinstance(index, slice):
+            return Runs(self._runs[index], self.left_out)
+        return self._named(index) if isinstance(index, str) else self._runs[index]
+
+    def _named(self, name: str) -> Run:
+        for run in self._runs:
+            if run.name == name:
+                return run
+        near = nearest(name, [run.name for run in self._runs])
+        raise UsageError(f"there is no run {name!r}" + (f"; did you mean {near!r}?" if near else ""))
+
+    @property
+    def gradients(self) -> pd.DataFrame:
+        """Every run's gradients, with a `run` column and a column for each setting in which the runs differ.
+
+        A run whose files cannot be read is left out, and `left_out` says so.
+        """
+        return self._joined(lambda run: run.gradients, GRADIENTS)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Every run's metrics, with the same columns added and the same left out."""
+        return self._joined(lambda run: run.metrics, METRICS)
+
+    def differing(self) -> list[str]:
+        """The dotted keys of the settings in which the runs differ, name and notes aside."""
+        return _differing([run.settings for run in self._runs])
+
+    def _joined(self, frame_of: Callable[[Run], pd.DataFrame], columns: Sequence[Column]) -> pd.DataFrame:
+        import pandas as pd
+
+        read = [(run, frame) for run in self._runs if (frame := self._readable(run, frame_of)) is not None]
+        if not read:
+            return pd.DataFrame(columns=["run", *(column.name for column in columns)])
+        lengths = [len(frame) for _, frame in read]
+        labels = _labels([run for run, _ in read])
+        added = pd.DataFrame({key: _repeated(values, lengths) for key, values in labels.items()})
+        return pd.concat([added, pd.concat([frame for _, frame in read], ignore_index=True)], axis=1)
+
+    def _readable(self, run: Run, frame_of: Callable[[Run], pd.DataFrame]) -> pd.DataFrame | None:
+        try:
+            _, frame = run.settings, frame_of(run)
+            return frame
+        except RunFolderError as error:
+            self.left_out[run.name] = str(error)
+            return None
+
+
+def load_runs(folder: str | Path = "runs") -> Runs:
+    """The runs in a folder, or the one run that the folder is; folders that are no run are left out and named.
+
+    Raises RunFolderError where there is no such folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise RunFolderError(f"{root} is not a folder; runs are where `rnnlab train --out` put them (runs/)")
+    paths = [root] if RunDir(root).is_run else sorted(path for path in root.iterdir() if path.is_dir())
+    runs: list[Run] = []
+    left_out: dict[str, str] = {}
+    for path in paths:
+        # A hidden folder is a run half-made or half-deleted, or another program's.
+        if path.name.startswith("."):
+            continue
+        try:
+            runs.append(Run(path))
+        except RunFolderError as error:
+            left_out[path.name] = str(error)
+    return Runs(runs, left_out)
+
+
+def _dotted(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for one in settings for key in one if key not in _NOT_SETTINGS)
+    return [key for key in keys if len({json.dumps(one.get(key), default=str) for one in settings}) > 1]
+
+
+def _labels(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """The columns that tell the runs apart, one value a run."""
+    settings = [run.settings for run in runs]
+    differing = {key: [one.get(key) for one in settings] for key in _differing(settings)}
+    return {"run": [run.name for run in runs], **differing}
+
+
+def _repeated(values: Sequence[Any], lengths: Sequence[int]) -> Any:
+    """Each value as often as its run has rows: numbers as numbers, anything else as a category."""
+    import pandas as pd
+
+    if all(value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values):
+        return np.repeat(pd.Series(values).to_numpy(), lengths)
+    texts = [None if value is None else value if isinstance(value, str) else json.dumps(value) for value in values]
+    categories = list(dict.fromkeys(text for text in texts if text is not None))
+    return pd.Categorical(texts, categories).take(np.repeat(np.arange(len(texts)), lengths))

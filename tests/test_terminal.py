@@ -1,0 +1,162 @@
+"""What is shown fits the terminal, in the characters it has, and says what the run says."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fakes import fake_run
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from rnnlab.report.terminal import duration, figure, progress_line, speaks_unicode, summary
+from rnnlab.rundir import RunDir
+from rnnlab.runs import Run
+
+
+@dataclass
+class Event:
+    update: int = 1200
+    updates: int | None = 2000
+    loss: float | None = 0.02312
+    error: float | None = 0.0131
+    eval_loss: float | None = 0.024
+    eval_error: float | None = 0.015
+    grad_norm: float | None = 0.3211
+    clip_rate: float | None = 0.12
+    updates_per_second: float | None = 48.63
+    seconds_left: float | None = 16.4
+
+
+maybe = st.none() | st.floats()
+
+
+def rendered(run: Run, width: int, encoding: str = "utf-8", terminal: bool = False) -> str:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=stream, width=width, force_terminal=terminal, color_system="standard" if terminal else None)
+    console.print(summary(run, width, unicode=speaks_unicode(encoding)))
+    stream.flush()
+    stream.seek(0)
+    return stream.read()
+
+
+def test_the_progress_line_says_everything() -> None:
+    line = progress_line(Event())
+    assert line == "1200/2000  loss 0.0231  error 0.0131  |g| 0.321  clip 12%  48.6/s  left 16s"
+    assert "eval 0.015" in progress_line(Event(), 100)
+
+
+@given(
+    update=st.integers(0, 10**7),
+    updates=st.none() | st.integers(0, 10**7),
+    loss=maybe,
+    error=maybe,
+    eval_error=maybe,
+    grad_norm=maybe,
+    clip_rate=st.none() | st.floats(0, 1),
+    updates_per_second=st.none() | st.floats(0, 1e5),
+    seconds_left=st.none() | st.floats(0, 1e7),
+)
+def test_the_progress_line_fits_and_keeps_all_but_the_validation_error(**fields: float | None) -> None:
+    line = progress_line(Event(**fields))  # type: ignore[arg-type]
+    assert len(line) <= 80
+    for word in ("loss", "error", "|g|", "/s"):
+        assert word in line
+    assert ("clip" in line) == (fields["clip_rate"] is not None)
+    assert ("left" in line) == (fields["seconds_left"] is not None)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0, "0"),
+        (0.02312, "0.0231"),
+        (1.234e-5, "1.23e-5"),
+        (1e30, "1e30"),
+        ("nan", "nan"),
+        (float("-inf"), "-inf"),
+    ],
+)
+def test_a_figure_is_short_and_right(value: float | str | None, text: str) -> None:
+    assert figure(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.44, "0.4s"),
+        (59.4, "59s"),
+        (59.9, "1m00s"),
+        (3599.9, "1h00m"),
+        (7380, "2h03m"),
+        (273600, "3d04h"),
+        (float("inf"), "?"),
+    ],
+)
+def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("width", [40, 80, 109, 110, 140])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_the_summary_fits_and_is_encoded(width: int, encoding: str, tmp_path: Path) -> None:
+    run = fake_run(tmp_path, states=("h", "c"))
+    run.info["reason"] = "naïve…"
+    text = rendered(run, width, encoding)
+    assert max(map(len, text.splitlines())) <= width
+    assert text.isascii() == (encoding != "utf-8")
+    flat = " ".join(text.split())
+    assert "one: completed" in flat
+    assert "-10 ± 0 decades" in flat.replace("+-", "±")
+    if width >= 80:
+        for said in ("h, update 0", "c, update 10", "0.0231", "0.177", "nan", "12.5%", "run.json", "gradients.csv"):
+            assert said in flat
+
+
+def test_two_updates_stand_side_by_side_where_there_is_room(tmp_path: Path) -> None:
+    run = fake_run(tmp_path)
+
+    def heads(width: int) -> list[int]:
+        return [line.count("log10 |dL/dh_t|") for line in rendered(run, width).splitlines() if "dL/dh_t" in line]
+
+    assert heads(80) == [1, 1]
+    assert heads(140) == [2]
+
+
+def test_one_recorded_update_is_shown_once(tmp_path: Path) -> None:
+    assert rendered(fake_run(tmp_path, updates=(0,)), 140).count("dL/dh_t") == 1
+
+
+def test_a_run_that_failed_before_its_first_row_still_has_its_summary(tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path, "one")
+    run.finish("failed", "the disk was full")
+    text = rendered(Run(run.path), 80)
+    assert "one: failed, the disk was full" in text
+    assert "gradients.csv cannot be read" in " ".join(text.split())
+
+
+def test_colour_is_for_terminals_and_not_under_no_color(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = fake_run(tmp_path)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[3" in rendered(run, 80, terminal=True)
+    assert "\x1b" not in rendered(run, 80)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in rendered(run, 80, terminal=True)
+
+
+def test_nothing_in_a_run_steers_the_terminal_or_is_read_as_markup(tmp_path: Path) -> None:
+    run = fake_run(tmp_path)
+    run.dir.update(reason="[red]\x1b[2Jgone")
+    text = rendered(Run(run.path), 80)
+    assert "[red]?[2Jgone" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(("encoding", "speaks"), [("utf-8", True), ("ascii", False), ("cp1252", False), (None, False)])
+def test_what_an_encoding_can_show(encoding: str | None, speaks: bool) -> None:
+    assert speaks_unicode(encoding) == speaks
