@@ -1,0 +1,71 @@
+"""The gated recurrent unit, in torch's form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from rnnlab.cells.base import Cell, State
+from rnnlab.scan import pointwise
+from rnnlab.scan.rule import Rule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Gru(Cell):
+    """Gated recurrent unit, h_t = (1 - z) * n + z * h_{t-1} with n = tanh(a_n + r * (h_{t-1} W_hn + b_hn)).
+
+    r and z = sigmoid of their third of x_t W_ih + b + h_{t-1} W_hh + b_hh. The reset gate acts after the recurrent
+    product, as in torch.nn.GRU and Keras (reset_after), so that b_hh counts and is always a parameter.
+    """
+
+    source: ClassVar[str] = "Cho et al., Learning phrase representations using RNN encoder-decoder, 2014"
+    gates: ClassVar[tuple[str, ...]] = ("r", "z", "n")
+    needs_recurrent_bias: ClassVar[bool] = True
+
+    name: Literal["gru"] = "gru"
+
+    def definition(self, gx: Tensor, gh: Tensor, state: State) -> tuple[State, State]:
+        (h_prev,) = state
+        (xr, xz, xn), (hr, hz, hn) = gx.chunk(3, -1), gh.chunk(3, -1)
+        r, z = (xr + hr).sigmoid(), (xz + hz).sigmoid()
+        n = (xn + r * hn).tanh()
+        return ((1 - z) * n + z * h_prev,), (r, z, n)
+
+    def rule(self) -> Rule:
+        return Rule(forward, backward, gates=3, width=4, own_dgh=True)
+
+    def squashings(self) -> tuple[str, ...]:
+        return ("sigmoid", "sigmoid", "tanh")
+
+
+def forward(gx, gh, h_prev, c_prev, h, c, saved, one):  # type: ignore[no-untyped-def]
+    H = h.shape[0]
+    rz, r, z, n = saved[: 2 * H], saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H]
+    hn, xn = saved[3 * H :], gx[2 * H :]
+    pointwise.add(gx[: 2 * H], gh[: 2 * H], rz)
+    pointwise.sigmoid(rz)
+    pointwise.copy(gh[2 * H :], hn)
+    for j in range(H):
+        n[j] = xn[j] + r[j] * hn[j]
+    pointwise.tanh(n)
+    for j in range(H):
+        h[j] = n[j] + z[j] * (h_prev[j] - n[j])
+
+
+def backward(dh, dc, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
+    H = dh.shape[0]
+    r, z, n, hn = saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H], saved[3 * H :]
+    dr, dz, dn = dgx[:H], dgx[H : 2 * H], dgx[2 * H :]
+    for j in range(H):
+        dn[j] = dh[j] * (one - z[j]) * (one - n[j] * n[j])
+    for j in range(H):
+        dz[j] = dh[j] * (h_prev[j] - n[j]) * z[j] * (one - z[j])
+    for j in range(H):
+        dr[j] = dn[j] * hn[j] * r[j] * (one - r[j])
+    pointwise.copy(dgx[: 2 * H], dgh[: 2 * H])
+    dhn = dgh[2 * H :]
+    for j in range(H):
+        dhn[j] = dn[j] * r[j]
+    for j in range(H):
+        dh_prev[j] = dh[j] * z[j]

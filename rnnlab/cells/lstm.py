@@ -1,0 +1,77 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from rnnlab.cells.base import Cell, State
+from rnnlab.scan import pointwise
+from rnnlab.scan.rule import Rule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Lstm(Cell):
+    """Long short-term memory, c_t = f * c_{t-1} + i * g and h_t = o * tanh(c_t).
+
+    i, f, o = sigmoid and g = tanh of their quarter of x_t W_ih + b + h_{t-1} W_hh; the gates lie in torch's order
+    i, f, g, o. Equal to torch.nn.LSTM with b = b_ih + b_hh.
+    """
+
+    source: ClassVar[str] = "Hochreiter and Schmidhuber, Long short-term memory, 1997; forget gate: Gers et al., 2000"
+    gates: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
+    states: ClassVar[tuple[str, ...]] = ("h", "c")
+    forget_gate: ClassVar[str | None] = "f"
+
+    name: Literal["lstm"] = "lstm"
+
+    def definition(self, gx: Tensor, gh: Tensor, state: State) -> tuple[State, State]:
+        _, c_prev = state
+        i, f, g, o = (gx + gh).chunk(4, -1)
+        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+        c = f * c_prev + i * g
+        return (o * c.tanh(), c), (i, f, g, o)
+
+    def rule(self) -> Rule:
+        return Rule(forward, backward, gates=4, width=5, second=True)
+
+    def squashings(self) -> tuple[str, ...]:
+        return ("sigmoid", "sigmoid", "tanh", "sigmoid")
+
+
+def forward(gx, gh, h_prev, c_prev, h, c, saved, one):  # type: ignore[no-untyped-def]
+    H = h.shape[0]
+    gates = saved[: 4 * H]
+    pointwise.add(gx, gh, gates)
+    i, f, g, o, tanh_c = saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H], saved[3 * H : 4 * H], saved[4 * H :]
+    pointwise.sigmoid(saved[: 2 * H])
+    pointwise.tanh(g)
+    pointwise.sigmoid(o)
+    for j in range(H):
+        c[j] = f[j] * c_prev[j] + i[j] * g[j]
+    pointwise.copy(c, tanh_c)
+    pointwise.tanh(tanh_c)
+    for j in range(H):
+        h[j] = o[j] * tanh_c[j]
+
+
+def backward(dh, dc, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
+    H = dh.shape[0]
+    i, f, g, o, tanh_c = saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H], saved[3 * H : 4 * H], saved[4 * H :]
+    di, df, dg, do = dgx[:H], dgx[H : 2 * H], dgx[2 * H : 3 * H], dgx[3 * H :]
+    # Short loops over few rows each: LLVM gives up vectorizing when it must compare too many pointers.
+    for j in range(H):
+        dc[j] += dh[j] * o[j] * (one - tanh_c[j] * tanh_c[j])
+    for j in range(H):
+        do[j] = dh[j] * tanh_c[j] * o[j] * (one - o[j])
+    for j in range(H):
+        di[j] = dc[j] * g[j] * i[j] * (one - i[j])
+    for j in range(H):
+        df[j] = dc[j] * c_prev[j] * f[j] * (one - f[j])
+    for j in range(H):
+        dg[j] = dc[j] * i[j] * (one - g[j] * g[j])
+    for j in range(H):
+        dc_prev[j] = dc[j] * f[j]
+    for j in range(H):
+        dh_prev[j] = one - one

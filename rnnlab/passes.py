@@ -1,0 +1,289 @@
+"""One pass of a network: forward, loss, and back to every parameter and every timestep.
+
+Two ways to the same figures. `fast_pass` is the lab's own from the loss to the first layer, on the compiled scan;
+`general_pass` hands everything to autograd. Both give the gradient of each parameter and, for each layer, `Readings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from rnnlab.cells import Cell
+from rnnlab.logspace import Scaled
+from rnnlab.network import Layer, Network
+from rnnlab.objective import Objective, Places
+from rnnlab.scan import fast, general
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A batch of every replica: x [R, T, B, I], y [R, B, ...] or [R, T, B, ...], lengths int64 [R, B]."""
+
+    x: Tensor
+    y: Tensor
+    lengths: Tensor
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Squared row norms of one layer's gradients: true norm = sqrt(squares) * 2^exponents.
+
+    squares: by state (`h`, `c`; with the adjoint clip `a` and `a_clipped`), each float64 [R, T, B].
+    exponents: int64 [R, T, B].
+    limited: the rows passed through a number format without an exponent of their own, which may have lost them.
+    """
+
+    squares: dict[str, Tensor]
+    exponents: Tensor
+    limited: bool
+
+
+@dataclass
+class Pass:
+    """What one pass yields, for R replicas."""
+
+    losses: Tensor
+    """[R], of the batch."""
+    outputs: Tensor
+    """[R, S, B, O], at the places of the loss."""
+    targets: Tensor
+    """[R, S, B] classes or [R, S, B, O] values."""
+    places: Places
+    gradients: dict[str, Scaled] = field(default_factory=dict)
+    readings: list[Readings] = field(default_factory=list)
+    clamped: Tensor | None = None
+    """With the adjoint clip: the share of the entries of dL/da_t that were clamped, [R]."""
+    gates: list[list[Tensor]] = field(default_factory=list)
+    """By layer and gate: activations [R, T, B, H]."""
+    direct_rows: Tensor | None = None
+    """dL/dh_t of the top layer through the read-out alone, [R, S, B, H]."""
+    layer_inputs: list[Tensor] = field(default_factory=list)
+    """By layer: its input [R, T, B, I]."""
+    layer_states: list[tuple[Tensor, ...]] = field(default_factory=list)
+    """By layer: its states [R, T, B, H]."""
+
+
+class Scratch:
+    """The memory that fast passes reuse: one workspace a layer, and one for the network."""
+
+    def __init__(self, layers: int) -> None:
+        self.layers = [fast.Workspace() for _ in range(layers)]
+
+
+@torch.no_grad()
+def fast_forward(network: Network, batch: Sequences, scratch: Scratch) -> list[fast.Trace]:
+    """The traces of all layers, on the compiled scan."""
+    rule = network.cell.rule()
+    assert rule is not None
+    x, traces = batch.x, []
+    for layer, work in zip(network.layers, scratch.layers, strict=True):
+        gx = work.empty("gx", (*x.shape[:3], layer.W_ih.shape[2]), x)
+        torch.baddbmm(layer.b[:, None], x.flatten(1, 2), layer.W_ih, out=gx.flatten(1, 2))
+        trace = fast.forward(rule, gx, layer.W_hh, layer.b_hh, batch.lengths, work)
+        traces.append(trace)
+        x = trace.hs[:, 1:]
+    return traces
+
+
+@torch.no_grad()
+def fast_pass(
+    network: Network, batch: Sequences, objective: Objective, scratch: Scratch, *, bound: float | None = None
+) -> Pass:
+    """Forward and backward on the compiled scan (CPU; a cell with a rule)."""
+    traces = fast_forward(network, batch, scratch)
+    places = objective.places(batch.lengths, batch.x.shape[1])
+    found, readout = _head(network, batch, objective, places, places.gather(traces[-1].hs, shift=1))
+    direct = found.direct_rows
+    assert direct is not None
+    exponents = torch.zeros(direct.shape[:3], dtype=torch.int64)
+    arriving = fast.Arriving(direct.detach(), exponents, places.slots)
+    clamped, by_name = torch.zeros(network.replicas), {}
+    for index in reversed(range(network.shape.layers)):
+        layer, trace, work = network.layer(index), traces[index], scratch.layers[index]
+        adjoint = fast.backward(trace, arriving, work, bound=bound)
+        found.readings.insert(0, _fast_readings(network.cell, adjoint, bound))
+        x = traces[index - 1].hs[:, 1:] if index else batch.x
+        if index:
+            rows = work.empty("dx", tuple(x.shape), x)
+            torch.bmm(adjoint.dgx.flatten(1, 2), layer.W_ih.mT, out=rows.flatten(1, 2))
+            arriving = fast.Arriving(rows, adjoint.exponents, _every_timestep(rows))
+        clamped = clamped + adjoint.clipped.sum(1)
+        for name, gradient in _fast_gradients(layer, trace, adjoint, x).items():
+            by_name[f"layer{index}.{name}"] = gradient
+    by_name |= {name: _unscaled(g) for (name, _), g in zip(_readout(network), readout, strict=True)}
+    found.gradients = {name: by_name[name] for name in network.parameters}
+    found.clamped = clamped / _entries(network, batch) if bound else None
+    H = network.shape.hidden
+    found.gates = [list(trace.saved.split(H, -1))[: len(network.cell.gates)] for trace in traces]
+    found.layer_inputs = [batch.x, *(trace.hs[:, 1:] for trace in traces[:-1])]
+    found.layer_states = [(trace.hs[:, 1:], trace.cs[:, 1:])[: len(network.cell.states)] for trace in traces]
+    return found
+
+
+@torch.enable_grad()
+def _head(
+    network: Network, batch: Sequences, objective: Objective, places: Places, read: Tensor
+) -> tuple[Pass, list[Tensor]]:
+    """Read-out and loss on states [R, S, B, H], and the gradients of both: small, and never long, so autograd's."""
+    leaves = {name: p.detach().requires_grad_() for name, p in _readout(network)}
+    read = read.detach().requires_grad_()
+    outputs = Network(network.cell, network.shape, leaves).read_out(read)
+    targets = objective.targets(batch.y, places)
+    losses = objective.losses(outputs, targets, places)
+    direct, *readout = torch.autograd.grad(losses.sum(), [read, *leaves.values()])
+    return Pass(losses.detach(), outputs.detach(), targets, places, direct_rows=direct), list(readout)
+
+
+def _fast_gradients(layer: Layer, trace: fast.Trace, adjoint: fast.Adjoint, x: Tensor) -> dict[str, Scaled]:
+    exponent = fast.aligned(adjoint)
+    dgx, dgh = adjoint.dgx.flatten(1, 2), adjoint.dgh.flatten(1, 2)
+    gradients = {
+        "W_ih": torch.bmm(x.flatten(1, 2).mT, dgx),
+        "W_hh": torch.bmm(trace.hs[:, :-1].flatten(1, 2).mT, dgh),
+        "b": dgx.sum(1),
+    }
+    if layer.b_hh is not None:
+        gradients["b_hh"] = dgh.sum(1)
+    return {name: Scaled(value, exponent) for name, value in gradients.items()}
+
+
+def _fast_readings(cell: Cell, adjoint: fast.Adjoint, bound: float | None) -> Readings:
+    names = [*cell.states, *(["a", "a_clipped"] if bound else [])]
+    column = {"h": 0, "c": 1, "a": 2, "a_clipped": 3}
+    return Readings({name: adjoint.squares[..., column[name]] for name in names}, adjoint.exponents, limited=False)
+
+
+def general_forward(network: Network, batch: Sequences) -> Tensor:
+    """The top layer's hidden states [R, T, B, H], by the cell's definition."""
+    x = batch.x
+    for layer in network.layers:
+        x = _general_layer(network.cell, layer, x, batch.lengths).h
+    return x
+
+
+@torch.enable_grad()
+def general_pass(network: Network, batch: Sequences, objective: Objective, *, bound: float | None = None) -> Pass:
+    """Forward and backward by autograd over the cell's definition (any device, any cell)."""
+    leaves = {name: p.detach().requires_grad_() for name, p in network.parameters.items()}
+    copy = Network(network.cell, network.shape, leaves)
+    traces, inputs = [], []
+    x = batch.x
+    for layer in copy.layers:
+        inputs.append(x)
+        traces.append(_general_layer(network.cell, layer, x, batch.lengths, bound))
+        x = traces[-1].h
+    places = objective.places(batch.lengths, x.shape[1])
+    read = places.gather(x)
+    outputs, targets = copy.read_out(read), objective.targets(batch.y, places)
+    losses = objective.losses(outputs, targets, places)
+    states = [part for trace in traces for state in trace.states for part in state]
+    wanted = [*leaves.values(), read, *states]
+    values = torch.autograd.grad(losses.sum(), wanted, allow_unused=True, materialize_grads=True)
+    found = Pass(losses.detach(), outputs.detach(), targets, places, direct_rows=values[len(leaves)])
+    found.gradients = {name: _unscaled(value) for name, value in zip(leaves, values, strict=False)}
+    adjoints = iter(values[len(leaves) + 1 :])
+    for trace in traces:
+        by_state = [
+            torch.stack(parts, 1) for parts in zip(*([next(adjoints) for _ in s] for s in trace.states), strict=True)
+        ]
+        found.readings.append(_general_readings(network.cell, trace, by_state, bound))
+    if bound:
+        found.clamped = _clamped(traces, bound, network.replicas) / _entries(network, batch)
+    found.gates = [[torch.stack(gate, 1).detach() for gate in zip(*trace.gates, strict=True)] for trace in traces]
+    found.layer_inputs = [one.detach() for one in inputs]
+    found.layer_states = [
+        tuple(torch.stack(parts, 1).detach() for parts in zip(*trace.states, strict=True)) for trace in traces
+    ]
+    return found
+
+
+def _general_layer(cell: Cell, layer: Layer, x: Tensor, lengths: Tensor, bound: float | None = None) -> general.Trace:
+    gx = torch.baddbmm(layer.b[:, None], x.flatten(1, 2), layer.W_ih).unflatten(1, x.shape[1:3])
+    return general.forward(cell.definition, gx, layer.W_hh, layer.b_hh, lengths, states=len(cell.states), bound=bound)
+
+
+def _general_readings(cell: Cell, trace: general.Trace, adjoints: list[Tensor], bound: float | None) -> Readings:
+    rows = dict(zip(cell.states, adjoints, strict=True))
+    if bound:
+        T = range(len(trace.states))
+        nothing = torch.zeros_like(torch.cat(trace.gates[0], -1))
+        rows["a"] = torch.stack([trace.before.get(t, nothing) for t in T], 1)
+        rows["a_clipped"] = torch.stack([trace.after.get(t, nothing) for t in T], 1)
+    # One exponent a row for all its states; squares of float64 values may leave float64's range without it.
+    size = torch.stack([value.abs().amax(-1) for value in rows.values()]).amax(0).double()
+    exponents = torch.frexp(size.where(size.isfinite(), 1)).exponent.long()
+    squares = {
+        name: torch.ldexp(value.double(), -exponents[..., None]).square().sum(-1) for name, value in rows.items()
+    }
+    return Readings(squares, exponents, limited=True)
+
+
+def _clamped(traces: list[general.Trace], bound: float, replicas: int) -> Tensor:
+    counts = [(g.abs() > bound).sum((1, 2)) for trace in traces for g in trace.before.values()]
+    return torch.stack(counts).sum(0) if counts else torch.zeros(replicas)
+
+
+def direct_squares(network: Network, found: Pass, index: int) -> dict[str, Tensor]:
+    """Squared row norms [R, S, B] of the direct gradients of one layer: dL/d(state_t) through the read-out at t alone.
+
+    From the top layer down through the layers above at the same timestep, with their recurrence held still. On the
+    definition, under autograd, so it serves every scan; it is called when something is measured only.
+    """
+    assert found.direct_rows is not None
+    rows = found.direct_rows
+    for above in reversed(range(index + 1, network.shape.layers)):
+        gx_gradient, _ = _through_cell(network, found, above, rows)
+        rows = torch.bmm(gx_gradient.flatten(1, 2), network.layer(above).W_ih.mT).unflatten(1, rows.shape[1:3])
+    squares = {"h": _squares(rows)}
+    if len(network.cell.states) > 1 or found.clamped is not None:
+        gx_gradient, second = _through_cell(network, found, index, rows)
+        squares |= {name: _squares(value) for name, value in zip(network.cell.states[1:], second, strict=True)}
+        squares["a"] = squares["a_clipped"] = _squares(gx_gradient)
+    return squares
+
+
+@torch.enable_grad()
+def _through_cell(network: Network, found: Pass, index: int, rows: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """One timestep of one layer back, at the places: from dL/dh to dL/d(gx) and dL/d(the other states)."""
+    cell, layer, places = network.cell, network.layer(index), found.places
+    x = places.gather(found.layer_inputs[index])
+    before = [places.gather(state) for state in _delayed(found.layer_states[index])]
+    gx = torch.baddbmm(layer.b[:, None], x.flatten(1, 2), layer.W_ih).unflatten(1, x.shape[1:3])
+    gx = gx.detach().requires_grad_()
+    gh = torch.bmm(before[0].flatten(1, 2), layer.W_hh).unflatten(1, x.shape[1:3])
+    if layer.b_hh is not None:
+        gh = gh + layer.b_hh[:, None, None]
+    state, _ = cell.definition(gx, gh, tuple(before))
+    # Places that are none (padding) have no direct gradient, so whatever state stands there counts for nothing.
+    gradients = torch.autograd.grad(state[0], [gx, *state[1:]], rows)
+    return gradients[0], list(gradients[1:])
+
+
+def _delayed(states: tuple[Tensor, ...]) -> list[Tensor]:
+    """The state before each timestep: zero, then all but the last."""
+    return [torch.cat([torch.zeros_like(state[:, :1]), state[:, :-1]], 1) for state in states]
+
+
+def _squares(rows: Tensor) -> Tensor:
+    return rows.double().square().sum(-1)
+
+
+def _readout(network: Network) -> list[tuple[str, Tensor]]:
+    return [(name, p) for name, p in network.parameters.items() if name.startswith("readout")]
+
+
+def _unscaled(gradient: Tensor) -> Scaled:
+    return Scaled(gradient, torch.zeros(gradient.shape[0], dtype=torch.int64, device=gradient.device))
+
+
+def _every_timestep(rows: Tensor) -> Tensor:
+    R, T, B, _ = rows.shape
+    return torch.arange(T)[None, :, None].expand(R, T, B)
+
+
+def _entries(network: Network, batch: Sequences) -> Tensor:
+    """How many pre-activations a batch has, in all layers: [R]."""
+    return batch.lengths.sum(1) * len(network.cell.gates) * network.shape.hidden * network.shape.layers

@@ -1,0 +1,103 @@
+"""A general matrix product that compiled code can call: C <- alpha A B + beta C, by BLAS, on one thread.
+
+Numba's own np.dot cannot accumulate and checks its arguments each time. torch's wheel on x86 carries MKL and exports
+its sgemm and dgemm, so no second BLAS is loaded; elsewhere SciPy's is taken. Both are called by address (an integer
+argument), which leaves the compiled code cacheable on disk.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import get_cython_function_address, intrinsic
+
+
+class Blas(NamedTuple):
+    """Where the products come from."""
+
+    name: str
+    sgemm: int
+    dgemm: int
+    library: ctypes.CDLL | None
+
+    def address(self, dtype: np.dtype[Any]) -> int:
+        """The address of the product for float32 or float64."""
+        return self.sgemm if dtype == np.float32 else self.dgemm
+
+    def one_thread(self) -> None:
+        """Keep products started from the calling thread on that thread."""
+        if self.library is not None:
+            self.library.MKL_Set_Num_Threads_Local(ctypes.c_int(1))
+
+
+@functools.cache
+def find_blas() -> Blas:
+    """torch's MKL where it exports its products, else SciPy's BLAS."""
+    import torch
+
+    try:
+        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        address = lambda name: ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0  # noqa: E731
+        library.MKL_Set_Num_Threads_Local  # noqa: B018
+        return Blas("torch's MKL", address("sgemm_"), address("dgemm_"), library)
+    except (OSError, AttributeError):
+        module = "scipy.linalg.cython_blas"
+        return Blas(
+            "SciPy's BLAS",
+            get_cython_function_address(module, "sgemm"),
+            get_cython_function_address(module, "dgemm"),
+            None,
+        )
+
+
+@intrinsic
+def gemm(
+    typingctx: Any, address: Any, transposed: Any, m: Any, n: Any, k: Any, a: Any, b: Any, ldb: Any, beta: Any, c: Any
+) -> Any:
+    """C [m, n] <- A [m, k] B [k, n] + beta C, row-major; with `transposed`, B is stored [n, k] with row stride ldb.
+
+    `a`, `b` and `c` are the addresses of the first elements (`array.ctypes.data`); A and C are dense. Fortran's gemm
+    reads row-major arrays as their transposes, so what is computed is C^T = B^T A^T.
+    """
+    if not isinstance(beta, types.Float):
+        return None
+    signature = types.void(
+        types.intp,
+        types.boolean,
+        types.int32,
+        types.int32,
+        types.int32,
+        types.intp,
+        types.intp,
+        types.int32,
+        beta,
+        types.intp,
+    )
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address, transposed, m, n, k, a, b, ldb, beta, c = args
+        char, i32 = ir.IntType(8), ir.IntType(32)
+        real = context.get_value_type(signature.args[8])
+
+        def slot(value: Any) -> Any:
+            return cgutils.alloca_once_value(builder, value)
+
+        trans_b = slot(builder.select(transposed, ir.Constant(char, ord("T")), ir.Constant(char, ord("N"))))
+        trans_a = slot(ir.Constant(char, ord("N")))
+        one, beta = slot(ir.Constant(real, 1.0)), slot(beta)
+        m, n, k, ldb = slot(m), slot(n), slot(k), slot(ldb)
+        a, b, c = (builder.inttoptr(pointer, real.as_pointer()) for pointer in (a, b, c))
+        arguments = [trans_b, trans_a, n, m, k, one, b, ldb, a, k, beta, c, n]
+        function = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+        builder.call(builder.inttoptr(address, function.as_pointer()), arguments)
+        del i32
+        return context.get_dummy_value()
+
+    return signature, codegen
