@@ -1,0 +1,44 @@
+# Everything runs in .venv; the first target that needs it makes it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types bench docs reproduce clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Set up .venv with rnnlab, its real data and the development tools
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Train the demo on real handwritten digits and show what its gradients do
+	$(BIN)/rnnlab train --config configs/demo.yaml --force
+
+test: $(STAMP) ## Run the tests (under five minutes on two cores)
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: $(STAMP) ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## Check types
+	$(BIN)/mypy
+
+bench: $(STAMP) ## Time an update with recording against a loop of cells and against torch's own layers
+	$(BIN)/python benchmarks/side_by_side.py
+
+docs: $(STAMP) ## Rewrite the generated parts of the documentation and configs/schema.json
+	$(BIN)/python -m rnnlab schema > configs/schema.json
+	$(BIN)/python docs/generate.py
+
+reproduce: $(STAMP) ## Run the slow reproductions of published results
+	$(BIN)/python -m pytest -q -m slow
+
+clean: ## Remove .venv and caches; runs/ stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

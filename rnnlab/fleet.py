@@ -1,0 +1,242 @@
+"""A fleet: R networks of one shape that train together. A single run is a fleet of one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnlab.clips import Clip
+from rnnlab.errors import DeviceMissingError, UsageError
+from rnnlab.logspace import log2_norm
+from rnnlab.measure import l2_norm
+from rnnlab.network import Network, Shape, draw
+from rnnlab.objective import Objective
+from rnnlab.passes import Pass, Scratch, Sequences, fast_forward, fast_pass, general_forward, general_pass
+from rnnlab.scan import fast
+from rnnlab.tasks import Single, Task
+
+if TYPE_CHECKING:
+    from rnnlab.config import Config
+    from rnnlab.tasks import Batch, Source
+
+Scan = Literal["fast", "general"]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+_EVALUATED_AT_ONCE = 2**23
+"""Numbers in one layer's pre-activations of an evaluation batch; bounds the memory that evaluation takes."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one update did, a figure for each replica [R]."""
+
+    found: Pass
+    lengths: Tensor
+    losses: Floats
+    grad_norms: Floats
+    clipped_norms: Floats
+    clipped: Floats
+    finite: bool
+    """Loss and gradient, as the optimizer would have got it, are finite numbers in every replica."""
+
+
+class Fleet:
+    """R networks, their data streams and their optimizer: everything of a training but its records."""
+
+    def __init__(self, config: Config, seeds: Sequence[int]) -> None:
+        self.config, self.task = config, config.task
+        self.device = choose_device(config.device)
+        self.dtype = getattr(torch, config.dtype)
+        self.cell = config.model.build_cell()
+        self.scan = choose_scan(config.train.scan, self.cell.rule() is not None, self.device)
+        self.objective = objective(self.task)
+        shape = network_shape(config)
+        drawn = [draw(self.cell, shape, config.model.init, seed, config.model.forget_bias) for seed in seeds]
+        self.network = Network.stack(self.cell, shape, drawn, self.dtype, self.device)
+        self.parameters = list(self.network.parameters.values())
+        self.optimizer = config.optimizer.build(self.parameters)
+        self.sources: list[Source] = [self.task.stream(seed, config.dtype) for seed in seeds]
+        self.streams = [source.batches(config.train.batch) for source in self.sources]
+        self._scratch, self._evaluation_scratch = Scratch(shape.layers), Scratch(shape.layers)
+
+    @property
+    def clip(self) -> Clip:
+        return self.config.clip
+
+    def update(self) -> Step:
+        """One optimizer step on the next batch of every stream, unless something in it is not finite."""
+        batch = self.sequences([next(stream) for stream in self.streams])
+        found = self.measure(batch)
+        gradients = list(found.gradients.values())
+        norms = log2_norm(gradients)
+        clipped, shares = self.clip(gradients, norms)
+        if found.clamped is not None:
+            shares = found.clamped.to(norms)
+        step = self._step(found, batch, norms, clipped, shares)
+        if step.finite:
+            for parameter, gradient in zip(self.parameters, clipped, strict=True):
+                parameter.grad = gradient
+            self.optimizer.step()
+        return step
+
+    def _step(self, found: Pass, batch: Sequences, norms: Tensor, clipped: list[Tensor], shares: Tensor) -> Step:
+        losses, clipped_norms = _floats(found.losses), l2_norm(clipped)
+        finite = bool(np.isfinite(losses).all() and np.isfinite(clipped_norms).all() and norms.lt(torch.inf).all())
+        grad_norms = _floats(torch.exp2(norms))
+        return Step(found, batch.lengths, losses, grad_norms, clipped_norms, _floats(shares), finite)
+
+    def measure(self, batch: Sequences) -> Pass:
+        """A forward and backward pass that leaves the weights where they are."""
+        bound = self.clip.in_scan()
+        if self.scan == "fast":
+            return fast_pass(self.network, batch, self.objective, self._scratch, bound=bound)
+        return general_pass(self.network, batch, self.objective, bound=bound)
+
+    def sequences(self, batches: Sequence[Batch]) -> Sequences:
+        """One batch of each replica as tensors [R, T, B, ...], cut to the longest sequence."""
+        lengths = np.stack([_lengths(batch) for batch in batches])
+        T = int(lengths.max())
+        per_timestep = self.objective.per_timestep
+        x = np.stack([batch.x[:T] for batch in batches])
+        y = np.stack([batch.y[:T] if per_timestep else batch.y for batch in batches])
+        return Sequences(*(torch.from_numpy(part).to(self.device) for part in (x, y, lengths)))
+
+    def errors(self, found: Pass) -> Floats:
+        """The task's error of each replica [R] over a pass, NaN outputs counting as mistakes."""
+        mistakes, weights = self._mistakes(found)
+        return _floats((mistakes * weights).sum((0, 2)) / weights.sum((0, 2)))
+
+    def _mistakes(self, found: Pass) -> tuple[Tensor, Tensor]:
+        """Mistakes [S, R, B] and which of them count."""
+        outputs, targets, times = found.outputs, found.targets, found.places.times
+        if self.task.scored is not None:
+            scored = torch.as_tensor(list(self.task.scored), device=self.device)
+            outputs, targets, times = (one.index_select(1, scored) for one in (outputs, targets, times))
+        mistakes = self.task.mistakes(outputs.transpose(0, 1), targets.transpose(0, 1))
+        alive = (times >= 0).transpose(0, 1)
+        return mistakes.double(), (alive if alive.shape == mistakes.shape else alive[:1]).double()
+
+    @torch.no_grad()
+    def evaluate(self, split: Literal["validation", "test"]) -> tuple[Floats, Floats]:
+        """Loss and error of each replica [R] on up to `train.evaluate_size` held-out sequences."""
+        size, numbers = self.config.train.evaluate_size, self.task.timesteps * self.network.layer(0).W_hh.shape[2]
+        chunk = max(1, min(256, _EVALUATED_AT_ONCE // numbers))
+        totals = np.zeros((4, self.network.replicas))
+        for batches in zip(*(source.evaluation(split, size, chunk) for source in self.sources), strict=True):
+            found = self.predict(self.sequences(batches))
+            mistakes, weights = self._mistakes(found)
+            places = _floats((found.places.times >= 0).sum((1, 2)))
+            totals += [
+                _floats(found.losses) * places,
+                places,
+                _floats((mistakes * weights).sum((0, 2))),
+                _floats(weights.sum((0, 2))),
+            ]
+        return totals[0] / totals[1], totals[2] / totals[3]
+
+    def predict(self, batch: Sequences) -> Pass:
+        """A forward pass alone."""
+        if self.scan == "fast":
+            top = fast_forward(self.network, batch, self._evaluation_scratch)[-1].hs[:, 1:]
+        else:
+            top = general_forward(self.network, batch)
+        places = self.objective.places(batch.lengths, batch.x.shape[1])
+        outputs, targets = self.network.read_out(places.gather(top)), self.objective.targets(batch.y, places)
+        return Pass(self.objective.losses(outputs, targets, places), outputs, targets, places)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next update depends on, as torch.save can write and read with weights_only=True."""
+        return {
+            "parameters": {name: tensor.detach().cpu() for name, tensor in self.network.parameters.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "sources": [source.state() for source in self.sources],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`, exactly."""
+        for name, tensor in self.network.parameters.items():
+            tensor.data.copy_(state["parameters"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for source, one in zip(self.sources, state["sources"], strict=True):
+            source.restore(one)
+
+    def prepare(self, notify: Callable[[str], None]) -> None:
+        """Compile the scan now (or read it from the disk cache) and say so if that takes a while."""
+        if self.scan != "fast":
+            return
+        rule = self.cell.rule()
+        assert rule is not None
+        begun = time.perf_counter()
+        with _saying_if_slow(notify, f"compiling the {self.cell.name} scan (once; it is kept on disk) ..."):
+            compiled = fast.prepare(rule, self.dtype)
+        if compiled:
+            notify(f"compiled the {self.cell.name} scan in {time.perf_counter() - begun:.1f} s")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA where there is one. Raises DeviceMissingError."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not count:
+            raise DeviceMissingError(
+                f"device {name}: this machine has no CUDA device that torch can use; use --device cpu"
+            )
+        if (device.index or 0) >= count:
+            raise DeviceMissingError(
+                f"device {name}: this machine has {count} CUDA device(s), cuda:0 to cuda:{count - 1}"
+            )
+    return device
+
+
+def choose_scan(wanted: str, has_rule: bool, device: torch.device) -> Scan:
+    """The scan that runs: fast on a CPU for a cell with a rule, else general. Raises UsageError for an impossible one."""
+    can = has_rule and device.type == "cpu"
+    if wanted == "fast" and not can:
+        why = f"it runs on the CPU, not on {device}" if has_rule else "this cell has no rule"
+        raise UsageError(f"train.scan: fast cannot be used here: {why}; use auto or general")
+    return "fast" if can and wanted != "general" else "general"
+
+
+def objective(task: Task) -> Objective:
+    """The task's loss and its placement."""
+    placement = task.loss.single if isinstance(task.loss, Single) else task.loss
+    return Objective(task.kind, placement, task.per_timestep)
+
+
+def network_shape(config: Config) -> Shape:
+    """The sizes of the network that a config describes."""
+    model, needs = config.model, config.model.build_cell().needs_recurrent_bias
+    recurrent_bias = needs if model.recurrent_bias is None else model.recurrent_bias
+    return Shape(config.task.inputs, model.hidden, model.layers, config.task.outputs, recurrent_bias)
+
+
+def _lengths(batch: Batch) -> Any:
+    return np.full(batch.x.shape[1], batch.x.shape[0]) if batch.lengths is None else batch.lengths
+
+
+def _floats(tensor: Tensor) -> Any:
+    return tensor.detach().double().cpu().numpy()
+
+
+class _saying_if_slow:  # noqa: N801  reads as a statement
+    """Say `message` once if the block takes longer than half a second."""
+
+    def __init__(self, notify: Callable[[str], None], message: str) -> None:
+        self._timer = threading.Timer(0.5, notify, [message])
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()

@@ -1,0 +1,157 @@
+"""From a pass to what is written down: the columns of gradients.csv and the probes' columns of metrics.csv.
+
+Everything here reads and nothing changes: no weight, no optimizer state, no random state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rnnlab.direct import direct_squares
+from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, power_of_ten
+from rnnlab.network import Network
+from rnnlab.passes import Pass, Readings
+
+Floats = NDArray[np.float64]
+
+PERCENTS = (5.0, 50.0, 95.0)
+
+# Adjoint norms this many times the smallest normal number are still exact to far better than 0.01 decades.
+_MARGIN = 8.0
+# Stands in for a sample lost to underflow while percentiles are taken: below every number, above exact zero.
+_LOST = -1e6
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One replica's rows of gradients.csv for one layer and state; masked entries are underflow."""
+
+    layer: int
+    state: str
+    t: NDArray[np.int64]
+    lag: NDArray[np.int64]
+    columns: dict[str, Any]
+
+
+def curves(network: Network, found: Pass, lengths: Tensor, stride: int = 1) -> list[list[Curve]]:
+    """The rows of every replica: total and direct gradient norms against t, for each layer and state."""
+    rows: list[list[Curve]] = [[] for _ in range(network.replicas)]
+    for index, readings in enumerate(found.readings):
+        direct = direct_squares(network, found, index)
+        for state in readings.squares:
+            columns = _columns(readings, state, direct[state], found, lengths)
+            for replica, curve in enumerate(_split(index, state, columns, lengths, stride)):
+                rows[replica].append(curve)
+    return rows
+
+
+def _columns(readings: Readings, state: str, direct: Tensor, found: Pass, lengths: Tensor) -> dict[str, Any]:
+    """Columns [R, T] of one layer and state."""
+    samples = log10_of_squares(_numpy(readings.squares[state]), _numpy(readings.exponents))
+    R, T, B = samples.shape
+    alive = np.arange(T)[None, :, None] < _numpy(lengths)[:, None]
+    samples = np.where(alive, samples, -np.inf)
+    total = log10_total(samples)
+    lost = np.zeros(total.shape, bool)
+    if readings.limited:
+        dtype = _numpy(found.outputs).dtype
+        lost = underflowed(total, dtype)
+        samples = np.where(underflowed(samples, dtype), _LOST, samples)
+    percentiles = np.ma.masked_less(log10_percentiles(samples, alive, PERCENTS) + np.log10(B), _LOST / 2)
+    # masked_less takes -inf for less than anything, and an exact zero is no underflow.
+    percentiles = np.ma.masked_array(percentiles.data, np.ma.getmaskarray(percentiles) & ~np.isneginf(percentiles.data))
+    return {
+        "norm": power_of_ten(total),
+        "log10_norm": np.ma.masked_array(total, lost),
+        "log10_p05": percentiles[0],
+        "log10_median": percentiles[1],
+        "log10_p95": percentiles[2],
+        "log10_direct": _direct(direct, found),
+    }
+
+
+def _direct(squares: Tensor, found: Pass) -> Floats:
+    """log10 of the direct part's norm [R, T]: squares [R, S, B] of the places, at the timesteps they stand for."""
+    slots = found.places.slots
+    at_t = squares.gather(1, slots.clamp(min=0)).where(slots >= 0, 0)
+    total = _numpy(at_t.sum(-1))
+    return log10_of_squares(total, np.zeros(total.shape, np.int64))
+
+
+def underflowed(log10_norms: Floats, dtype: np.dtype[Any]) -> NDArray[np.bool_]:
+    """Which entries [R, T, ...] a number format without a shared exponent has lost, or may have.
+
+    A norm below 8 times the smallest normal number is lost, and so is a zero that follows (at the timestep before) a
+    lost one, or one so small that its product with another small number can vanish. Other zeros are exact: nothing
+    arrives before the loss is met, and a dead relu passes nothing on from a gradient of any size.
+    """
+    tiny = float(np.finfo(dtype).tiny)
+    lowest, doubtful = np.log10(_MARGIN * tiny), np.log10(tiny) / 2
+    lost = np.isfinite(log10_norms) & (log10_norms < lowest)
+    for t in range(log10_norms.shape[1] - 2, -1, -1):
+        after = log10_norms[:, t + 1]
+        suspect = lost[:, t + 1] | (np.isfinite(after) & (after < doubtful))
+        lost[:, t] |= np.isneginf(log10_norms[:, t]) & suspect
+    return lost
+
+
+def _split(layer: int, state: str, columns: dict[str, Any], lengths: Tensor, stride: int) -> Iterator[Curve]:
+    for replica, longest in enumerate(_numpy(lengths).max(1)):
+        t = np.arange((longest - 1) % stride, longest, stride)
+        yield Curve(layer, state, t, longest - 1 - t, {name: value[replica, t] for name, value in columns.items()})
+
+
+def spectrum(network: Network) -> dict[str, Floats]:
+    """Largest spectral radius and singular value [R] over the gate blocks of W_hh of all layers."""
+    radii, sigmas = [], []
+    for layer in network.layers:
+        H = layer.W_hh.shape[1]
+        blocks = layer.W_hh.detach().double().unflatten(2, (-1, H)).transpose(1, 2)
+        finite = blocks.isfinite().all(-1).all(-1).all(-1)
+        safe = torch.where(finite[:, None, None, None], blocks, 0)
+        radii.append(torch.linalg.eigvals(safe).abs().amax((1, 2)).where(finite, torch.nan))
+        sigmas.append(torch.linalg.matrix_norm(safe, 2).amax(1).where(finite, torch.nan))
+    return {
+        "recurrent_radius": _numpy(torch.stack(radii).amax(0)),
+        "recurrent_sigma_max": _numpy(torch.stack(sigmas).amax(0)),
+    }
+
+
+def saturation(network: Network, found: Pass, lengths: Tensor) -> Floats:
+    """The share [R] of gate activations, over layers, gates, living timesteps and units, that are saturated."""
+    T = found.gates[0][0].shape[1]
+    alive = (torch.arange(T, device=lengths.device)[None, :, None] < lengths[:, None])[..., None]
+    shares = [
+        (saturated(gate, squashing) & alive).sum((1, 2, 3)) / (alive.sum((1, 2, 3)) * gate.shape[-1])
+        for layer in found.gates
+        for gate, squashing in zip(layer, network.cell.squashings(), strict=True)
+    ]
+    return _numpy(torch.stack(shares).double().mean(0))
+
+
+def saturated(activation: Tensor, squashing: str) -> Tensor:
+    """Where the slope of the nonlinearity is below 36% of its largest: beyond 0.1 and 0.9 of a sigmoid's range."""
+    if squashing == "sigmoid":
+        return (activation - 0.5).abs() > 0.4
+    if squashing == "tanh":
+        return activation.abs() > 0.8
+    if squashing == "relu":
+        return activation <= 0
+    return torch.zeros_like(activation, dtype=torch.bool)
+
+
+def l2_norm(tensors: list[Tensor]) -> Floats:
+    """The L2 norm [R] over all the tensors [R, ...] of a replica, in float64."""
+    each = [torch.linalg.vector_norm(tensor.flatten(1), dim=1, dtype=torch.float64) for tensor in tensors]
+    return _numpy(torch.linalg.vector_norm(torch.stack(each), dim=0))
+
+
+def _numpy(tensor: Tensor) -> Any:
+    return tensor.detach().cpu().numpy()

@@ -1,0 +1,68 @@
+"""What a run will take, and which of its updates are logged and evaluated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from rnnlab.columns import GRADIENT_ROW_BYTES, METRICS_ROW_BYTES
+from rnnlab.config import Config
+from rnnlab.fleet import choose_device, choose_scan, network_shape
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will take, known before it starts."""
+
+    parameters: int
+    updates: int
+    gradient_rows: int
+    metrics_rows: int
+    bytes: int
+    scan: str
+    device: str
+
+
+def plan(config: Config) -> Plan:
+    """Count parameters, rows and bytes of a run without training; a stop rule may end it sooner."""
+    shape, cell, updates = network_shape(config), config.model.build_cell(), updates_of(config)
+    G, H = len(cell.gates), shape.hidden
+    below = shape.inputs + (shape.layers - 1) * H
+    parameters = G * H * (below + shape.layers * (H + 1 + shape.recurrent_bias)) + (H + 1) * shape.outputs
+    device = choose_device(config.device)
+    measured = logged = 0
+    for update in range(updates):
+        due = config.probe.schedule.due(update)
+        measured += due
+        logged += due or is_logged(config, update, updates)
+    states = len(cell.states) + 2 * (config.clip.in_scan() is not None)
+    timesteps = math.ceil(config.task.timesteps / config.probe.stride)
+    rows = measured * timesteps * states * shape.layers if "adjoint" in config.probe.which else 0
+    itemsize = 4 if config.dtype == "float32" else 8
+    size = rows * GRADIENT_ROW_BYTES + logged * METRICS_ROW_BYTES + 3 * parameters * itemsize
+    scan = choose_scan(config.train.scan, cell.rule() is not None, device)
+    return Plan(parameters, updates, rows, logged, size, scan, str(device))
+
+
+def updates_of(config: Config) -> int:
+    """The number of updates, from `train.updates` or from `train.epochs` and the size of the training set."""
+    if config.train.updates is not None:
+        return config.train.updates
+    assert config.train.epochs is not None
+    return config.train.epochs * _updates_an_epoch(config)
+
+
+def _updates_an_epoch(config: Config) -> int:
+    size = config.task.stream(config.seed, config.dtype).size
+    assert size is not None
+    return max(1, size // config.train.batch)
+
+
+def is_logged(config: Config, update: int, updates: int) -> bool:
+    """Whether metrics.csv gets a row for this update, the probes' schedule aside."""
+    return update % config.train.log_every == 0 or is_evaluated(config, update, updates)
+
+
+def is_evaluated(config: Config, update: int, updates: int) -> bool:
+    every = config.train.evaluate_every
+    return update + 1 == updates or (bool(every) and (update + 1) % every == 0)

@@ -1,0 +1,117 @@
+"""What is measured, and at which updates and timesteps."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt
+
+from rnnlab.parts import Part, table
+
+
+class Schedule(Part):
+    """A rule for the updates at which something is measured; update 0 is the first, before any weight has moved."""
+
+    def due(self, update: int) -> bool:
+        """Whether this update (counted from 0) is measured."""
+        raise NotImplementedError
+
+
+class Every(Schedule):
+    """Every n-th update, from update 0."""
+
+    name: Literal["every"] = "every"
+    n: PositiveInt = Field(default=1, description="Updates between two measurements.")
+
+    def due(self, update: int) -> bool:
+        return update % self.n == 0
+
+
+class Log(Schedule):
+    """Logarithmically spaced updates: 0, 1, 2, ... thinning to `per_decade` in each factor of ten."""
+
+    name: Literal["log"] = "log"
+    per_decade: PositiveInt = Field(default=40, description="Measurements in each factor of ten of updates.")
+
+    def due(self, update: int) -> bool:
+        return update == 0 or self._slot(update) != self._slot(update - 1)
+
+    def _slot(self, update: int) -> int:
+        return math.floor(self.per_decade * math.log10(update) + 1e-9) if update else -1
+
+
+def _as_tuple(updates: Any) -> Any:
+    """A list as a tuple, which is what a strict reader wants."""
+    return tuple(updates) if isinstance(updates, list) else updates
+
+
+class At(Schedule):
+    """The updates listed."""
+
+    name: Literal["at"] = "at"
+    updates: Annotated[
+        tuple[NonNegativeInt, ...],
+        Field(min_length=1),
+        BeforeValidator(_as_tuple),
+        AfterValidator(lambda updates: tuple(sorted({*updates}))),
+    ] = Field(description="Updates, counted from 0.", examples=[[0, 10, 100]])
+
+    def due(self, update: int) -> bool:
+        return update in self.updates
+
+
+SCHEDULES = table(Every, Log, At)
+
+
+def as_schedule(value: Any) -> Any:
+    """A schedule as a mapping where it was given in short: 10 for every 10th update, [0, 10, 100] for these."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return {"name": "every", "n": value}
+    return {"name": "at", "updates": value} if isinstance(value, (list, tuple)) else value
+
+
+class Probe(Part):
+    """Something that is measured while a network trains, and changes nothing by it."""
+
+    columns: ClassVar[tuple[str, ...]] = ()
+
+
+class Adjoint(Probe):
+    """The total gradient dL/dh_t (and dL/dc_t) at every timestep of every layer, to gradients.csv.
+
+    norm = ||dL/dh_t||_F over [B, H], of the batch-mean loss; percentiles over the batch of B ||dL/dh_t[b]||.
+    """
+
+    source: ClassVar[str] = "Bengio, Simard and Frasconi, Learning long-term dependencies is difficult, 1994"
+
+    name: Literal["adjoint"] = "adjoint"
+
+
+class Spectrum(Probe):
+    """Largest spectral radius and largest singular value over the gate blocks of W_hh, to metrics.csv."""
+
+    source: ClassVar[str] = "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013"
+    columns: ClassVar[tuple[str, ...]] = ("recurrent_radius", "recurrent_sigma_max")
+
+    name: Literal["spectrum"] = "spectrum"
+
+
+class Saturation(Probe):
+    """Share of gate activations whose slope is below 36% of its largest (sigmoid beyond [0.1, 0.9]), to metrics.csv."""
+
+    source: ClassVar[str] = "Karpathy, Johnson and Fei-Fei, Visualizing and understanding recurrent networks, 2015"
+    columns: ClassVar[tuple[str, ...]] = ("saturation",)
+
+    name: Literal["saturation"] = "saturation"
+
+
+class Weights(Probe):
+    """L2 norm of all parameters and of the change that this update made to them, to metrics.csv."""
+
+    columns: ClassVar[tuple[str, ...]] = ("weight_norm", "update_norm")
+
+    name: Literal["weights"] = "weights"
+
+
+PROBES = table(Adjoint, Spectrum, Saturation, Weights)

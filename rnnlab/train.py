@@ -1,0 +1,253 @@
+"""The only training loop: batch -> forward -> backward -> probes -> clip -> update -> write."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from rnnlab.atomic import atomic
+from rnnlab.config import Config
+from rnnlab.config.stop import StopRule, stop_rule
+from rnnlab.errors import RnnlabError
+from rnnlab.fleet import Fleet, Step
+from rnnlab.measure import curves, l2_norm, saturation, spectrum
+from rnnlab.plan import is_evaluated, is_logged, updates_of
+from rnnlab.provenance import git_state, versions
+from rnnlab.records import GradientLog, MetricsLog
+from rnnlab.rundir import RunDir, default_name, now
+from rnnlab.runs import Run
+from rnnlab.tasks import sha256
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training has come; `update` counts the updates made."""
+
+    update: int
+    updates: int
+    loss: float
+    error: float | None
+    eval_loss: float | None
+    eval_error: float | None
+    grad_norm: float
+    clip_rate: float
+    updates_per_second: float
+    seconds_left: float
+
+
+Observe = Callable[[Progress], None]
+
+
+def train(
+    config: Config,
+    *,
+    out: str | Path = "runs",
+    force: bool = False,
+    command: Sequence[str] | None = None,
+    observe: Observe | None = None,
+    notify: Notify | None = None,
+) -> Run:
+    """Train the network of a config, measure it, and write its run folder.
+
+    Raises before anything is written: RunExistsError, RunFolderError, DeviceMissingError, DataMissingError,
+    DataFormatError, UsageError. Once it runs, RunFailedError when it cannot go on (a full disk); rows so far are kept.
+    """
+    name = config.name or default_name(config.task.name, config.model.cell, config.task.timesteps, config.seed)
+    if config.name:
+        RunDir.check(out, name, force=force)
+    fleet = Fleet(config, [config.seed])
+    notify = notify or (lambda message: None)
+    fleet.prepare(notify)
+    info = _born(config, fleet, command)
+    run = RunDir.create(out, name, info, force=force, numbered=not config.name)
+    training = _Training(fleet, run, observe or (lambda progress: None))
+    try:
+        _write_config(config, run)
+        status, reason = training.run()
+        training.finish(status, reason)
+    except BaseException as error:
+        training.give_up(error)
+        raise
+    finally:
+        training.close()
+    return Run(run.path)
+
+
+def _born(config: Config, fleet: Fleet, command: Sequence[str] | None) -> dict[str, Any]:
+    """What run.json says from the start."""
+    chance = config.task.chance()
+    return {
+        "versions": versions(),
+        "git": git_state(),
+        "device": str(fleet.device),
+        "dtype": config.dtype,
+        "scan": fleet.scan,
+        "threads": torch.get_num_threads(),
+        "seed": config.seed,
+        "command": list(command) if command is not None else sys.argv,
+        "parameters": fleet.network.count(),
+        "chance": {"loss": chance.loss, "error": chance.error},
+        "data": [{"path": str(path), "sha256": sha256(path)} for path in config.task.files()],
+    }
+
+
+def _write_config(config: Config, run: RunDir) -> None:
+    with atomic(run.config) as file:
+        file.write(yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True).encode())
+
+
+class _Training:
+    """One run from its first update to its last word."""
+
+    def __init__(self, fleet: Fleet, run: RunDir, observe: Observe) -> None:
+        self.fleet, self.dir, self.observe, self.config = fleet, run, observe, fleet.config
+        self.updates = updates_of(self.config)
+        self.probes = set(self.config.probe.which)
+        self.stop = stop_rule(self.config.train.stop) if self.config.train.stop else None
+        self.size = fleet.sources[0].size
+        self.done, self.clipped, self.skipped = 0, 0.0, 0
+        self.latest: dict[str, float | None] = {}
+        self.begun, self.shown = time.perf_counter(), 0.0
+        self.gradients: GradientLog | None = None
+        self.metrics: MetricsLog | None = None
+
+    def run(self) -> tuple[str, str]:
+        """All updates; the run's last status and why it ended."""
+        self.gradients, self.metrics = GradientLog(self.dir.gradients), MetricsLog(self.dir.metrics)
+        for update in range(self.updates):
+            step = self._update(update)
+            if not step.finite and self.config.train.nonfinite == "stop":
+                return "diverged", f"loss or gradient was not finite at update {update}"
+            if self.stop and is_evaluated(self.config, update, self.updates) and self._is_met(self.stop):
+                return "completed", f"stop rule met: {self.stop}"
+        return "completed", "all updates made"
+
+    def _is_met(self, rule: StopRule) -> bool:
+        loss, error = self.latest["eval_loss"], self.latest["eval_error"]
+        return loss is not None and error is not None and rule.met(loss, error)
+
+    def _update(self, update: int) -> Step:
+        due = self.config.probe.schedule.due(update)
+        weighed = due and "weights" in self.probes
+        before = [parameter.detach().clone() for parameter in self.fleet.parameters] if weighed else []
+        # W_hh before the update is the one that the gradients in this row went through.
+        row = spectrum(self.fleet.network) if due and "spectrum" in self.probes else {}
+        step = self.fleet.update()
+        self.done = update + 1
+        self.clipped += float(step.clipped[0])
+        self.skipped += not step.finite
+        if due and "saturation" in self.probes:
+            row["saturation"] = saturation(self.fleet.network, step.found, step.lengths)
+        if weighed:
+            after = [parameter.detach() for parameter in self.fleet.parameters]
+            row["weight_norm"] = l2_norm(after)
+            row["update_norm"] = l2_norm([new - old for new, old in zip(after, before, strict=True)])
+        if (due or not step.finite) and "adjoint" in self.probes:
+            self._write_curves(update, step)
+        if due or not step.finite or is_logged(self.config, update, self.updates):
+            self._write_metrics(update, step, {name: float(value[0]) for name, value in row.items()})
+        self._show(step)
+        return step
+
+    def _write_curves(self, update: int, step: Step) -> None:
+        assert self.gradients is not None
+        for curve in curves(self.fleet.network, step.found, step.lengths, self.config.probe.stride)[0]:
+            self.gradients.write(update, curve.layer, curve.state, curve.t, curve.lag, **curve.columns)
+
+    def _write_metrics(self, update: int, step: Step, row: dict[str, float]) -> None:
+        assert self.metrics is not None
+        figures: dict[str, float | None] = {
+            "update": update,
+            "epoch": None if self.size is None else update * self.config.train.batch / self.size,
+            "loss": float(step.losses[0]),
+            "error": float(self.fleet.errors(step.found)[0]),
+            "grad_norm": float(step.grad_norms[0]),
+            "grad_norm_clipped": float(step.clipped_norms[0]),
+            "clipped": float(step.clipped[0]),
+            "lr": float(self.fleet.optimizer.param_groups[0]["lr"]),
+            "eval_loss": None,
+            "eval_error": None,
+        }
+        if is_evaluated(self.config, update, self.updates):
+            loss, error = self.fleet.evaluate("validation")
+            figures |= {"eval_loss": float(loss[0]), "eval_error": float(error[0])}
+        self.latest |= {name: value for name, value in figures.items() if value is not None}
+        self.metrics.write(figures | row | {"seconds": time.perf_counter() - self.begun})
+
+    def _show(self, step: Step) -> None:
+        spent = time.perf_counter() - self.begun
+        if spent - self.shown < 0.1 and self.done < self.updates:
+            return
+        self.shown, rate = spent, self.done / spent
+        latest = self.latest.get
+        self.observe(
+            Progress(
+                self.done,
+                self.updates,
+                float(step.losses[0]),
+                latest("error"),
+                latest("eval_loss"),
+                latest("eval_error"),
+                float(step.grad_norms[0]),
+                self.clipped / self.done,
+                rate,
+                (self.updates - self.done) / rate,
+            )
+        )
+
+    def result(self) -> dict[str, Any]:
+        """The figures that run.json closes with."""
+        names = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
+        rate = self.clipped / self.done if self.done else None
+        latest = {name: self.latest.get(name) for name in names}
+        return {**latest, "clip_rate": rate, "nonfinite_updates": self.skipped}
+
+    def finish(self, status: str, reason: str) -> None:
+        """Test, save the weights, and write the last word to run.json."""
+        speed = self.done / (time.perf_counter() - self.begun)
+        loss, error = self.fleet.evaluate("test")
+        result = self.result() | {"test_loss": float(loss[0]), "test_error": float(error[0])}
+        self._save()
+        self.close()
+        end = {"updates": self.done, "updates_per_second": speed, "result": result}
+        if "adjoint" in self.probes:
+            end["verdict"] = Run(self.dir.path).verdict().as_dict()
+        self.dir.finish(status, reason, **end)
+
+    def give_up(self, error: BaseException) -> None:
+        """Close a run that did not reach its end; what is written stays."""
+        known = isinstance(error, (RnnlabError, OSError))
+        failed = isinstance(error, Exception)
+        reason = str(error) if known else f"{type(error).__name__}: {error}".rstrip(": ")
+        try:
+            if not failed:
+                self._save()
+            self.dir.finish("failed" if failed else "interrupted", reason, updates=self.done, result=self.result())
+        except (RnnlabError, OSError):
+            return  # a full disk; the error that is already on its way says so
+
+    def _save(self) -> None:
+        with atomic(self.dir.checkpoint) as file:
+            torch.save({"updates": self.done, "saved": now(), **self.fleet.state()}, file)
+
+    def close(self) -> None:
+        for log in (self.gradients, self.metrics):
+            if log is not None:
+                log.close()
+
+
+def parameters_of(run: Run | str | Path) -> dict[str, np.ndarray[Any, Any]]:
+    """The weights that a run ended with, as arrays [in, gates*hidden] by name (layer0.W_hh, readout.W, ...)."""
+    path = RunDir(run.path if isinstance(run, Run) else run).checkpoint
+    state = torch.load(path, weights_only=True)
+    return {name: tensor[0].numpy() for name, tensor in state["parameters"].items()}
