@@ -67,7 +67,7 @@ class ClipValue(Clip):
         beyond = sum((one.abs() > self.threshold).flatten(1).sum(1) for one in plain)
         entries = sum(one[0].numel() for one in plain)
         # An entry too large for the number format is known to be beyond the threshold; NaN stays NaN.
-        return [one.clamp(-self.threshold, self.threshold) for one in plain], (beyond / entries).to(log2_norm.dtype)  # type: ignore[union-attr]
+        return [one.clamp(-self.threshold, self.threshold) for one in plain], beyond.to(log2_norm.dtype) / entries  # type: ignore[union-attr]
 
 
 class ClipAdjoint(Clip):

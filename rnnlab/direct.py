@@ -1,7 +1,7 @@
 """The direct gradient: what reaches a state at t through the read-out at t alone.
 
-It needs no loop over time, so one pass of the cell's definition under autograd serves every scan; it is taken only where
-something is measured.
+It needs no loop over time, so one pass of the cell's definition under autograd serves every scan; it is taken only
+where something is measured.
 """
 
 from __future__ import annotations

@@ -199,7 +199,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_scan(wanted: str, has_rule: bool, device: torch.device) -> Scan:
-    """The scan that runs: fast on a CPU for a cell with a rule, else general. Raises UsageError for an impossible one."""
+    """The scan that runs: fast on a CPU for a cell with a rule, else general. Raises UsageError where it cannot."""
     can = has_rule and device.type == "cpu"
     if wanted == "fast" and not can:
         why = f"it runs on the CPU, not on {device}" if has_rule else "this cell has no rule"
@@ -224,7 +224,7 @@ def _lengths(batch: Batch) -> Any:
     return np.full(batch.x.shape[1], batch.x.shape[0]) if batch.lengths is None else batch.lengths
 
 
-def _floats(tensor: Tensor) -> Any:
+def _floats(tensor: Tensor) -> Floats:
     return tensor.detach().double().cpu().numpy()
 
 

@@ -1,11 +1,12 @@
 """Norms and gradients whose size no number format can hold: a mantissa and a power of two.
 
-Nothing here takes log(x + eps). An exact zero is -inf, what is not finite stays so, and a value that float32 lost on the
-way is `underflow`, which only the general scan can meet.
+Nothing here takes log(x + eps). An exact zero is -inf, what is not finite stays so, and a value that float32 lost on
+the way is `underflow`, which only the general scan can meet.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -27,20 +28,17 @@ class Scaled(NamedTuple):
 
     def plain(self) -> Tensor:
         """The value in the dtype of the mantissa: inf where it overflows, 0 where it is below the smallest normal."""
-        if not self.exponent.any():
-            return self.mantissa
-        return self.times_power_of_two(self.exponent)
-
-    def times_power_of_two(self, exponent: Tensor) -> Tensor:
-        """mantissa * 2^exponent, without going through a subnormal number."""
         import torch
 
-        shape = (-1,) + (1,) * (self.mantissa.dim() - 1)
-        # Exponents far out of range overflow ldexp's own power; in two halves none of them does.
-        half = exponent.clamp(-2000, 2000).reshape(shape).to(self.mantissa.dtype) / 2
-        value = torch.ldexp(torch.ldexp(self.mantissa, half.floor()), half.ceil())
-        tiny = torch.finfo(value.dtype).tiny
-        return torch.where(value.abs() < tiny, torch.zeros_like(value), value)
+        value, limits = self.mantissa, torch.finfo(self.mantissa.dtype)
+        # Factors that the format itself can hold, so that 0 * 2^e stays 0; three of them span it from end to end.
+        most = int(-math.log2(limits.tiny))
+        left = self.exponent.clamp(-3 * most, 3 * most)
+        while left.any():
+            part = left.clamp(-most, most)
+            value = value * part.to(value.dtype).exp2().reshape(-1, *[1] * (value.dim() - 1))
+            left = left - part
+        return value.masked_fill(value.abs() < limits.tiny, 0)
 
 
 def log2_norm(gradients: list[Scaled]) -> Tensor:
@@ -48,7 +46,7 @@ def log2_norm(gradients: list[Scaled]) -> Tensor:
     import torch
 
     each = []
-    for mantissa, exponent in gradients:
+    for mantissa, exponent in map(_rescaled, gradients):
         norm = torch.linalg.vector_norm(mantissa.flatten(1), dim=1, dtype=torch.float64)
         each.append(norm.log2() + exponent)
     logs = torch.stack(each)
@@ -56,6 +54,18 @@ def log2_norm(gradients: list[Scaled]) -> Tensor:
     steady = torch.where(top.isfinite(), top, 0)
     norm = torch.exp2(2 * (logs - steady)).sum(0).log2() / 2 + steady
     return torch.where(logs.isnan().any(0), torch.nan, torch.where(top.isfinite(), norm, top))
+
+
+def _rescaled(gradient: Scaled) -> Scaled:
+    """The same gradient with its largest entry near 1: squares of float64 leave float64, those of float32 do not."""
+    import torch
+
+    mantissa, exponent = gradient
+    if mantissa.dtype != torch.float64:
+        return gradient
+    largest = torch.linalg.vector_norm(mantissa.flatten(1), torch.inf, dim=1)
+    shift = torch.frexp(largest.where(largest.isfinite(), 0)).exponent.to(exponent.dtype)
+    return Scaled(Scaled(mantissa, -shift).plain(), exponent + shift)
 
 
 def log10_of_squares(squares: Array, exponents: NDArray[np.int64]) -> Array:
@@ -66,7 +76,7 @@ def log10_of_squares(squares: Array, exponents: NDArray[np.int64]) -> Array:
 
 def log10_total(log10_norms: Array) -> Array:
     """log10 of the norm over the last axis of parts whose log10 norms are given: sqrt(sum of 10^(2 l))."""
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         top = log10_norms.max(-1)
         steady = np.where(np.isfinite(top), top, 0.0)
         total = 0.5 * np.log10((10.0 ** (2 * (log10_norms - steady[..., None]))).sum(-1)) + steady

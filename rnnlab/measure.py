@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnlab.direct import direct_squares
-from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, power_of_ten
+from rnnlab.logspace import Scaled, log2_norm, log10_of_squares, log10_percentiles, log10_total, power_of_ten
 from rnnlab.network import Network
 from rnnlab.passes import Pass, Readings
 
@@ -25,8 +25,10 @@ PERCENTS = (5.0, 50.0, 95.0)
 
 # Adjoint norms this many times the smallest normal number are still exact to far better than 0.01 decades.
 _MARGIN = 8.0
-# Stands in for a sample lost to underflow while percentiles are taken: below every number, above exact zero.
-_LOST = -1e6
+# Stands in for a sample lost to underflow while percentiles are taken: below every number, above exact zero. A percentile
+# between it and a number has at least a twentieth of it, and is lost as well.
+_LOST = -1e9
+_NO_NUMBER = _LOST / 100
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def curves(network: Network, found: Pass, lengths: Tensor, stride: int = 1) -> l
 def _columns(readings: Readings, state: str, direct: Tensor, found: Pass, lengths: Tensor) -> dict[str, Any]:
     """Columns [R, T] of one layer and state."""
     samples = log10_of_squares(_numpy(readings.squares[state]), _numpy(readings.exponents))
-    R, T, B = samples.shape
+    _, T, B = samples.shape
     alive = np.arange(T)[None, :, None] < _numpy(lengths)[:, None]
     samples = np.where(alive, samples, -np.inf)
     total = log10_total(samples)
@@ -64,9 +66,8 @@ def _columns(readings: Readings, state: str, direct: Tensor, found: Pass, length
         dtype = _numpy(found.outputs).dtype
         lost = underflowed(total, dtype)
         samples = np.where(underflowed(samples, dtype), _LOST, samples)
-    percentiles = np.ma.masked_less(log10_percentiles(samples, alive, PERCENTS) + np.log10(B), _LOST / 2)
-    # masked_less takes -inf for less than anything, and an exact zero is no underflow.
-    percentiles = np.ma.masked_array(percentiles.data, np.ma.getmaskarray(percentiles) & ~np.isneginf(percentiles.data))
+    values = log10_percentiles(samples, alive, PERCENTS) + np.log10(B)
+    percentiles = np.ma.masked_array(values, np.isfinite(values) & (values < _NO_NUMBER))
     return {
         "norm": power_of_ten(total),
         "log10_norm": np.ma.masked_array(total, lost),
@@ -94,7 +95,7 @@ def underflowed(log10_norms: Floats, dtype: np.dtype[Any]) -> NDArray[np.bool_]:
     """
     tiny = float(np.finfo(dtype).tiny)
     lowest, doubtful = np.log10(_MARGIN * tiny), np.log10(tiny) / 2
-    lost = np.isfinite(log10_norms) & (log10_norms < lowest)
+    lost: NDArray[np.bool_] = np.isfinite(log10_norms) & (log10_norms < lowest)
     for t in range(log10_norms.shape[1] - 2, -1, -1):
         after = log10_norms[:, t + 1]
         suspect = lost[:, t + 1] | (np.isfinite(after) & (after < doubtful))
@@ -129,11 +130,11 @@ def saturation(network: Network, found: Pass, lengths: Tensor) -> Floats:
     T = found.gates[0][0].shape[1]
     alive = (torch.arange(T, device=lengths.device)[None, :, None] < lengths[:, None])[..., None]
     shares = [
-        (saturated(gate, squashing) & alive).sum((1, 2, 3)) / (alive.sum((1, 2, 3)) * gate.shape[-1])
+        (saturated(gate, squashing) & alive).sum((1, 2, 3)).double() / (alive.sum((1, 2, 3)) * gate.shape[-1])
         for layer in found.gates
         for gate, squashing in zip(layer, network.cell.squashings(), strict=True)
     ]
-    return _numpy(torch.stack(shares).double().mean(0))
+    return _numpy(torch.stack(shares).mean(0))
 
 
 def saturated(activation: Tensor, squashing: str) -> Tensor:
@@ -149,8 +150,8 @@ def saturated(activation: Tensor, squashing: str) -> Tensor:
 
 def l2_norm(tensors: list[Tensor]) -> Floats:
     """The L2 norm [R] over all the tensors [R, ...] of a replica, in float64."""
-    each = [torch.linalg.vector_norm(tensor.flatten(1), dim=1, dtype=torch.float64) for tensor in tensors]
-    return _numpy(torch.linalg.vector_norm(torch.stack(each), dim=0))
+    zero = torch.zeros(tensors[0].shape[0], dtype=torch.int64, device=tensors[0].device)
+    return _numpy(log2_norm([Scaled(tensor.detach(), zero) for tensor in tensors]).exp2())
 
 
 def _numpy(tensor: Tensor) -> Any:

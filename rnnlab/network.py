@@ -79,7 +79,7 @@ class Network:
         """Outputs [R, S, B, O] of states [R, S, B, H]."""
         W, b = self.parameters["readout.W"], self.parameters["readout.b"]
         flat = torch.baddbmm(b[:, None], states.flatten(1, 2), W)
-        return flat.unflatten(1, states.shape[1:3])
+        return flat.view(*states.shape[:3], -1)
 
     def count(self) -> int:
         """The number of parameters of one replica."""

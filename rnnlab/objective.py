@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Placement = Literal["last", "all"] | int
-"""The last timestep of each sequence, all its timesteps, or one chosen timestep (negative: from each sequence's end)."""
+"""The last timestep of each sequence, all its timesteps, or one chosen one (negative: from each sequence's end)."""
 
 
 @dataclass(frozen=True)

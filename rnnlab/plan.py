@@ -64,5 +64,6 @@ def is_logged(config: Config, update: int, updates: int) -> bool:
 
 
 def is_evaluated(config: Config, update: int, updates: int) -> bool:
+    """Whether the network is evaluated after this update: every `train.evaluate_every`, and after the last."""
     every = config.train.evaluate_every
     return update + 1 == updates or (bool(every) and (update + 1) % every == 0)

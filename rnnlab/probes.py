@@ -29,7 +29,7 @@ class Every(Schedule):
 
 
 class Log(Schedule):
-    """Logarithmically spaced updates: 0, 1, 2, ... thinning to `per_decade` in each factor of ten."""
+    """Updates spaced logarithmically: every one at first, then `per_decade` in each factor of ten."""
 
     name: Literal["log"] = "log"
     per_decade: PositiveInt = Field(default=40, description="Measurements in each factor of ten of updates.")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from rnnlab.cells import Cell
-from rnnlab.network import Network, Shape, draw
 from rnnlab.inits import Inits
+from rnnlab.network import Network, Shape, draw
 from rnnlab.objective import Objective
 from rnnlab.passes import Sequences
 
@@ -86,7 +86,8 @@ def _places(objective: Objective, length: int) -> list[int]:
 
 
 def make_network(cell: Cell, *, R: int = 1, inputs: int = 3, hidden: int = 5, layers: int = 1, outputs: int = 2,
-                 recurrent_bias: bool = True, dtype: torch.dtype = F64, init: str | None = None) -> Network:  # fmt: skip
+                 recurrent_bias: bool = True, dtype: torch.dtype = F64,
+                 init: str | None = None) -> Network:  # fmt: skip
     """A small network with weights that differ from replica to replica; biases are not zero."""
     shape = Shape(inputs, hidden, layers, outputs, recurrent_bias)
     inits = Inits.model_validate(init or {"bias": {"name": "normal", "std": 0.3}, "recurrent_bias": {"name": "normal"}})

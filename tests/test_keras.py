@@ -42,7 +42,8 @@ def weights_in_keras_order(network: Network) -> list[torch.Tensor]:
     """kernel, recurrent kernel, bias of each layer; then the dense layer. Keras's GRU orders its gates z, r, n."""
     flat: list[torch.Tensor] = []
     for layer in network.layers:
-        weights = [layer.W_ih[0], layer.W_hh[0], layer.b[0] if layer.b_hh is None else torch.stack([layer.b[0], layer.b_hh[0]])]
+        bias = layer.b[0] if layer.b_hh is None else torch.stack([layer.b[0], layer.b_hh[0]])
+        weights = [layer.W_ih[0], layer.W_hh[0], bias]
         flat += [reorder(network, weight) for weight in weights]
     return [*flat, network.parameters["readout.W"][0], network.parameters["readout.b"][0]]
 
@@ -73,7 +74,8 @@ def test_logits_and_gradients_are_kerass(cell: str, scan: str) -> None:
     loss = torch.nn.functional.cross_entropy(logits, batch.y[0].to(logits.device))
     theirs = torch.autograd.grad(loss, [v.value for v in model.trainable_variables])
 
-    found = fast_pass(network, batch, objective, Scratch(2)) if scan == "fast" else general_pass(network, batch, objective)
+    fast = scan == "fast"
+    found = fast_pass(network, batch, objective, Scratch(2)) if fast else general_pass(network, batch, objective)
     np.testing.assert_allclose(found.outputs[0, 0], logits.detach(), atol=1e-5)
     ours = Network(part, shape, {name: gradient.plain() for name, gradient in found.gradients.items()})
     for mine, other in zip(weights_in_keras_order(ours), theirs, strict=True):

@@ -88,7 +88,7 @@ def test_equals_the_loop(cell: Cell, layers: int, R: int, placement: str | int, 
 )
 def test_equals_the_loop_at_any_shape(
     cell, R, T, B, hidden, inputs, layers, outputs, kind, placement, per_timestep, ragged, recurrent_bias, seed
-) -> None:  # type: ignore[no-untyped-def]  # noqa: E501
+) -> None:  # type: ignore[no-untyped-def]
     if ragged:
         T = max(T, 6)  # the shortest sequence still has the timesteps that are asked for
     objective = Objective(kind, placement, per_timestep)

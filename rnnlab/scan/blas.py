@@ -44,9 +44,8 @@ def find_blas() -> Blas:
 
     try:
         library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-        address = lambda name: ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0  # noqa: E731
-        library.MKL_Set_Num_Threads_Local  # noqa: B018
-        return Blas("torch's MKL", address("sgemm_"), address("dgemm_"), library)
+        library.MKL_Set_Num_Threads_Local  # noqa: B018  an AttributeError where there is none
+        return Blas("torch's MKL", _address(library.sgemm_), _address(library.dgemm_), library)
     except (OSError, AttributeError):
         module = "scipy.linalg.cython_blas"
         return Blas(
@@ -57,7 +56,11 @@ def find_blas() -> Blas:
         )
 
 
-@intrinsic
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def gemm(
     typingctx: Any, address: Any, transposed: Any, m: Any, n: Any, k: Any, a: Any, b: Any, ldb: Any, beta: Any, c: Any
 ) -> Any:
@@ -83,7 +86,7 @@ def gemm(
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address, transposed, m, n, k, a, b, ldb, beta, c = args
-        char, i32 = ir.IntType(8), ir.IntType(32)
+        char = ir.IntType(8)
         real = context.get_value_type(signature.args[8])
 
         def slot(value: Any) -> Any:
@@ -97,7 +100,6 @@ def gemm(
         arguments = [trans_b, trans_a, n, m, k, one, b, ldb, a, k, beta, c, n]
         function = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
         builder.call(builder.inttoptr(address, function.as_pointer()), arguments)
-        del i32
         return context.get_dummy_value()
 
     return signature, codegen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Arriving:
-    """What reaches a layer from above: rows [R, S, B, H] with exponents [R, S, B]; slots [R, T, B] says which, or -1."""
+    """What reaches a layer from above: rows [R, S, B, H], exponents [R, S, B]; slots [R, T, B] says which, or -1."""
 
     rows: Tensor
     exponents: Tensor
@@ -78,7 +79,8 @@ def prepare(rule: Rule, dtype: torch.dtype) -> bool:
     trace = forward(rule, gx, gx[:, :1, 0], None, lengths, work)
     arriving = Arriving(gx[..., :1], torch.ones(1, 2, 1, dtype=torch.int64), slots)
     aligned(backward(trace, arriving, work))
-    return any(loop.stats.cache_misses for loop in (*loops, align))
+    compiled: list[Any] = [*loops, align]
+    return any(loop.stats.cache_misses for loop in compiled)
 
 
 def forward(rule: Rule, gx: Tensor, W_hh: Tensor, b_hh: Tensor | None, lengths: Tensor, work: Workspace) -> Trace:
@@ -121,7 +123,7 @@ def backward(
 
 def aligned(adjoint: Adjoint) -> Tensor:
     """Bring all rows of dgx and dgh of a replica to one exponent, in place; returns those exponents [R]."""
-    R, T, B, _ = adjoint.dgx.shape
+    R, _, B, _ = adjoint.dgx.shape
     exponents = adjoint.exponents
     if not exponents.any():
         return exponents.new_zeros(R)
@@ -130,8 +132,12 @@ def aligned(adjoint: Adjoint) -> Tensor:
     largest = torch.where(alive.any(2).any(1), largest, 0)
     for d in {id(d): d for d in (adjoint.dgx, adjoint.dgh)}.values():
         array, e = _arrays(d, exponents)
-        _spread(lambda r, a, b, d=array: align(d, e, int(largest[r]), _one(adjoint.dgx), r, a, b), R, B)  # noqa: B023
+        _spread(functools.partial(_align, array, e, largest.tolist(), _one(d)), R, B)
     return largest
+
+
+def _align(d: Any, exponents: Any, largest: list[int], one: Any, r: int, first: int, last: int) -> None:
+    align(d, exponents, largest[r], one, r, first, last)
 
 
 def _arrays(*tensors: Tensor) -> list[Any]:
@@ -152,6 +158,6 @@ def _spread(work: Callable[[int, int, int], None], R: int, B: int) -> None:
     threads = torch.get_num_threads()
     blocks = min(B, -(-threads // R))
     edges = [B * k // blocks for k in range(blocks + 1)]
-    items = [(r, first, last) for r in range(R) for first, last in zip(edges, edges[1:], strict=False)]
+    items = [(r, first, last) for r in range(R) for first, last in itertools.pairwise(edges)]
     for done in [_pool(threads).submit(work, *item) for item in items]:
         done.result()

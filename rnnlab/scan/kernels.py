@@ -16,7 +16,7 @@ import inspect
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -108,7 +108,7 @@ def clamp(row, bound):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, error_model="numpy")
 def align(d, exponents, largest, one, r, first, last):  # type: ignore[no-untyped-def]
     """Bring rows [first, last) of replica r to one exponent, so that they can be summed over time and batch."""
     for t in range(d.shape[1]):
@@ -126,7 +126,7 @@ def kernels(rule: Rule) -> Kernels:
     own_dgh = rule.own_dgh
     stamp = _stamp(rule)
 
-    @njit(nogil=True, cache=True, **compiled.OPTIONS)  # type: ignore[untyped-decorator]
+    @njit(nogil=True, cache=True, **compiled.OPTIONS)
     def forward(address, one, gx, W, b_hh, lengths, hs, cs, saved, r, first, last):  # type: ignore[no-untyped-def]
         stamp  # noqa: B018  part of the key of the disk cache
         T, G, H = gx.shape[1], gx.shape[3], W.shape[1]
@@ -146,7 +146,7 @@ def kernels(rule: Rule) -> Kernels:
                     h[:] = 0
                     c[:] = 0
 
-    @njit(nogil=True, cache=True, **compiled.OPTIONS)  # type: ignore[untyped-decorator]
+    @njit(nogil=True, cache=True, **compiled.OPTIONS)
     def backward(  # type: ignore[no-untyped-def]
         address, one, hs, cs, saved, W, lengths, slots, arriving, e_arriving, bound,
         dgx, dgh, exponents, squares, clipped, adjoint, r, first, last,

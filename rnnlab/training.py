@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ Observe = Callable[[Progress], None]
 def train(
     config: Config,
     *,
-    out: str | Path = "runs",
+    out: str | PathLike[str] = "runs",
     force: bool = False,
     command: Sequence[str] | None = None,
     observe: Observe | None = None,

@@ -21,7 +21,7 @@ from rnnlab.plan import plan, updates_of
 from rnnlab.probes import PROBES
 from rnnlab.records import GradientLog
 from rnnlab.runs import Run
-from rnnlab.train import parameters_of, train
+from rnnlab.training import parameters_of, train
 
 SMALL: dict[str, Any] = {
     "task": {"name": "addition", "length": 12},
@@ -112,11 +112,11 @@ def test_the_resolved_config_repeats_the_run(tmp_path: Path) -> None:
 
 def test_random_state_is_untouched(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002
-    before = torch.get_rng_state(), np.random.get_state()[1].tobytes()  # noqa: NPY002
+    np.random.seed(1)
+    before = torch.get_rng_state(), np.random.get_state()[1].tobytes()
     train(config(), out=tmp_path)
     assert torch.equal(before[0], torch.get_rng_state())
-    assert before[1] == np.random.get_state()[1].tobytes()  # noqa: NPY002
+    assert before[1] == np.random.get_state()[1].tobytes()
 
 
 def test_a_fleet_goes_on_from_its_state_to_the_last_bit() -> None:
@@ -230,11 +230,11 @@ def test_a_run_says_where_it_came_from(tmp_path: Path) -> None:
     assert set(info["result"]) >= {"loss", "error", "eval_loss", "eval_error", "test_loss", "test_error", "clip_rate"}
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Stands in for a failure in the middle."""
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "interrupted"), (Stopped("mid"), "failed")])
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "interrupted"), (StoppedError("mid"), "failed")])
 def test_what_ends_early_keeps_its_rows(
     error: BaseException, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,59 @@
+"""rnnlab: an instrument for recurrent networks. It trains them, and measures the gradient at every timestep.
+
+    import rnnlab
+
+    run = rnnlab.train({"task": "addition", "model": {"cell": "lstm"}})
+    run.gradients                           # a pandas frame, one row per (update, layer, state, t)
+    rnnlab.load_runs("runs").metrics        # every run's, with the settings in which they differ
+
+Nothing heavy is imported until it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from os import PathLike
+
+    from rnnlab.config import Config, load_config
+    from rnnlab.config.load import Source
+    from rnnlab.runs import Run, Runs, load_runs
+
+__version__ = "0.1.0"
+__all__ = ["Config", "Run", "Runs", "__version__", "load_config", "load_runs", "train"]
+
+_HOMES = {
+    "Config": "rnnlab.config",
+    "load_config": "rnnlab.config",
+    "Run": "rnnlab.runs",
+    "Runs": "rnnlab.runs",
+    "load_runs": "rnnlab.runs",
+}
+
+
+def train(
+    config: Source, *, sets: Iterable[str] = (), out: str | PathLike[str] = "runs", force: bool = False, **watchers: Any
+) -> Run:
+    """Train the network that a Config, a mapping or a YAML file describes, and give back its run.
+
+    `sets` are changes such as `"model.hidden=50"`. A run without a name gets one of its own; `force` replaces a run of
+    the same name. `observe` and `notify` hear how far it is. Raises ConfigError with everything that is wrong, and what
+    `rnnlab.training.train` raises.
+    """
+    from rnnlab.config import load_config
+    from rnnlab.training import train
+
+    return train(load_config(config, sets), out=out, force=force, **watchers)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rnnlab' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,92 @@
+"""The command line: the only place that prints, and the only one that ends the process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from rnnlab.errors import ConfigError, RnnlabError
+
+BUG, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `rnnlab` with these arguments, or the process's own, and end the process with the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _let_any_text_through()
+    sys.exit(_code(given))
+
+
+def _code(arguments: list[str]) -> int:
+    """What the process ends with: each kind of ending has its code and its words."""
+    try:
+        _invoke(arguments)
+        sys.stdout.flush()
+    except typer.Exit as end:
+        return end.exit_code
+    except RnnlabError as error:
+        _tell(str(error) if isinstance(error, ConfigError) else f"rnnlab: {error}")
+        return error.exit_code
+    except BrokenPipeError:
+        _close_stdout()
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        _tell("interrupted")
+        return INTERRUPTED
+    except Exception as error:
+        return _refused(error) if hasattr(error, "show") else _bug(error, arguments)
+    return 0
+
+
+def _invoke(arguments: list[str]) -> None:
+    """Parse and run, without Typer's own way of ending."""
+    from rnnlab.cli.app import app
+
+    command = typer.main.get_command(app)
+    if "_RNNLAB_COMPLETE" in os.environ:
+        command.main(arguments, prog_name="rnnlab")
+    with command.make_context("rnnlab", arguments) as context:
+        command.invoke(context)
+
+
+def _refused(error: Exception) -> int:
+    """Typer refused the arguments; its error classes are private, and show themselves."""
+    if near := getattr(error, "possibilities", None):
+        error.message = f"{error.message}; did you mean {' or '.join(sorted(near))}?"  # type: ignore[attr-defined]
+        error.possibilities = None  # type: ignore[attr-defined]
+    error.show(file=sys.stderr)  # type: ignore[attr-defined]
+    return USAGE
+
+
+def _bug(error: Exception, arguments: list[str]) -> int:
+    if {"-v", "--verbose"} & set(arguments):
+        import traceback
+
+        traceback.print_exception(error)
+        _tell("this is a bug in rnnlab; please report it with the lines above")
+    else:
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        _tell(f"rnnlab: {what}\nthis is a bug in rnnlab; the same command with -v shows where (rnnlab -v ...)")
+    return BUG
+
+
+def _tell(message: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(message, file=sys.stderr, flush=True)
+
+
+def _let_any_text_through() -> None:
+    """On a stream that cannot encode a character, write its escape instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _close_stdout() -> None:
+    """Nobody reads any more; let the interpreter's last flush go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,120 @@
+"""`rnnlab list`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rnnlab.parts import Part
+
+EXAMPLES = """\b
+Examples:
+  rnnlab list
+  rnnlab list inits
+  rnnlab list tasks --json
+"""
+KINDS = ("cells", "inits", "clips", "tasks", "probes", "optimizers", "schedules")
+
+
+def list_parts(
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            metavar=f"[{'|'.join(KINDS)}]",
+            help="Which to list; all where it is left out.",
+            autocompletion=lambda incomplete: [kind for kind in KINDS if kind.startswith(incomplete)],
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+) -> None:
+    """List what a config can name: cells, inits, clips, tasks, ...
+
+    Each with its meaning, its options with their types and defaults, and its source.
+    """
+    listed = {name: [_described(part) for part in parts.values()] for name, parts in _tables(kind).items()}
+    if as_json:
+        print(json.dumps(listed, indent=2))
+    else:
+        print("\n\n".join(_section(name, parts) for name, parts in listed.items()))
+
+
+def _tables(kind: str | None) -> Mapping[str, Mapping[str, type[Part]]]:
+    from rnnlab.cells import CELLS
+    from rnnlab.clips import CLIPS
+    from rnnlab.errors import UsageError, nearest
+    from rnnlab.inits import INITS
+    from rnnlab.optimizers import OPTIMIZERS
+    from rnnlab.probes import PROBES, SCHEDULES
+    from rnnlab.tasks import TASKS
+
+    tables: tuple[Mapping[str, type[Part]], ...] = (CELLS, INITS, CLIPS, TASKS, PROBES, OPTIMIZERS, SCHEDULES)
+    named = dict(zip(KINDS, tables, strict=True))
+    if kind is None:
+        return named
+    if kind not in named:
+        near = nearest(kind, KINDS)
+        hint = f"; did you mean '{near}'?" if near else ""
+        raise UsageError(f"there is no list of {kind!r}{hint} (choices: {', '.join(KINDS)})")
+    return {kind: named[kind]}
+
+
+def _described(part: type[Part]) -> dict[str, Any]:
+    """A part as data: name, meaning, options and source."""
+    schema = part.model_json_schema()
+    needed = schema.get("required", ())
+    options = [
+        {"name": name, "type": _type(of, schema), "required": name in needed}
+        | ({"default": of["default"]} if "default" in of else {})
+        | {"description": of.get("description", "")}
+        for name, of in schema["properties"].items()
+        if name != "name"
+    ]
+    where = {"places": list(part.places)} if hasattr(part, "places") else {}
+    return {"name": part.key(), "meaning": part.meaning(), **where, "options": options, "source": part.source}
+
+
+def _type(of: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """A JSON Schema in a few words: `number > 0`, `gate | stacked`."""
+    if "anyOf" in of:
+        return " | ".join(_type(one, schema) for one in of["anyOf"])
+    if "$ref" in of:
+        inner = schema["$defs"][of["$ref"].rpartition("/")[2]]["properties"]
+        return "{" + ", ".join(f"{name}: {_type(one, schema)}" for name, one in inner.items()) + "}"
+    if "enum" in of or "const" in of:
+        return " | ".join(map(str, of.get("enum", [of.get("const")])))
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    bounds = " and ".join(f"{sign} {of[key]:g}" for key, sign in signs.items() if key in of)
+    items = f" of {_type(of['items'], schema)}" if "items" in of else ""
+    name = {"array": "list", "string": "text", "boolean": "true | false"}.get(of["type"], of["type"])
+    return f"{name}{items} {bounds}".rstrip()
+
+
+def _section(name: str, parts: list[dict[str, Any]]) -> str:
+    after = ["  torch, keras: presets, for the whole of model.init"] if name == "inits" else []
+    return "\n".join([name, *(line for part in parts for line in _lines(part)), *after])
+
+
+def _lines(part: Mapping[str, Any]) -> Iterator[str]:
+    yield from _wrapped(f"  {part['name']}: {part['meaning']}", 6)
+    if "places" in part:
+        yield from _wrapped(f"      for {', '.join(part['places'])}", 10)
+    for option in part["options"]:
+        default = "needed" if option["required"] else f"default {_written(option.get('default'))}"
+        yield from _wrapped(f"      {option['name']} ({option['type']}; {default}): {option['description']}", 10)
+    if part["source"]:
+        yield from _wrapped(f"      source: {part['source']}", 10)
+
+
+def _written(default: Any) -> str:
+    return default if isinstance(default, str) else json.dumps(default)
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    width = min(shutil.get_terminal_size().columns, 120)
+    return textwrap.wrap(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)

@@ -1,0 +1,138 @@
+"""`rnnlab train`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from rnnlab.errors import DivergedError
+
+if TYPE_CHECKING:
+    from rnnlab.config import Config, Setting
+    from rnnlab.runs import Run
+
+EXAMPLES = """\b
+Examples:
+  rnnlab train --config configs/adding_lstm.yaml
+  rnnlab train -c experiment.yaml --set model.cell=gru --set task.length=200
+  rnnlab train -c experiment.yaml --set 'train.stop=error < 0.01' --seed 3
+  rnnlab train -c runs/addition-lstm-T100-s0/config.yaml --name again
+  rnnlab new - | rnnlab train -c - --dry-run
+
+\b
+The value of --set is YAML, typed by the key it is for; rnnlab list shows the
+choices. --set clip=norm replaces the whole part; --set clip.name=norm keeps
+the options that norm has as well. --device, --seed and --name are short for
+--set, and the later of two for one key wins.
+"""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: an interruption like Ctrl-C, with another exit code."""
+
+
+def _keys(incomplete: str) -> list[str]:
+    from rnnlab.config import known_keys
+
+    return [f"{key}=" for key in known_keys() if key.startswith(incomplete)]
+
+
+def train(
+    config: Annotated[
+        str, typer.Option("--config", "-c", metavar="FILE", help="YAML file that describes the run; - for stdin.")
+    ],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one key; may be repeated.", autocompletion=_keys),
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where it runs.")] = None,
+    seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of initial weights and data.")] = None,
+    out: Annotated[str, typer.Option(metavar="DIR", help="Folder that the run's folder is made in.")] = "runs",
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run and its folder.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a run of that name.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved config and what would be written, then stop.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show where an unexpected error comes from.")
+    ] = False,
+    fail_on_diverged: Annotated[
+        bool, typer.Option("--fail-on-diverged", help="Exit with 3 if the run diverges.")
+    ] = False,
+) -> None:
+    """Train a network and write down its gradient at every timestep.
+
+    The run's folder holds config.yaml, run.json, metrics.csv and gradients.csv. The result goes to stdout, progress
+    and messages to stderr.
+    """
+    from rnnlab.config import load_config
+
+    described = load_config(config, [*(sets or ()), *_options(device=device, seed=seed, name=name)])
+    if dry_run:
+        _show_plan(described, as_json)
+        return
+    run = _train(described, out, force, quiet)
+    if as_json:
+        print(json.dumps({"path": str(run.path), **run.info}, indent=2))
+    elif not quiet:
+        _show_summary(run)
+    if fail_on_diverged and run.status == "diverged":
+        raise DivergedError(f"{run.name} diverged: {run.info.get('reason', '')}".rstrip(": "))
+
+
+def _options(**given: str | None) -> list[Setting]:
+    """The options that stand for a key, as settings."""
+    from rnnlab.config import Setting
+
+    return [Setting((key,), text, f"--{key} {text}") for key, text in given.items() if text is not None]
+
+
+def _train(config: Config, out: str, force: bool, quiet: bool) -> Run:
+    from rnnlab.cli.progress import ProgressLine
+    from rnnlab.training import train
+
+    progress = ProgressLine(sys.stderr, quiet=quiet)
+    # SIGTERM is the polite way to end a process: what is measured is kept, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, _terminate)
+    command = ["rnnlab", *sys.argv[1:]]
+    try:
+        return train(config, out=out, force=force, command=command, observe=progress.observe, notify=progress.say)
+    except KeyboardInterrupt as interrupt:
+        progress.close()
+        notes = getattr(interrupt, "__notes__", None) or [f"rows are kept in the run's folder under {out}"]
+        print(f"interrupted; {'; '.join(notes)}", file=sys.stderr)
+        raise typer.Exit(143 if isinstance(interrupt, Terminated) else 130) from interrupt
+    finally:
+        progress.close()
+
+
+def _terminate(number: int, frame: Any) -> NoReturn:
+    raise Terminated
+
+
+def _show_plan(config: Config, as_json: bool) -> None:
+    from rnnlab.plan import plan
+
+    figures = asdict(plan(config))
+    if as_json:
+        print(json.dumps({"config": config.resolved(), "plan": figures}, indent=2))
+        return
+    print(config.to_yaml(), end="")
+    for key, value in figures.items():
+        print(f"# {key.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else value}")
+
+
+def _show_summary(run: Run) -> None:
+    from rich.console import Console
+
+    from rnnlab.report.terminal import speaks_unicode, summary
+
+    console = Console(highlight=False)
+    console.print(summary(run, console.width, unicode=speaks_unicode(sys.stdout.encoding)))

@@ -1,0 +1,111 @@
+"""Settings that are right alone and wrong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rnnlab.cells import CELLS
+from rnnlab.inits.gated import Chrono
+from rnnlab.tasks.generated import Generated
+
+if TYPE_CHECKING:
+    from rnnlab.config.schema import Config
+
+Key = tuple[str, ...]
+
+CELL: Key = ("model", "cell")
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A key whose value does not fit another's: what is wrong, and every key that had a part in it."""
+
+    key: Key
+    message: str
+    reads: tuple[Key, ...]
+
+
+def misfits(config: Config) -> Iterator[Misfit]:
+    """All of them, each at the key that is to be changed first."""
+    for rule in _RULES:
+        yield from rule(config)
+
+
+def _nonlinearity(config: Config) -> Iterator[Misfit]:
+    model, key = config.model, ("model", "nonlinearity")
+    if model.nonlinearity is not None and "nonlinearity" not in CELLS[model.cell].model_fields:
+        having = _named(name for name, cell in CELLS.items() if "nonlinearity" in cell.model_fields)
+        yield Misfit(key, f"{model.cell} has its nonlinearities fixed; {having} can choose", (key, CELL))
+
+
+def _init(config: Config) -> Iterator[Misfit]:
+    model = config.model
+    for place in ("input", "recurrent", "bias", "recurrent_bias"):
+        init, key = getattr(model.init, place), ("model", "init", place)
+        if why := init.misfit(CELLS[model.cell].gates):
+            yield Misfit(key, f"{init.name} {why}", (key, ("model", "init", "preset"), CELL))
+
+
+def _forget_bias(config: Config) -> Iterator[Misfit]:
+    model, key, bias = config.model, ("model", "forget_bias"), ("model", "init", "bias")
+    if model.forget_bias is None:
+        return
+    if CELLS[model.cell].forget_gate is None:
+        having = _named(name for name, cell in CELLS.items() if cell.forget_gate is not None)
+        yield Misfit(key, f"{model.cell} has no forget gate; {having} has", (key, CELL))
+    elif isinstance(model.init.bias, Chrono):
+        message = "would undo what init.bias chrono draws for the forget gate; give one of the two"
+        yield Misfit(key, message, (key, bias))
+
+
+def _recurrent_bias(config: Config) -> Iterator[Misfit]:
+    key = ("model", "recurrent_bias")
+    if config.model.recurrent_bias is False and CELLS[config.model.cell].needs_recurrent_bias:
+        message = f"{config.model.cell} cannot be without it: it stands inside the product with the reset gate"
+        yield Misfit(key, message, (key, CELL))
+
+
+def _duration(config: Config) -> Iterator[Misfit]:
+    train, key, updates = config.train, ("train", "epochs"), ("train", "updates")
+    if train.epochs is None:
+        return
+    if train.updates is not None:
+        yield Misfit(key, "give updates or epochs, not both", (key, updates))
+    elif isinstance(config.task, Generated):
+        message = f"{config.task.name} draws sequences without end, so no epoch ever ends; give train.updates"
+        yield Misfit(key, message, (key, updates, ("task",)))
+
+
+def _stop(config: Config) -> Iterator[Misfit]:
+    train, key, every = config.train, ("train", "stop"), ("train", "evaluate_every")
+    if train.stop is not None and train.evaluate_every == 0:
+        yield Misfit(key, "is judged at evaluations, and evaluate_every is 0", (key, every))
+
+
+def _scan(config: Config) -> Iterator[Misfit]:
+    key = ("train", "scan")
+    if config.train.scan != "fast":
+        return
+    if config.model.build_cell().rule() is None:
+        message = f"{config.model.cell} has no rule for the fast scan; choose general or auto"
+        yield Misfit(key, message, (key, CELL, ("model", "nonlinearity")))
+    if config.device.startswith("cuda"):
+        message = f"the fast scan runs on the CPU, not on {config.device}; choose general or auto"
+        yield Misfit(key, message, (key, ("device",)))
+
+
+def _named(names: Iterator[str]) -> str:
+    return " and ".join(names)
+
+
+_RULES: tuple[Callable[[Config], Iterator[Misfit]], ...] = (
+    _nonlinearity,
+    _init,
+    _forget_bias,
+    _recurrent_bias,
+    _duration,
+    _stop,
+    _scan,
+)

@@ -1,0 +1,52 @@
+"""What a plain word in YAML means, and values written so that they are read back as themselves.
+
+As in YAML 1.2, and nearer to what people write than PyYAML's 1.1: `1e-3` is a number, `yes` and `2026-01-01` are words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import yaml
+
+_NULLS = {"", "~", "null", "Null", "NULL"}
+_BOOLS = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
+_INTEGER = re.compile(r"[-+]?[0-9]{1,4000}|0x[0-9a-fA-F]+|0o[0-7]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+def scalar(text: str) -> Any:
+    """What a plain word means: null, true, false, a number, or itself. A whole number may be written 1e4."""
+    if text in _NULLS:
+        return None
+    if text in _BOOLS:
+        return _BOOLS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text, 0 if text[:2] in ("0x", "0o") else 10)
+    if _SPECIAL.fullmatch(text):
+        return float(text.replace(".", ""))
+    if not _FLOAT.fullmatch(text):
+        return text
+    value = float(text)
+    whole = "e" in text.lower() and math.isfinite(value) and value.is_integer() and abs(value) < 1e15
+    return int(value) if whole else value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that `scalar` would not read back as itself."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if isinstance(scalar(text), str) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dump(value: Any) -> str:
+    """The YAML text that is read back as this value."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

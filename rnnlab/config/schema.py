@@ -1,0 +1,94 @@
+"""Config: everything that says what a run is. The only module that names all the tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from rnnlab.clips import CLIPS, Clip, NoClip
+from rnnlab.config.misfits import misfits
+from rnnlab.config.scalars import dump
+from rnnlab.config.sections import Model, Probing, Section, Train
+from rnnlab.errors import UsageError
+from rnnlab.optimizers import OPTIMIZERS, Adam, OptimizerPart
+from rnnlab.parts import OneOf
+from rnnlab.rundir import check_name
+from rnnlab.tasks import TASKS, Task
+
+# They say where a run is made and what it is called, not what it is.
+NOT_IDENTITY = ("device", "name", "notes")
+
+DEVICES = r"^(auto|cpu|cuda(:[0-9]{1,4})?)$"
+
+
+def _checked_name(name: str) -> str:
+    try:
+        check_name(name)
+    except UsageError as error:
+        raise ValueError(str(error).removeprefix("name: ")) from None
+    return name
+
+
+def _checked_device(device: str) -> str:
+    if not re.fullmatch(DEVICES, device):
+        raise ValueError(f"must be auto, cpu, cuda or cuda:N (N from 0), not '{device}'")
+    return device
+
+
+class Config(Section):
+    """One run, described: task, network, clip, optimizer, training, probes and seed.
+
+    Made from YAML by `load_config`, which answers mistakes with a ConfigError; made directly it raises pydantic's own
+    ValidationError. `resolved` has every default written out.
+    """
+
+    task: Annotated[Task, OneOf(TASKS)] = Field(description="What is learned; `length` is the sequence length.")
+    model: Model = Field(default=Model(), description="The network.")
+    clip: Annotated[Clip, OneOf(CLIPS, "none")] = Field(default=NoClip(), description="Gradient clipping.")
+    optimizer: Annotated[OptimizerPart, OneOf(OPTIMIZERS, "adam")] = Field(
+        default=Adam(), description="Rule that turns gradients into updates."
+    )
+    train: Train = Field(default=Train(), description="How long and how the network is trained.")
+    probe: Probing = Field(default=Probing(), description="What is measured, and when.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of initial weights and data.")
+    device: Annotated[str, AfterValidator(_checked_device)] = Field(
+        default="auto",
+        description="Where it runs: auto (a CUDA device where there is one), cpu, cuda or cuda:N.",
+        json_schema_extra={"pattern": DEVICES},
+    )
+    dtype: Literal["float32", "float64"] = Field(default="float32", description="Number format of weights and states.")
+    name: Annotated[str, AfterValidator(_checked_name)] | None = Field(
+        default=None, description="Name of the run and its folder; null: made of task, cell, length and seed."
+    )
+    notes: str | None = Field(default=None, description="Anything worth remembering; changes nothing.")
+
+    @model_validator(mode="after")
+    def _fits(self, info: ValidationInfo) -> Self:
+        found = [] if (info.context or {}).get("fit") is False else list(misfits(self))
+        if found:
+            lines = [
+                InitErrorDetails(
+                    type=PydanticCustomError("misfit", "{message}", {"message": one.message}), loc=one.key, input=None
+                )
+                for one in found
+            ]
+            raise ValidationError.from_exception_data("Config", lines)
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, defaults written out, in the types of JSON."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """The resolved config as YAML, which `load_config` reads back to an equal config."""
+        return dump(self.resolved())
+
+    def identity(self) -> str:
+        """A hash of what the run is: the resolved config without device, name and notes; 64 hexadecimal digits."""
+        kept = {key: value for key, value in self.resolved().items() if key not in NOT_IDENTITY}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

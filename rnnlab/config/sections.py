@@ -1,0 +1,163 @@
+"""The sections of a config that are not parts of a table: `model`, `train` and `probe`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
+
+from rnnlab.cells import CELLS, Cell
+from rnnlab.config.stop import StopRule, stop_rule
+from rnnlab.inits import Inits
+from rnnlab.parts import NameIn, OneOf
+from rnnlab.probes import PROBES, SCHEDULES, Log, Schedule, as_schedule
+
+
+class Section(BaseModel):
+    """Some keys of a config that belong together; unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def _fill(self, key: str, value: Any) -> None:
+        """Put in what a null stands for, while the section is made: it is frozen afterwards."""
+        self.__dict__[key] = value
+
+
+def _nonlinearities() -> Iterator[str]:
+    for cell in CELLS.values():
+        if "nonlinearity" in cell.model_fields:
+            yield from get_args(cell.model_fields["nonlinearity"].annotation)
+
+
+class Model(Section):
+    """The network: layers of one cell, and a linear read-out."""
+
+    cell: Annotated[str, NameIn(CELLS)] = Field(default="lstm", description="Kind of recurrent cell.")
+    nonlinearity: Annotated[str, NameIn(dict.fromkeys(_nonlinearities()))] | None = Field(
+        default=None, description="phi of a cell that leaves it open (rnn); null: tanh there, and nothing elsewhere."
+    )
+    hidden: PositiveInt = Field(default=100, description="Hidden units H of every layer.")
+    layers: PositiveInt = Field(default=1, description="Recurrent layers, one upon the other.")
+    init: Inits = Field(
+        default=Inits(), description="How weights and biases start: a preset (torch, keras), or each by its key."
+    )
+    forget_bias: float | None = Field(
+        default=None,
+        description="Bias of the forget gate (lstm), in place of what init.bias draws there; null: as drawn.",
+    )
+    recurrent_bias: bool | None = Field(
+        default=None,
+        description="A second bias b_hh beside W_hh, as torch has; null: only where the cell needs it (gru).",
+    )
+
+    @model_validator(mode="after")
+    def _filled(self) -> Self:
+        cell = CELLS[self.cell]
+        if self.nonlinearity is None and "nonlinearity" in cell.model_fields:
+            self._fill("nonlinearity", cell.model_fields["nonlinearity"].default)
+        if self.recurrent_bias is None:
+            self._fill("recurrent_bias", cell.needs_recurrent_bias)
+        return self
+
+    def build_cell(self) -> Cell:
+        """The cell with its options."""
+        cell = CELLS[self.cell]
+        options = {"nonlinearity": self.nonlinearity} if "nonlinearity" in cell.model_fields else {}
+        return cell.model_validate(options)
+
+
+def _zero_for_null(value: Any) -> Any:
+    return 0 if value is None else value
+
+
+class Train(Section):
+    """How long and how the network is trained."""
+
+    batch: PositiveInt = Field(default=20, description="Sequences in a batch, B.")
+    updates: PositiveInt | None = Field(
+        default=None, description="Updates to make, one batch each; null: 1000, or as `epochs` says."
+    )
+    epochs: PositiveInt | None = Field(
+        default=None, description="Passes over the training data, in place of `updates`; for data that have an end."
+    )
+    stop: Annotated[str, AfterValidator(lambda text: str(stop_rule(text)))] | None = Field(
+        default=None,
+        description="End early when an evaluation fulfils this: loss or error, < or <=, a number; null: never.",
+        examples=["error < 0.01"],
+    )
+    evaluate_every: Annotated[
+        NonNegativeInt, BeforeValidator(_zero_for_null, json_schema_input_type=NonNegativeInt | None)
+    ] = Field(default=100, description="Updates between two evaluations on the validation split; 0: only at the end.")
+    evaluate_size: PositiveInt = Field(default=1000, description="Sequences in an evaluation, at most.")
+    nonfinite: Literal["stop", "skip"] = Field(
+        default="stop",
+        description="A loss or gradient that is not finite ends the run as diverged, or skips the update.",
+    )
+    scan: Literal["auto", "general", "fast"] = Field(
+        default="auto",
+        description="Loop over time: fast (compiled, on the CPU), general (autograd, any device), auto (fast).",
+    )
+    log_every: NonNegativeInt = Field(
+        default=10,
+        description="Updates between two rows of metrics.csv, besides those of probes and evaluations; 0: only those.",
+    )
+
+    @model_validator(mode="after")
+    def _filled(self) -> Self:
+        if self.updates is None and self.epochs is None:
+            self._fill("updates", 1000)
+        return self
+
+    @property
+    def stop_rule(self) -> StopRule | None:
+        """The stop rule, read."""
+        return None if self.stop is None else stop_rule(self.stop)
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _all_for_one(value: Any) -> Any:
+    return "all" if value == 1 and not isinstance(value, bool) else value
+
+
+ProbeName = Annotated[str, NameIn(PROBES)]
+
+
+class Probing(Section):
+    """What is measured, at which updates and which timesteps."""
+
+    which: Annotated[
+        list[ProbeName],
+        BeforeValidator(_as_list, json_schema_input_type=ProbeName | list[ProbeName]),
+        AfterValidator(lambda given: [name for name in PROBES if name in given]),
+    ] = Field(default=list(PROBES), description="Probes to run; [] for none.")
+    schedule: Annotated[
+        Schedule,
+        OneOf(SCHEDULES, "log", as_schedule, PositiveInt | Annotated[list[NonNegativeInt], Field(min_length=1)]),
+    ] = Field(
+        default=Log(),
+        description="Updates to measure at: log, a number for every n-th, a list of updates, or a mapping.",
+    )
+    timesteps: Annotated[
+        Literal["all"] | PositiveInt,
+        BeforeValidator(_all_for_one, json_schema_input_type=Literal["all"] | PositiveInt),
+    ] = Field(
+        default="all", description="Timesteps with a row in gradients.csv: all, or every n-th counted from the last."
+    )
+
+    @property
+    def stride(self) -> int:
+        """Timesteps between two rows of gradients.csv."""
+        return 1 if self.timesteps == "all" else self.timesteps

@@ -1,0 +1,113 @@
+"""Settings laid over a config: `--set a.b=value`, and the options that stand for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rnnlab.config.keys import field_at, is_text, owner_at
+from rnnlab.config.scalars import scalar
+from rnnlab.config.tree import Path, parse
+from rnnlab.errors import ConfigError, Problem
+
+_LONGEST = 60
+# Setting one of these takes the other out of the file.
+_EITHER: dict[Path, Path] = {("train", "updates"): ("train", "epochs"), ("train", "epochs"): ("train", "updates")}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key's new value, as text, and how it was given: the place that a problem with it is at."""
+
+    path: Path
+    text: str
+    place: str
+
+    @classmethod
+    def read(cls, given: str) -> Setting:
+        """From `a.b=value`. Raises ConfigError where there is no `=`."""
+        key, equals, text = given.partition("=")
+        place = f"--set {given if len(given) <= _LONGEST else given[: _LONGEST - 3] + '...'}"
+        if not equals or not key.strip():
+            raise ConfigError([Problem("", "write it as key=value, such as model.hidden=50", place=place)])
+        return cls(tuple(key.strip().split(".")), text, place)
+
+    def value(self) -> Any:
+        """The text as YAML, or as it is where the key takes any text."""
+        field = field_at(self.path)
+        if field is not None and is_text(field):
+            return None if self.text in ("null", "~", "") else self.text
+        if not self.text.strip().startswith(("[", "{", '"', "'")):
+            return scalar(self.text.strip())
+        try:
+            node, problems = parse(self.text, self.place)
+        except ConfigError as error:
+            problems = error.problems
+        if problems:
+            key, message = ".".join(map(str, self.path)), problems[0].message
+            raise ConfigError([Problem(key, message, place=self.place)])
+        return node.plain()
+
+
+def lay_over(config: Mapping[str, Any], settings: Iterable[Setting]) -> tuple[dict[str, Any], list[Problem]]:
+    """The config with the settings in it, in whatever order they were given, and what could not be put in.
+
+    Of two settings for one key the last wins.
+
+    A bare name on the way is written out: `model.init.recurrent.gain` on `recurrent: orthogonal`. A new name for a part
+    keeps those of its options that the new part has as well and drops the others; a new value for the whole part keeps
+    none. train.updates takes the place of train.epochs, and the other way round.
+    """
+    # The shorter key first, and a part's name before its options.
+    ordered = sorted(settings, key=lambda one: (len(one.path), one.path[-1] != "name"))
+    result, problems = dict(config), list[Problem]()
+    given = {one.path for one in ordered}
+    for setting in ordered:
+        try:
+            _put(result, setting, setting.value())
+        except ConfigError as error:
+            problems += error.problems
+        other = _EITHER.get(setting.path)
+        if other and other not in given:
+            _section(result, other).pop(str(other[-1]), None)
+    return result, problems
+
+
+def _section(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    inner = config.get(str(path[0]))
+    return inner if isinstance(inner, dict) else {}
+
+
+def _put(config: dict[str, Any], setting: Setting, value: Any) -> None:
+    """Put the value in its place, in mappings of our own all the way down."""
+    node = config
+    for depth, step in enumerate(setting.path[:-1], 1):
+        inner = _written_out(setting.path[:depth], node.get(str(step)), setting)
+        node[str(step)] = node = inner
+    key = str(setting.path[-1])
+    node[key] = value
+    if key == "name":
+        _keep_what_fits(node, setting.path[:-1], value)
+
+
+def _written_out(path: Path, value: Any, setting: Setting) -> dict[str, Any]:
+    """What stands at a path on the way, as a mapping."""
+    owner = owner_at(path)
+    if value is None:
+        return {}
+    if path == ("model", "init") and isinstance(value, str):
+        return {"preset": value}
+    whole = owner.choice.expanded(value) if owner and owner.choice else value
+    if not isinstance(whole, Mapping):
+        key = ".".join(map(str, path))
+        raise ConfigError([Problem(key, "has no keys of its own", place=setting.place)])
+    return dict(whole)
+
+
+def _keep_what_fits(part: dict[str, Any], path: Path, name: Any) -> None:
+    owner = owner_at(path)
+    if owner is None or owner.choice is None or name not in owner.models:
+        return
+    for option in [key for key in part if key not in owner.fields(name) and owner.having(key)]:
+        del part[option]

@@ -1,0 +1,209 @@
+"""A YAML text as a tree that knows where each of its keys and values stands.
+
+Stricter than YAML in what leads astray: a key given twice, a tag, a merge key, a second document. What a plain word
+means is in `scalars`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import yaml
+
+from rnnlab.config.scalars import scalar
+from rnnlab.errors import ConfigError, Problem
+
+Path = tuple[str | int, ...]
+
+# What a config or a sweep of thousands of runs has room in; a file made of aliases has not.
+MOST_BYTES = 1 << 20
+MOST_NODES = 100_000
+DEEPEST = 50
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Spot(NamedTuple):
+    """A line and a column, counted from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value and where it begins; `content` is a scalar, a list of nodes, or a dict of keys to (spot, node)."""
+
+    spot: Spot
+    content: Any
+    size: int = 1
+
+    def plain(self) -> Any:
+        """The value as Python's own types."""
+        if isinstance(self.content, dict):
+            return {key: node.plain() for key, (_, node) in self.content.items()}
+        return [node.plain() for node in self.content] if isinstance(self.content, list) else self.content
+
+    def spot_of(self, path: Path, *, key: bool = False) -> Spot:
+        """Where the value at the path begins, or (`key`) its key; where it is not there, the key above it."""
+        node, above = self, self.spot
+        for at, step in enumerate(path):
+            child = _child(node, step)
+            if child is None:
+                return above
+            above, node = child
+            if key and at + 1 == len(path):
+                return above
+        return node.spot
+
+
+def _child(node: Node, step: str | int) -> tuple[Spot, Node] | None:
+    if isinstance(node.content, dict):
+        return node.content.get(step)
+    if isinstance(node.content, list) and isinstance(step, int) and step < len(node.content):
+        return node.content[step].spot, node.content[step]
+    return None
+
+
+def parse(text: str, name: str) -> tuple[Node, list[Problem]]:
+    """The tree of a YAML text called `name`, and what is wrong with it short of being unreadable.
+
+    Raises ConfigError where the text is no YAML, is empty, or goes beyond the limits above.
+    """
+    reader = _Reader(name)
+    try:
+        return reader.read(yaml.parse(text, Loader=_LOADER)), reader.problems
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise reader.stop(_spot(mark), _fault(error, text)) from error
+    except yaml.reader.ReaderError as error:
+        fault = f"the character U+{error.character:04X} cannot stand in YAML"
+        raise reader.stop(spot_in(text, error.position), fault) from error
+
+
+def spot_in(text: str, position: int) -> Spot:
+    """The line and column of a position in a text."""
+    before = text[:position]
+    return Spot(before.count("\n") + 1, position - before.rfind("\n"))
+
+
+def _spot(mark: Any) -> Spot:
+    return Spot(mark.line + 1, mark.column + 1) if mark else Spot(1, 1)
+
+
+def _fault(error: yaml.MarkedYAMLError, text: str) -> str:
+    """What is wrong with the syntax, in plain words where they are known."""
+    problem, mark = error.problem or "", error.problem_mark
+    rest = text.split("\n")[mark.line][mark.column :] if mark and mark.line <= text.count("\n") else ""
+    if "cannot start any token" in problem:
+        if rest.startswith("\t"):
+            return "a tab begins here; YAML is indented with spaces"
+        return f"'{rest[:1]}' cannot begin a value; put the value in quotes"
+    if "mapping values are not allowed" in problem:
+        return (
+            "a second ':' on one line, or a line indented otherwise than its neighbours; quote a value that holds ': '"
+        )
+    context = f" {error.context}" if error.context else ""
+    if error.context_mark:
+        context += f" that begins at line {error.context_mark.line + 1}"
+    return f"not YAML: {problem}{context}"
+
+
+class _Reader:
+    """Builds the tree from the parser's events, and counts."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.problems: list[Problem] = []
+        self.anchors: dict[str, Node] = {}
+        self.nodes = 0
+
+    def stop(self, spot: Spot, message: str) -> ConfigError:
+        return ConfigError([*self.problems, self._problem(spot, message)])
+
+    def _problem(self, spot: Spot, message: str, key: str = "") -> Problem:
+        return Problem(key, message, place=f"{self.name}:{spot.line}:{spot.column}")
+
+    def read(self, events: Iterator[Any]) -> Node:
+        root: Node | None = None
+        for event in events:
+            if not isinstance(event, yaml.DocumentStartEvent):
+                continue
+            if root is not None:
+                raise self.stop(_spot(event.start_mark), "a second document begins here; a file holds one config")
+            root = self._node(next(events), events, ())
+        if root is None or root.content is None:
+            raise self.stop(Spot(1, 1), "the file is empty; `rnnlab new` writes one to start from")
+        return root
+
+    def _node(self, event: Any, events: Iterator[Any], path: Path) -> Node:
+        spot = _spot(event.start_mark)
+        if len(path) > DEEPEST:
+            raise self.stop(spot, f"nested more than {DEEPEST} deep")
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, spot)
+        self._count(1, spot)
+        if event.tag not in (None, "!"):
+            self.problems.append(self._problem(spot, f"the tag {event.tag} is not read; write the value alone"))
+        if isinstance(event, yaml.ScalarEvent):
+            node = Node(spot, scalar(event.value) if event.implicit[0] else event.value)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._list(spot, events, path)
+        else:
+            node = self._mapping(spot, events, path)
+        if event.anchor:
+            self.anchors[event.anchor] = node
+        return node
+
+    def _alias(self, event: Any, spot: Spot) -> Node:
+        if event.anchor not in self.anchors:
+            raise self.stop(spot, f"the alias *{event.anchor} stands for nothing; &{event.anchor} must come before it")
+        node = self.anchors[event.anchor]
+        self._count(node.size, spot)
+        return node
+
+    def _count(self, nodes: int, spot: Spot) -> None:
+        self.nodes += nodes
+        if self.nodes > MOST_NODES:
+            raise self.stop(spot, f"more than {MOST_NODES:,} values, aliases written out; this is no config")
+
+    def _list(self, spot: Spot, events: Iterator[Any], path: Path) -> Node:
+        items: list[Node] = []
+        for event in events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            items.append(self._node(event, events, (*path, len(items))))
+        return Node(spot, items, 1 + sum(item.size for item in items))
+
+    def _mapping(self, spot: Spot, events: Iterator[Any], path: Path) -> Node:
+        entries: dict[str, tuple[Spot, Node]] = {}
+        for event in events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            self._entry(event, events, path, entries)
+        return Node(spot, entries, 1 + sum(node.size for _, node in entries.values()))
+
+    def _entry(self, event: Any, events: Iterator[Any], path: Path, entries: dict[str, tuple[Spot, Node]]) -> None:
+        spot = _spot(event.start_mark)
+        if not isinstance(event, yaml.ScalarEvent):
+            raise self.stop(spot, "a key must be a word")
+        self._count(1, spot)
+        key = event.value
+        node = self._node(next(events), events, (*path, key))
+        if key == "<<":
+            self.problems.append(
+                self._problem(spot, "merge keys are not read; write the keys out", dotted((*path, key)))
+            )
+        elif key in entries:
+            first = entries[key][0]
+            message = f"given twice; the first is at line {first.line}, column {first.column}"
+            self.problems.append(self._problem(spot, message, dotted((*path, key))))
+        else:
+            entries[key] = (spot, node)
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """A path as it is written: `probe.schedule[1]`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")

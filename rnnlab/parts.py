@@ -1,0 +1,108 @@
+"""What every interchangeable part has in common: its options are its fields, its table is a dict by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+
+class Part(BaseModel):
+    """One interchangeable piece of an experiment.
+
+    A subclass gives `name` as a `Literal` with itself as default, its options as fields with descriptions, a
+    docstring whose first sentence says what it does, and `source`, the paper it comes from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    source: ClassVar[str] = ""
+
+    name: str
+
+    @classmethod
+    def key(cls) -> str:
+        """The name that YAML uses for this part."""
+        return str(cls.model_fields["name"].default)
+
+    @classmethod
+    def meaning(cls) -> str:
+        """The first sentence of the docstring, on one line."""
+        paragraph = " ".join(inspect.getdoc(cls).split("\n\n")[0].split())  # type: ignore[union-attr]
+        return paragraph.split(". ")[0].rstrip(".") + "."
+
+    @classmethod
+    def needs_options(cls) -> bool:
+        """Whether its bare name is not enough."""
+        return any(field.is_required() for field in cls.model_fields.values())
+
+
+P = TypeVar("P", bound=Part)
+Shorthand = Callable[[Any], Any]
+
+
+def table(*parts: type[P]) -> dict[str, type[P]]:
+    """The parts by name, in the order given."""
+    return {part.key(): part for part in parts}
+
+
+def choice(parts: Mapping[str, type[Part]], default: str = "") -> Any:
+    """The pydantic type of 'one of this table': a mapping with a name, or the bare name.
+
+    With a default a mapping may leave the name out.
+    """
+    members = tuple(parts.values())
+    one: Any = Annotated[Union[members], Field(discriminator="name")] if len(members) > 1 else members[0]  # noqa: UP007
+    bare = tuple(name for name, part in parts.items() if not part.needs_options())
+    written: Any = Union[Literal[bare], one] if bare else one  # noqa: UP007
+    return Annotated[one, BeforeValidator(lambda value: named(value, default), json_schema_input_type=written)]
+
+
+def named(value: Any, default: str = "") -> Any:
+    """A part as a mapping with a name, where it was given as a bare name, or as a mapping without one."""
+    if isinstance(value, str):
+        return {"name": value}
+    if default and isinstance(value, Mapping) and "name" not in value:
+        return {"name": default, **value}
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class OneOf:
+    """In an annotation: one of a table, as `choice` has it; `shorthand` turns a shorter form into one of these.
+
+    `Annotated[Clip, OneOf(CLIPS, "none")]` is a Clip to the reader and the type checker, and the choice to pydantic.
+    """
+
+    parts: Mapping[str, type[Part]]
+    default: str = ""
+    shorthand: Shorthand | None = None
+    """Applied first; may raise PydanticCustomError."""
+    written: Any = None
+    """The type of the shorter forms, for the JSON Schema."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        kind = choice(self.parts, self.default)
+        if self.shorthand is not None:
+            forms = kind if self.written is None else Union[self.written, kind]  # noqa: UP007
+            kind = Annotated[kind, BeforeValidator(self.shorthand, json_schema_input_type=forms)]
+        return handler.generate_schema(kind)
+
+    def expanded(self, value: Any) -> Any:
+        """What was given, as a mapping with a name where it can be read as one."""
+        short = self.shorthand is not None and not isinstance(value, (str, Mapping))
+        return named(self.shorthand(value) if self.shorthand and short else value, self.default)
+
+
+@dataclass(frozen=True, eq=False)
+class NameIn:
+    """In an annotation: one of these names."""
+
+    names: Iterable[str]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(list(self.names))

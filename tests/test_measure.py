@@ -1,0 +1,242 @@
+"""What is written down equals a slow, explicit loop under autograd in float64; taking it changes nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from oracles import F64, make_batch, make_network, step
+from torch import Tensor, nn
+
+from rnnlab.cells import CELLS, Cell, Rnn
+from rnnlab.measure import Curve, curves, l2_norm, saturated, saturation, spectrum
+from rnnlab.network import Network
+from rnnlab.objective import Objective
+from rnnlab.passes import Pass, Scratch, Sequences, fast_pass, general_pass
+
+ALL_CELLS = [Rnn(nonlinearity=option) for option in ("tanh", "relu", "sigmoid", "linear")] + [
+    part() for part in CELLS.values() if part is not Rnn
+]
+LAST = Objective("class", "last", per_timestep=False)
+# Clamps nothing here, and so adds the rows of dL/da_t without changing a gradient.
+FAR = 1e6
+
+every_cell = pytest.mark.parametrize("cell", ALL_CELLS, ids=lambda cell: "-".join(cell.model_dump().values()))
+both_scans = pytest.mark.parametrize("scan", ["fast", "general"])
+
+
+def run(scan: str, network: Network, batch: Sequences, objective: Objective, bound: float | None = None) -> Pass:
+    if scan == "fast":
+        return fast_pass(network, batch, objective, Scratch(network.shape.layers), bound=bound)
+    return general_pass(network, batch, objective, bound=bound)
+
+
+def adjoints(network: Network, batch: Sequences, objective: Objective, r: int, recurrent: bool) -> dict[Any, Tensor]:
+    """dL/dh_t, dL/dc_t and dL/da_t [T, B, ...] of one replica, by (layer, state).
+
+    With `recurrent` off, no gradient travels from a timestep to the one before: what is left is the direct part.
+    """
+    x, T, B = batch.x[r], batch.x.shape[1], batch.x.shape[2]
+    W = {name: value[r] for name, value in network.parameters.items()}
+    kept: dict[Any, list[Tensor]] = {}
+    rows = list(x)
+    for layer in range(network.shape.layers):
+        p = {name.split(".")[1]: value for name, value in W.items() if name.startswith(f"layer{layer}.")}
+        state = tuple(torch.zeros(B, network.shape.hidden, dtype=F64, requires_grad=True) for _ in network.cell.states)
+        for t in range(T):
+            nudge = torch.zeros(B, p["b"].shape[0], dtype=F64, requires_grad=True)
+            before = state if recurrent else tuple(part.detach() for part in state)
+            state = step(network.cell, rows[t], before, {**p, "b": p["b"] + nudge})
+            for name, part in zip((*network.cell.states, "a"), (*state, nudge), strict=True):
+                kept.setdefault((layer, name), []).append(part)
+        rows = kept[layer, "h"]
+    losses = [
+        nn.functional.cross_entropy(rows[t][b] @ W["readout.W"] + W["readout.b"], batch.y[r, b])
+        for b, length in enumerate(batch.lengths[r].tolist())
+        for t in {"last": [length - 1], "all": range(length)}.get(str(objective.placement), [objective.placement])
+    ]
+    wanted = [part for parts in kept.values() for part in parts]
+    loss = torch.stack(losses).mean()
+    values = iter(torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True))
+    return {key: torch.stack([next(values) for _ in parts]) for key, parts in kept.items()}
+
+
+def log10(values: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        return np.log10(np.asarray(values))
+
+
+def percentiles(norms: np.ndarray) -> np.ndarray:
+    """numpy's, of log10 values; one that lies on or beside a zero is a zero."""
+    logs, percents = log10(norms), (5, 50, 95)
+    held = np.maximum(logs, -1e9)
+    found = np.percentile(held, percents)
+    return np.where(np.isneginf(np.percentile(logs, percents, method="lower")), -np.inf, found)
+
+
+def check(curve: Curve, total: Tensor, direct: Tensor, lengths: list[int]) -> None:
+    """A curve's columns against the adjoints [T, B, ...] of one layer, state and replica."""
+    B = len(lengths)
+    for row, t in enumerate(curve.t):
+        alive = [b for b in range(B) if t < lengths[b]]
+        columns = {name: values[row] for name, values in curve.columns.items()}
+        assert columns.pop("norm") == pytest.approx(total[t].norm().item(), rel=1e-9, abs=1e-300)
+        samples = percentiles(B * total[t, alive].norm(dim=-1).numpy())
+        expected = [log10(total[t].norm()), *samples, log10(direct[t].norm())]
+        np.testing.assert_allclose(list(columns.values()), expected, atol=1e-9, err_msg=f"t = {t}")
+
+
+@both_scans
+@pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
+@pytest.mark.parametrize("placement", ["last", "all", 2])
+@every_cell
+def test_curves_equal_the_loop(cell: Cell, placement: Any, ragged: bool, scan: str) -> None:
+    objective = Objective("class", placement, per_timestep=False)
+    network, batch = make_network(cell, R=2, layers=3), make_batch(objective, R=2, T=7, B=4, ragged=ragged)
+    found = run(scan, network, batch, objective, bound=FAR)
+    for r, rows in enumerate(curves(network, found, batch.lengths)):
+        total, direct = (adjoints(network, batch, objective, r, recurrent) for recurrent in (True, False))
+        states = (*cell.states, "a", "a_clipped")
+        assert [(curve.layer, curve.state) for curve in rows] == [(layer, s) for layer in range(3) for s in states]
+        for curve in rows:
+            key = curve.layer, curve.state.removesuffix("_clipped")
+            check(curve, total[key], direct[key], batch.lengths[r].tolist())
+
+
+@both_scans
+@every_cell
+def test_without_the_adjoint_clip_there_are_the_states_alone(cell: Cell, scan: str) -> None:
+    network, batch = make_network(cell, layers=2), make_batch(LAST)
+    (rows,) = curves(network, run(scan, network, batch, LAST), batch.lengths)
+    assert [(curve.layer, curve.state) for curve in rows] == [(layer, s) for layer in range(2) for s in cell.states]
+    (with_clip,) = curves(network, run(scan, network, batch, LAST, bound=FAR), batch.lengths)
+    same = [curve for curve in with_clip if curve.state in cell.states]
+    for curve, other in zip(rows, same, strict=True):
+        for name, values in curve.columns.items():
+            np.testing.assert_array_equal(values, other.columns[name])
+
+
+@both_scans
+def test_a_loss_at_the_end_has_a_direct_part_there_alone(scan: str) -> None:
+    """What course notes call extreme vanishing is the direct gradient: zero everywhere but at lag 0."""
+    network, batch = make_network(CELLS["lstm"](), layers=2), make_batch(LAST, T=9)
+    for curve in curves(network, run(scan, network, batch, LAST), batch.lengths)[0]:
+        assert np.isfinite(curve.columns["log10_norm"]).all()
+        assert np.isneginf(curve.columns["log10_direct"][:-1]).all()
+        at_the_end = curve.columns["log10_direct"][-1]
+        assert at_the_end == pytest.approx(curve.columns["log10_norm"][-1], abs=1e-12)
+
+
+# rows
+
+
+@pytest.mark.parametrize("stride", [1, 2, 5, 100])
+def test_rows_count_back_from_the_longest_sequence(stride: int) -> None:
+    """Each replica has its own longest sequence; none has a row beyond it."""
+    batch = make_batch(LAST, R=3, T=12, B=2)
+    batch.lengths[:] = torch.tensor([[12, 3], [7, 5], [4, 4]])
+    network = make_network(Rnn(), R=3)
+    found = run("fast", network, batch, LAST)
+    every = curves(network, found, batch.lengths)
+    for rows, all_rows, longest in zip(curves(network, found, batch.lengths, stride), every, (12, 7, 4), strict=True):
+        for curve, whole in zip(rows, all_rows, strict=True):
+            assert curve.t.tolist() == sorted(range(longest - 1, -1, -stride))
+            assert curve.lag.tolist() == [longest - 1 - t for t in curve.t]
+            for name, values in curve.columns.items():
+                np.testing.assert_array_equal(values, whole.columns[name][curve.t])
+
+
+@both_scans
+def test_measuring_changes_nothing(scan: str) -> None:
+    network, batch = make_network(CELLS["gru"](), R=2, layers=2), make_batch(LAST, R=2, ragged=True)
+    found = run(scan, network, batch, LAST)
+    held = [*network.parameters.values(), batch.x, batch.y, batch.lengths, found.losses, found.outputs]
+    held += [value for readings in found.readings for value in (*readings.squares.values(), readings.exponents)]
+    held += [gradient.mantissa for gradient in found.gradients.values()]
+    held += [value for layer in (*found.gates, *found.layer_states) for value in layer]
+    before, states = [one.clone() for one in held], (torch.get_rng_state(), np.random.get_state()[1:3])
+    curves(network, found, batch.lengths)
+    spectrum(network)
+    saturation(network, found, batch.lengths)
+    l2_norm(list(network.parameters.values()))
+    for one, copy in zip(held, before, strict=True):
+        torch.testing.assert_close(one, copy, rtol=0, atol=0, equal_nan=True)
+        assert one.grad is None
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert all(np.array_equal(a, b) for a, b in zip(states[1], np.random.get_state()[1:3], strict=True))
+
+
+# the probes of metrics.csv
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_spectrum_is_numpys(name: str) -> None:
+    network = make_network(CELLS[name](), R=3, layers=2, hidden=6, init="torch")
+    found = spectrum(network)
+    for r in range(3):
+        weights = [layer.W_hh[r].numpy() for layer in network.layers]
+        blocks = [block for W in weights for block in np.split(W, len(CELLS[name].gates), axis=1)]
+        radius = max(np.abs(np.linalg.eigvals(block)).max() for block in blocks)
+        sigma = max(np.linalg.svd(block, compute_uv=False)[0] for block in blocks)
+        assert found["recurrent_radius"][r] == pytest.approx(radius, rel=1e-10)
+        assert found["recurrent_sigma_max"][r] == pytest.approx(sigma, rel=1e-10)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_the_spectrum_of_a_broken_weight_is_nan_and_others_stay(bad: float) -> None:
+    network = make_network(CELLS["lstm"](), R=3, layers=2)
+    before = spectrum(network)
+    network.parameters["layer1.W_hh"][1, 2, 7] = bad
+    for name, values in spectrum(network).items():
+        assert math.isnan(values[1])
+        np.testing.assert_array_equal(values[[0, 2]], before[name][[0, 2]])
+
+
+@pytest.mark.parametrize("squashing", ["sigmoid", "tanh", "relu", "linear"])
+def test_saturated_is_a_slope_below_36_percent_of_its_largest(squashing: str) -> None:
+    a = torch.linspace(-6, 6, 1001, dtype=F64, requires_grad=True)
+    activation = a * 1 if squashing == "linear" else getattr(a, squashing)()
+    (slope,) = torch.autograd.grad(activation.sum(), a)
+    assert torch.equal(saturated(activation.detach(), squashing), slope < 0.36 * slope.max())
+
+
+@both_scans
+@every_cell
+def test_saturation_is_the_share_of_living_activations(cell: Cell, scan: str) -> None:
+    network, batch = make_network(cell, R=2, layers=2), make_batch(LAST, R=2, T=7, B=4, ragged=True)
+    for weight in network.parameters.values():
+        weight *= 3
+    found = run(scan, network, batch, LAST)
+    shares = saturation(network, found, batch.lengths)
+    for r in range(2):
+        flags = [
+            saturated(gate[r, :length, b], squashing).flatten()
+            for layer in found.gates
+            for gate, squashing in zip(layer, cell.squashings(), strict=True)
+            for b, length in enumerate(batch.lengths[r].tolist())
+        ]
+        assert shares[r] == pytest.approx(torch.cat(flags).double().mean().item(), rel=1e-14)
+    assert shares.max() > 0.1 or cell.squashings() == ("linear",)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_l2_norm_is_over_all_tensors_of_a_replica(dtype: torch.dtype) -> None:
+    g = torch.Generator().manual_seed(0)
+    tensors = [torch.randn(2, *shape, generator=g, dtype=dtype) for shape in [(3, 4), (5,), (1, 2, 3)]]
+    for r, found in enumerate(l2_norm(tensors)):
+        squares = [value**2 for one in tensors for value in one[r].flatten().tolist()]
+        assert found == pytest.approx(math.sqrt(math.fsum(squares)), rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_l2_norm_holds_what_a_float64_holds(size: float) -> None:
+    found = l2_norm([torch.tensor([[3 * size]], dtype=F64), torch.tensor([[4 * size]], dtype=F64)])
+    assert found[0] == pytest.approx(5 * size, rel=1e-12, abs=0)
+
+
+def test_l2_norm_of_what_is_not_finite() -> None:
+    values = torch.tensor([[0.0], [math.inf], [math.nan]])
+    np.testing.assert_array_equal(l2_norm([values, torch.zeros(3, 2)]), [0, math.inf, math.nan])

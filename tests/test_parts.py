@@ -1,0 +1,129 @@
+"""Parts: what every table has in common, and how a choice among its parts is written."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field, ValidationError
+
+from rnnlab.cells import CELLS
+from rnnlab.clips import CLIPS
+from rnnlab.inits import INITS
+from rnnlab.optimizers import OPTIMIZERS
+from rnnlab.parts import NameIn, OneOf, Part, choice, table
+from rnnlab.probes import PROBES, SCHEDULES
+from rnnlab.tasks import TASKS
+
+TABLES: dict[str, dict[str, type[Any]]] = {
+    "cells": CELLS,
+    "inits": INITS,
+    "clips": CLIPS,
+    "tasks": TASKS,
+    "probes": PROBES,
+    "optimizers": OPTIMIZERS,
+    "schedules": SCHEDULES,
+}
+PARTS = [pytest.param(part, id=f"{kind}-{name}") for kind, parts in TABLES.items() for name, part in parts.items()]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_says_what_it_is_and_what_its_options_mean(part: type[Part]) -> None:
+    assert inspect.cleandoc(part.__doc__ or "").strip()
+    assert part.meaning().endswith(".")
+    assert not part.meaning().endswith("..")
+    assert all(field.description for name, field in part.model_fields.items() if name != "name")
+    assert part.key() == part.key().lower()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_refuses_unknown_options_and_stays_as_it_is(part: type[Part]) -> None:
+    needed = {name: (field.examples or ["x"])[0] for name, field in part.model_fields.items() if field.is_required()}
+    made = part.model_validate(needed)
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        part.model_validate({**needed, "no_such_option": 1})
+    with pytest.raises(ValidationError, match="frozen"):
+        made.name = "another"
+    assert part.model_validate(made.model_dump()) == made
+
+
+@pytest.mark.parametrize("parts", TABLES.values(), ids=TABLES)
+def test_no_option_has_the_name_of_a_part_of_its_table(parts: dict[str, type[Part]]) -> None:
+    # pydantic puts a part's name into the place of an error; it must not be taken for a key.
+    options = {name for part in parts.values() for name in part.model_fields}
+    assert not options & set(parts)
+
+
+class Dot(Part):
+    """A dot."""
+
+    name: Literal["dot"] = "dot"
+
+
+class Line(Part):
+    """A line. It has a length."""
+
+    name: Literal["line"] = "line"
+    length: int = Field(default=1, ge=1, description="length")
+
+
+class Text(Part):
+    """A text."""
+
+    name: Literal["text"] = "text"
+    words: str = Field(description="words")
+
+
+SHAPES: dict[str, type[Part]] = table(Dot, Line, Text)
+
+
+class Picture(BaseModel):
+    one: choice(SHAPES)  # type: ignore[valid-type]
+    other: Annotated[Part, OneOf(SHAPES, "line", lambda value: {"length": value} if value == 7 else value, int)] = Dot()
+    named: Annotated[str, NameIn(SHAPES)] = "dot"
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ("dot", Dot()),
+        ("line", Line()),
+        ({"name": "line", "length": 3}, Line(length=3)),
+        (Line(length=4), Line(length=4)),
+        ({"name": "text", "words": "a"}, Text(words="a")),
+    ],
+)
+def test_a_choice_takes_a_name_a_mapping_or_a_part(given: Any, made: Part) -> None:
+    assert Picture(one=given).one == made
+    assert Picture(one="dot", other=given).other == made
+
+
+def test_with_a_default_the_name_may_be_left_out() -> None:
+    assert Picture(one="dot", other={"length": 3}).other == Line(length=3)  # type: ignore[arg-type]
+    assert Picture(one="dot", other=7).other == Line(length=7)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="Unable to extract tag"):
+        Picture(one={"length": 3})
+
+
+@pytest.mark.parametrize("given", ["dash", {"name": "dash"}, 3, None, [], {"name": 3}, {"name": "text"}, "text"])
+def test_a_choice_takes_nothing_else(given: Any) -> None:
+    with pytest.raises(ValidationError, match="tag|object|Field required"):
+        Picture(one=given)
+
+
+def test_a_name_is_one_of_the_table() -> None:
+    with pytest.raises(ValidationError, match="'dot', 'line' or 'text'"):
+        Picture(one="dot", named="dash")
+
+
+def test_the_schema_offers_the_bare_names_that_are_enough() -> None:
+    properties = Picture.model_json_schema()["properties"]
+    assert properties["one"]["anyOf"][0]["enum"] == ["dot", "line"]
+    assert {"type": "integer"} in properties["other"]["anyOf"]
+    assert properties["named"]["enum"] == ["dot", "line", "text"]
+
+
+def test_meaning_is_the_first_sentence() -> None:
+    assert Line.meaning() == "A line."
+    assert (Text.needs_options(), Line.needs_options()) == (True, False)
