@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from os import PathLike
+    from pathlib import Path
 
     from rnnlab.config import Config, load_config
     from rnnlab.config.load import Source
@@ -35,7 +35,7 @@ _HOMES = {
 
 
 def train(
-    config: Source, *, sets: Iterable[str] = (), out: str | PathLike[str] = "runs", force: bool = False, **watchers: Any
+    config: Source, *, sets: Iterable[str] = (), out: str | Path = "runs", force: bool = False, **watchers: Any
 ) -> Run:
     """Train the network that a Config, a mapping or a YAML file describes, and give back its run.
 

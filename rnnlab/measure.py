@@ -25,8 +25,8 @@ PERCENTS = (5.0, 50.0, 95.0)
 
 # Adjoint norms this many times the smallest normal number are still exact to far better than 0.01 decades.
 _MARGIN = 8.0
-# Stands in for a sample lost to underflow while percentiles are taken: below every number, above exact zero. A percentile
-# between it and a number has at least a twentieth of it, and is lost as well.
+# Stands in for a sample lost to underflow while percentiles are taken: below every number, above exact zero.
+# A percentile that lies between it and a number has at least a twentieth of it, and is lost as well.
 _LOST = -1e9
 _NO_NUMBER = _LOST / 100
 
@@ -134,7 +134,8 @@ def saturation(network: Network, found: Pass, lengths: Tensor) -> Floats:
         for layer in found.gates
         for gate, squashing in zip(layer, network.cell.squashings(), strict=True)
     ]
-    return _numpy(torch.stack(shares).mean(0))
+    share: Floats = _numpy(torch.stack(shares).mean(0))
+    return share
 
 
 def saturated(activation: Tensor, squashing: str) -> Tensor:
@@ -151,7 +152,8 @@ def saturated(activation: Tensor, squashing: str) -> Tensor:
 def l2_norm(tensors: list[Tensor]) -> Floats:
     """The L2 norm [R] over all the tensors [R, ...] of a replica, in float64."""
     zero = torch.zeros(tensors[0].shape[0], dtype=torch.int64, device=tensors[0].device)
-    return _numpy(log2_norm([Scaled(tensor.detach(), zero) for tensor in tensors]).exp2())
+    norm: Floats = _numpy(log2_norm([Scaled(tensor.detach(), zero) for tensor in tensors]).exp2())
+    return norm
 
 
 def _numpy(tensor: Tensor) -> Any:

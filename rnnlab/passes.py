@@ -81,7 +81,7 @@ def fast_forward(network: Network, batch: Sequences, scratch: Scratch) -> list[f
     x, traces = batch.x, []
     for layer, work in zip(network.layers, scratch.layers, strict=True):
         gx = work.empty("gx", (*x.shape[:3], layer.W_ih.shape[2]), x)
-        torch.baddbmm(layer.b[:, None], x.flatten(1, 2), layer.W_ih, out=gx.flatten(1, 2))
+        fast.times_weights(x, layer.W_ih, layer.b, gx)
         trace = fast.forward(rule, gx, layer.W_hh, layer.b_hh, batch.lengths, work)
         traces.append(trace)
         x = trace.hs[:, 1:]
@@ -108,11 +108,11 @@ def fast_pass(
         x = traces[index - 1].hs[:, 1:] if index else batch.x
         if index:
             rows = work.empty("dx", tuple(x.shape), x)
-            torch.bmm(adjoint.dgx.flatten(1, 2), layer.W_ih.mT, out=rows.flatten(1, 2))
+            fast.times_weights(adjoint.dgx, layer.W_ih.mT, None, rows)
             arriving = fast.Arriving(rows, adjoint.exponents, _every_timestep(rows))
         clamped = clamped + adjoint.clipped.sum(1)
-        for name, gradient in _fast_gradients(layer, trace, adjoint, x).items():
-            by_name[f"layer{index}.{name}"] = gradient
+        sums, exponent = fast.weight_gradients(trace, adjoint, x)
+        by_name |= {f"layer{index}.{name}": Scaled(value, exponent) for name, value in sums.items()}
     by_name |= {name: _unscaled(g) for (name, _), g in zip(_readout(network), readout, strict=True)}
     found.gradients = {name: by_name[name] for name in network.parameters}
     found.clamped = clamped / _entries(network, batch) if bound else None
@@ -135,19 +135,6 @@ def _head(
     losses = objective.losses(outputs, targets, places)
     direct, *readout = torch.autograd.grad(losses.sum(), [read, *leaves.values()])
     return Pass(losses.detach(), outputs.detach(), targets, places, direct_rows=direct), list(readout)
-
-
-def _fast_gradients(layer: Layer, trace: fast.Trace, adjoint: fast.Adjoint, x: Tensor) -> dict[str, Scaled]:
-    exponent = fast.aligned(adjoint)
-    dgx, dgh = adjoint.dgx.flatten(1, 2), adjoint.dgh.flatten(1, 2)
-    gradients = {
-        "W_ih": torch.bmm(x.flatten(1, 2).mT, dgx),
-        "W_hh": torch.bmm(trace.hs[:, :-1].flatten(1, 2).mT, dgh),
-        "b": dgx.sum(1),
-    }
-    if layer.b_hh is not None:
-        gradients["b_hh"] = dgh.sum(1)
-    return {name: Scaled(value, exponent) for name, value in gradients.items()}
 
 
 def _fast_readings(cell: Cell, adjoint: fast.Adjoint, bound: float | None) -> Readings:

@@ -164,7 +164,8 @@ def _touch(one: Path, other: Path) -> bool:
 def _placed(path: Path, problem: Problem, document: _Document, settings: Sequence[Setting]) -> Problem:
     """The problem with its place: that of the setting it came in with, or of the file's line."""
     for setting in reversed(settings):
-        if path[: len(setting.path)] == setting.path:
+        brought = setting.path[: len(path)] == path and at(document.value, path) is None
+        if brought or path[: len(setting.path)] == setting.path:
             return replace(problem, place=setting.place)
     if document.tree is None:
         return problem

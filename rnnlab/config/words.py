@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rnnlab.config.keys import field_at, known_keys, owner_at
+from rnnlab.config.keys import known_keys, owner_at
 from rnnlab.config.tree import Path, dotted
 from rnnlab.errors import Problem, nearest
 
@@ -94,7 +94,7 @@ def _told(path: Path, fault: Fault, given: Any) -> Found:
     if kind == "extra_forbidden":
         return path, _unknown(path, fault["loc"])
     if kind == "missing":
-        return path, _missing(path)
+        return path, _missing(path, fault["loc"])
     if kind in ("union_tag_invalid", "union_tag_not_found", "model_attributes_type"):
         return _no_part(path, value, at(given, path))
     if kind == "value_error":
@@ -126,8 +126,9 @@ def _choices(fault: Fault) -> list[str]:
     return re.findall(r"'([^']*)'", fault["ctx"]["expected"]) if fault["type"] == "literal_error" else []
 
 
-def _missing(path: Path) -> Problem:
-    field, owner = field_at(path), owner_at(path)
+def _missing(path: Path, place: Path) -> Problem:
+    above, owner = owner_at(path[:-1]), owner_at(path)
+    field = above.fields(_part(place)).get(str(path[-1])) if above else None
     what = f": {field.description}" if field is not None and field.description else ""
     return Problem(dotted(path), f"is needed{what}", [*owner.models] if owner and owner.choice else ())
 
@@ -155,16 +156,21 @@ def _own_words(path: Path, message: str) -> Found:
 
 
 def _unknown(path: Path, place: Path) -> Problem:
-    key, owner, part = str(path[-1]), owner_at(path[:-1]), place[-2] if len(place) > 1 else None
+    key, owner, part = str(path[-1]), owner_at(path[:-1]), _part(place)
     if owner is None:
         return Problem(dotted(path), "there is no such key")
-    own = owner.fields(str(part))
+    own = owner.fields(part)
     if others := [name for name in owner.having(key) if part in owner.models]:
         return Problem(dotted(path), f"is an option of {', '.join(others)}, not of {part}", [*own])
     message, elsewhere = "there is no such key", _elsewhere(key)
     if elsewhere and not nearest(key, own):
         message += f" here; did you mean '{elsewhere}'?"
     return Problem(dotted(path), message, [*own], key)
+
+
+def _part(place: Path) -> str:
+    """The part that the last step of a fault's place belongs to, if it is in a part at all."""
+    return str(place[-2]) if len(place) > 1 else ""
 
 
 def _elsewhere(key: str) -> str | None:

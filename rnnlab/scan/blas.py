@@ -32,8 +32,13 @@ class Blas(NamedTuple):
         return self.sgemm if dtype == np.float32 else self.dgemm
 
     def one_thread(self) -> None:
-        """Keep products started from the calling thread on that thread."""
+        """Keep products started from the calling thread, torch's own among them, on that thread."""
+        import torch
+
+        # torch sets a thread's count when the thread first computes; after this it leaves it alone.
+        torch.get_num_threads()
         if self.library is not None:
+            self.library.omp_set_num_threads(ctypes.c_int(1))
             self.library.MKL_Set_Num_Threads_Local(ctypes.c_int(1))
 
 
@@ -44,7 +49,7 @@ def find_blas() -> Blas:
 
     try:
         library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-        library.MKL_Set_Num_Threads_Local  # noqa: B018  an AttributeError where there is none
+        library.MKL_Set_Num_Threads_Local, library.omp_set_num_threads  # noqa: B018  AttributeError where there is none
         return Blas("torch's MKL", _address(library.sgemm_), _address(library.dgemm_), library)
     except (OSError, AttributeError):
         module = "scipy.linalg.cython_blas"

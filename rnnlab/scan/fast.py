@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.scan.blas import find_blas
-from rnnlab.scan.kernels import align, kernels
+from rnnlab.scan.kernels import NEGLIGIBLE, align, kernels
 from rnnlab.scan.rule import Rule
 
 
@@ -78,7 +78,7 @@ def prepare(rule: Rule, dtype: torch.dtype) -> bool:
     work, slots = Workspace(), torch.zeros(1, 2, 1, dtype=torch.int64)
     trace = forward(rule, gx, gx[:, :1, 0], None, lengths, work)
     arriving = Arriving(gx[..., :1], torch.ones(1, 2, 1, dtype=torch.int64), slots)
-    aligned(backward(trace, arriving, work))
+    weight_gradients(trace, backward(trace, arriving, work), gx)
     compiled: list[Any] = [*loops, align]
     return any(loop.stats.cache_misses for loop in compiled)
 
@@ -121,23 +121,61 @@ def backward(
     return Adjoint(dgx, dgh, exponents, squares, clipped, rows if keep else None)
 
 
-def aligned(adjoint: Adjoint) -> Tensor:
-    """Bring all rows of dgx and dgh of a replica to one exponent, in place; returns those exponents [R]."""
-    R, _, B, _ = adjoint.dgx.shape
+def times_weights(x: Tensor, W: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:
+    """out [R, T, B, N] <- x [R, T, B, M] W [R, M, N] + bias [R, N]."""
+
+    def work(r: int, first: int, last: int) -> None:
+        rows, into = x[r, first:last].flatten(0, 1), out[r, first:last].flatten(0, 1)
+        if bias is None:
+            torch.mm(rows, W[r], out=into)
+        else:
+            torch.addmm(bias[r], rows, W[r], out=into)
+
+    _spread(work, x.shape[0], x.shape[1])
+    return out
+
+
+def weight_gradients(trace: Trace, adjoint: Adjoint, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """dL/dW_ih, dL/dW_hh, dL/db and dL/db_hh of a layer with input x [R, T, B, I], and their exponents [R].
+
+    dL/dW_hh = sum_t h_{t-1}^T dgh_t and so on, over rows brought to one exponent, in place. Timesteps from which nothing
+    arrives that could change the sum are left out.
+    """
+    R, T = x.shape[:2]
+    largest, begin = _common_exponent(adjoint)
+    exponents = _arrays(adjoint.exponents)[0]
+    distinct = [adjoint.dgx] if adjoint.dgh is adjoint.dgx else [adjoint.dgx, adjoint.dgh]
+    parts: dict[int, list[tuple[Tensor, ...]]] = {r: [] for r in range(R)}
+
+    def work(r: int, first: int, last: int) -> None:
+        first, last = begin + first, begin + last
+        for d in distinct:
+            align(d.numpy(), exponents, int(largest[r]), _one(d), r, first, last)
+        dgx, dgh = (d[r, first:last].flatten(0, 1) for d in (adjoint.dgx, adjoint.dgh))
+        into, before = (rows[r, first:last].flatten(0, 1) for rows in (x, trace.hs))
+        b = dgx.sum(0)
+        parts[r].append((into.T @ dgx, before.T @ dgh, b, b if adjoint.dgh is adjoint.dgx else dgh.sum(0)))
+
+    _spread(work, R, T - begin)
+    sums = [torch.stack([functools.reduce(torch.add, one) for one in each]) for each in _by_name(parts)]
+    return dict(zip(("W_ih", "W_hh", "b", "b_hh"), sums, strict=True)), largest
+
+
+def _by_name(parts: dict[int, list[tuple[Tensor, ...]]]) -> list[list[tuple[Tensor, ...]]]:
+    """Parts by replica and block, to parts by parameter and replica."""
+    return [[tuple(block[k] for block in blocks) for blocks in parts.values()] for k in range(4)]
+
+
+def _common_exponent(adjoint: Adjoint) -> tuple[Tensor, int]:
+    """The largest exponent of each replica's rows [R], and the first timestep with a row that counts beside it."""
     exponents = adjoint.exponents
-    if not exponents.any():
-        return exponents.new_zeros(R)
     alive = adjoint.squares[..., 0] + adjoint.squares[..., 1] > 0
     largest = exponents.masked_fill(~alive, -(2**62)).amax((1, 2))
     largest = torch.where(alive.any(2).any(1), largest, 0)
-    for d in {id(d): d for d in (adjoint.dgx, adjoint.dgh)}.values():
-        array, e = _arrays(d, exponents)
-        _spread(functools.partial(_align, array, e, largest.tolist(), _one(d)), R, B)
-    return largest
-
-
-def _align(d: Any, exponents: Any, largest: list[int], one: Any, r: int, first: int, last: int) -> None:
-    align(d, exponents, largest[r], one, r, first, last)
+    counts = (alive & (exponents - largest[:, None, None] >= NEGLIGIBLE)).any(2).any(0)
+    # Rows of NaN are not alive by their squares, and they have to reach the sum.
+    counts |= adjoint.squares[..., 0].isnan().any(2).any(0)
+    return largest, int(counts.nonzero()[0]) if counts.any() else exponents.shape[1] - 1
 
 
 def _arrays(*tensors: Tensor) -> list[Any]:
@@ -153,11 +191,17 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "rnnlab-scan", initializer=find_blas().one_thread)
 
 
-def _spread(work: Callable[[int, int, int], None], R: int, B: int) -> None:
-    """Call work(replica, first row, last row) over all rows of all replicas, on torch's number of threads."""
+def _spread(work: Callable[[int, int, int], None], R: int, N: int) -> None:
+    """Call work(replica, first, last) over N rows or timesteps of R replicas, on torch's number of threads.
+
+    Not on torch's own pool: its threads wait for each other by spinning, which beside another busy process costs more
+    than the work.
+    """
     threads = torch.get_num_threads()
-    blocks = min(B, -(-threads // R))
-    edges = [B * k // blocks for k in range(blocks + 1)]
+    blocks = min(N, -(-threads // R))
+    edges = [N * k // blocks for k in range(blocks + 1)]
     items = [(r, first, last) for r in range(R) for first, last in itertools.pairwise(edges)]
-    for done in [_pool(threads).submit(work, *item) for item in items]:
+    # Whether autograd records is a matter of each thread, and a new one says yes.
+    unrecorded = torch.no_grad()(work)
+    for done in [_pool(threads).submit(unrecorded, *item) for item in items]:
         done.result()

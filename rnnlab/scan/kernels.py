@@ -110,9 +110,9 @@ def clamp(row, bound):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def align(d, exponents, largest, one, r, first, last):  # type: ignore[no-untyped-def]
-    """Bring rows [first, last) of replica r to one exponent, so that they can be summed over time and batch."""
-    for t in range(d.shape[1]):
-        for b in range(first, last):
+    """Bring timesteps [first, last) of replica r to one exponent, so that they can be summed over time and batch."""
+    for t in range(first, last):
+        for b in range(d.shape[2]):
             shift = exponents[r, t, b] - largest
             if shift != 0:
                 scale(d[r, t, b], power_of_two(one, shift))
