@@ -53,8 +53,9 @@ def lab(cell: str, B: int, T: int, H: int) -> Update:
     fleet.streams = [iter(lambda: batch, None)]
 
     def update() -> object:
-        step = fleet.update()
-        return curves(fleet.network, step.found, step.lengths)
+        with fleet.threads():
+            step = fleet.update()
+            return curves(fleet.network, step.found, step.lengths)
 
     return update
 
@@ -147,7 +148,8 @@ def main() -> None:
     options = parser.parse_args()
     on, rows = machine(), []
     print(", ".join(f"{key} {value}" for key, value in on.items()) + "\n")
-    print("| cell | B, T, H | rnnlab, recording (ms) | loop, retain_grad (ms) | nn layer, no recording (ms) | loop / rnnlab | nn / rnnlab |")
+    names = "rnnlab, recording (ms) | loop, retain_grad (ms) | nn layer, no recording (ms)"
+    print(f"| cell | B, T, H | {names} | loop / rnnlab | nn / rnnlab |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for cell in options.cells.split(","):
         for shape in SHAPES:

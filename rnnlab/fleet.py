@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -125,8 +126,13 @@ class Fleet:
 
     @torch.no_grad()
     def evaluate(self, split: Literal["validation", "test"]) -> tuple[Floats, Floats]:
-        """Loss and error of each replica [R] on up to `train.evaluate_size` held-out sequences."""
-        size, numbers = self.config.train.evaluate_size, self.task.timesteps * self.network.layer(0).W_hh.shape[2]
+        """Loss and error of each replica [R] on up to `train.evaluate_size` held-out sequences.
+
+        A test split that has an end is taken whole.
+        """
+        whole = split == "test" and self.sources[0].size is not None
+        size = 2**31 if whole else self.config.train.evaluate_size
+        numbers = self.task.timesteps * self.network.layer(0).W_hh.shape[2]
         chunk = max(1, min(256, _EVALUATED_AT_ONCE // numbers))
         totals = np.zeros((4, self.network.replicas))
         for batches in zip(*(source.evaluation(split, size, chunk) for source in self.sources), strict=True):
@@ -150,6 +156,10 @@ class Fleet:
         places = self.objective.places(batch.lengths, batch.x.shape[1])
         outputs, targets = self.network.read_out(places.gather(top)), self.objective.targets(batch.y, places)
         return Pass(self.objective.losses(outputs, targets, places), outputs, targets, places)
+
+    def threads(self) -> AbstractContextManager[None]:
+        """What a training runs under, so that the scan's threads and torch's do not get in each other's way."""
+        return fast.own_threads() if self.scan == "fast" else nullcontext()
 
     def state(self) -> dict[str, Any]:
         """Everything that the next update depends on, as torch.save can write and read with weights_only=True."""

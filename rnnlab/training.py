@@ -74,8 +74,9 @@ def train(
     training = _Training(fleet, run, observe or (lambda progress: None))
     try:
         _write_config(config, run)
-        status, reason = training.run()
-        training.finish(status, reason)
+        with fleet.threads():
+            status, reason = training.run()
+            training.finish(status, reason)
     except BaseException as error:
         training.give_up(error)
         raise
@@ -230,6 +231,8 @@ class _Training:
         known = isinstance(error, (RnnlabError, OSError))
         failed = isinstance(error, Exception)
         reason = str(error) if known else f"{type(error).__name__}: {error}".rstrip(": ")
+        if not failed:
+            error.add_note(f"the rows of {self.done} updates and a checkpoint are kept in {self.dir.path}")
         try:
             if not failed:
                 self._save()

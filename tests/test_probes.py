@@ -70,11 +70,13 @@ def test_one_probe_fills_the_other_file() -> None:
 # every, at
 
 
+@unhurried
 @given(n=st.integers(1, 500), update=st.integers(0, 10**9))
 def test_every_is_every_nth_from_the_first(n: int, update: int) -> None:
     assert Every(n=n).due(update) == (update in range(0, update + 1, n))
 
 
+@unhurried
 @given(updates=st.lists(st.integers(0, 200), min_size=1))
 def test_at_is_what_is_listed(updates: list[int]) -> None:
     """In any order and however often; as a list, which is what YAML gives, or as a tuple."""

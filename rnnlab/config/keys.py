@@ -23,6 +23,8 @@ class Owner:
 
     models: Mapping[str, type[BaseModel]]
     choice: OneOf | None = None
+    alone: bool = True
+    """Nothing without keys can stand in its place, as `last` can for a loss of `{single: 3}`."""
 
     def fields(self, part: str | None = None) -> dict[str, FieldInfo]:
         """The keys of this part, or of all."""
@@ -47,9 +49,10 @@ def owner_of(field: FieldInfo) -> Owner | None:
     for mark in field.metadata:
         if isinstance(mark, OneOf):
             return Owner(mark.parts, mark)
-    for kind in _kinds(field.annotation):
+    kinds = list(_kinds(field.annotation))
+    for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, BaseModel) and not issubclass(kind, Part):
-            return Owner({"": kind})
+            return Owner({"": kind}, alone=len(kinds) == 1)
     return None
 
 

@@ -11,9 +11,13 @@ from typing import Any
 
 import yaml
 
+# Python turns no longer word into a whole number.
+_LONGEST_NUMBER = 4000
+# PyYAML folds a line at these, and reads back a space.
+_LINE_ENDS = {*"\x85\u2028\u2029"}
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLS = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
-_INTEGER = re.compile(r"[-+]?[0-9]{1,4000}|0x[0-9a-fA-F]+|0o[0-7]+")
+_INTEGER = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
@@ -25,6 +29,8 @@ def scalar(text: str) -> Any:
     if text in _BOOLS:
         return _BOOLS[text]
     if _INTEGER.fullmatch(text):
+        if len(text) > _LONGEST_NUMBER:
+            return text
         return int(text, 0 if text[:2] in ("0x", "0o") else 10)
     if _SPECIAL.fullmatch(text):
         return float(text.replace(".", ""))
@@ -40,7 +46,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None if isinstance(scalar(text), str) else '"'
+    plain = isinstance(scalar(text), str) and not _LINE_ENDS & set(text)
+    style = None if plain else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

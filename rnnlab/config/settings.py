@@ -94,7 +94,9 @@ def _put(config: dict[str, Any], setting: Setting, value: Any) -> None:
 def _written_out(path: Path, value: Any, setting: Setting) -> dict[str, Any]:
     """What stands at a path on the way, as a mapping."""
     owner = owner_at(path)
-    if value is None:
+    if value is None and (owner is not None or field_at(path) is None):
+        return {}
+    if owner is not None and not owner.alone and not isinstance(value, Mapping):
         return {}
     if path == ("model", "init") and isinstance(value, str):
         return {"preset": value}

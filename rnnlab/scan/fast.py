@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -186,6 +187,26 @@ def _one(like: Tensor) -> Any:
     return np.float32(1) if like.dtype == torch.float32 else np.float64(1)
 
 
+_share: list[int] = []
+
+
+@contextlib.contextmanager
+def own_threads() -> Iterator[None]:
+    """Give the scan all of torch's threads, and torch's own operations one, until the block ends.
+
+    What torch still does between scans is small. Its threads would spend a while spinning after each such operation,
+    on cores that the scan wants.
+    """
+    threads = torch.get_num_threads()
+    _share.append(threads)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        _share.pop()
+        torch.set_num_threads(threads)
+
+
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "rnnlab-scan", initializer=find_blas().one_thread)
@@ -197,7 +218,7 @@ def _spread(work: Callable[[int, int, int], None], R: int, N: int) -> None:
     Not on torch's own pool: its threads wait for each other by spinning, which beside another busy process costs more
     than the work.
     """
-    threads = torch.get_num_threads()
+    threads = _share[-1] if _share else torch.get_num_threads()
     blocks = min(N, -(-threads // R))
     edges = [N * k // blocks for k in range(blocks + 1)]
     items = [(r, first, last) for r in range(R) for first, last in itertools.pairwise(edges)]
