@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 Placement = Literal["last", "all"] | int
 """The last timestep of each sequence, all its timesteps, or one chosen one (negative: from each sequence's end)."""
@@ -62,15 +61,38 @@ class Objective:
 
     def losses(self, outputs: Tensor, targets: Tensor, places: Places) -> Tensor:
         """The loss of each replica [R], from outputs [R, S, B, O] and their targets."""
-        if self.kind == "class":
-            flat = functional.cross_entropy(outputs.flatten(0, 2), targets.flatten(), reduction="none")
-            each = flat.view(targets.shape)
-        else:
-            each = (outputs - targets).square().mean(-1)
+        each = cross_entropy(outputs, targets) if self.kind == "class" else (outputs - targets).square().mean(-1)
         if self.placement != "all":
             return each.mean((1, 2))
         alive = places.times >= 0
         return each.where(alive, 0).sum((1, 2)) / alive.sum((1, 2))
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """-log softmax(outputs)[target], with a gradient that a confident network does not lose.
+
+    dL/d(outputs_k) = p_k, and at the target y it is -sum_{k != y} p_k. The usual p_y - 1 is that too on paper; in
+    float32 it is off by 0.16 decades where the target leads by 20 nats, and zero soon after.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, outputs: Tensor, targets: Tensor) -> Tensor:
+        log_p = outputs.log_softmax(-1)
+        ctx.save_for_backward(log_p, targets)
+        return -log_p.gather(-1, targets[..., None])[..., 0]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        log_p, targets = ctx.saved_tensors
+        others = log_p.exp().scatter(-1, targets[..., None], 0)
+        d = others.scatter(-1, targets[..., None], -others.sum(-1, keepdim=True))
+        return d * gradients[0][..., None], None
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Softmax cross-entropy in nats, outputs [..., O] and classes [...] to [...]."""
+    loss: Tensor = _CrossEntropy.apply(outputs, targets)  # type: ignore[no-untyped-call]
+    return loss
 
 
 def _one_place(t: int, lengths: Tensor) -> Tensor:

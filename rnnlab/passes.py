@@ -100,7 +100,8 @@ def fast_pass(
     assert direct is not None
     exponents = torch.zeros(direct.shape[:3], dtype=torch.int64)
     arriving = fast.Arriving(direct.detach(), exponents, places.slots)
-    clamped, by_name = torch.zeros(network.replicas), {}
+    clamped = torch.zeros(network.replicas, dtype=torch.int64)
+    by_name: dict[str, Scaled] = {}
     for index in reversed(range(network.shape.layers)):
         layer, trace, work = network.layer(index), traces[index], scratch.layers[index]
         adjoint = fast.backward(trace, arriving, work, bound=bound)
@@ -115,7 +116,7 @@ def fast_pass(
         by_name |= {f"layer{index}.{name}": Scaled(value, exponent) for name, value in sums.items()}
     by_name |= {name: _unscaled(g) for (name, _), g in zip(_readout(network), readout, strict=True)}
     found.gradients = {name: by_name[name] for name in network.parameters}
-    found.clamped = clamped / _entries(network, batch) if bound else None
+    found.clamped = clamped.double() / _entries(network, batch) if bound else None
     H = network.shape.hidden
     found.gates = [list(trace.saved.split(H, -1))[: len(network.cell.gates)] for trace in traces]
     found.layer_inputs = [batch.x, *(trace.hs[:, 1:] for trace in traces[:-1])]
@@ -178,7 +179,7 @@ def general_pass(network: Network, batch: Sequences, objective: Objective, *, bo
         ]
         found.readings.append(_general_readings(network.cell, trace, by_state, bound))
     if bound:
-        found.clamped = _clamped(traces, bound, network.replicas) / _entries(network, batch)
+        found.clamped = _clamped(traces, bound, network.replicas).double() / _entries(network, batch)
     found.gates = [[torch.stack(gate, 1).detach() for gate in zip(*trace.gates, strict=True)] for trace in traces]
     found.layer_inputs = [one.detach() for one in inputs]
     found.layer_states = [
@@ -202,9 +203,10 @@ def _general_readings(cell: Cell, trace: general.Trace, adjoints: list[Tensor], 
     # One exponent a row for all its states; squares of float64 values may leave float64's range without it.
     size = torch.stack([value.abs().amax(-1) for value in rows.values()]).amax(0).double()
     exponents = torch.frexp(size.where(size.isfinite(), 1)).exponent.long()
-    squares = {
-        name: torch.ldexp(value.double(), -exponents[..., None]).square().sum(-1) for name, value in rows.items()
-    }
+    # In two halves, since 2^1074 is no float64 (and not by ldexp, which took its power in float32 in older torch).
+    half = -exponents.double()[..., None] / 2
+    down = (half.floor().exp2(), half.ceil().exp2())
+    squares = {name: (value.double() * down[0] * down[1]).square().sum(-1) for name, value in rows.items()}
     return Readings(squares, exponents, limited=True)
 
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mpmath import mp
 from torch import Tensor, nn
 
-from rnnlab.objective import Objective, Placement
+from rnnlab.objective import Objective, Placement, cross_entropy
 
 F64 = torch.float64
 PLACEMENTS: list[Placement] = ["last", "all", 0, 2, -1, -3]
@@ -206,3 +207,24 @@ def test_with_all_timesteps_each_counts_the_same_whoever_it_belongs_to() -> None
     outputs = torch.zeros(1, 6, 2, 1, dtype=F64)
     outputs[0, :, 1] = 1
     assert found(Objective("value", "all", False), outputs, y, lengths).item() == pytest.approx(3 / 9)
+
+
+@pytest.mark.parametrize("lead", [0.0, 5.0, 20.0, 60.0, 80.0])
+def test_a_confident_class_keeps_its_gradient(lead: float) -> None:
+    """float32 against mpmath where the target leads by many nats: every entry right to five digits."""
+    outputs = torch.tensor([lead, 0.0, -0.7], dtype=torch.float32, requires_grad=True)
+    cross_entropy(outputs, torch.tensor(0)).backward()
+    with mp.workdps(60):
+        p = [mp.exp(mp.mpf(float(v))) for v in outputs.detach()]
+        total = sum(p)
+        exact = [float(-(p[1] + p[2]) / total), *(float(one / total) for one in p[1:])]
+    assert outputs.grad is not None
+    assert outputs.grad.tolist() == pytest.approx(exact, rel=1e-5)
+
+
+def test_cross_entropy_is_torchs() -> None:
+    outputs = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(0, 5, (2, 3, 4))
+    theirs = nn.functional.cross_entropy(outputs.flatten(0, 2), targets.flatten(), reduction="none").view(2, 3, 4)
+    torch.testing.assert_close(cross_entropy(outputs, targets), theirs)
+    assert torch.autograd.gradcheck(lambda o: cross_entropy(o, targets), outputs)
