@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import F64, make_batch, make_network, step
-from torch import Tensor, nn
+from torch import Tensor
 
 from rnnlab.cells import CELLS, Cell, Rnn
 from rnnlab.measure import Curve, curves, l2_norm, saturated, saturation, spectrum

@@ -26,7 +26,7 @@ def list_parts(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar=f"[{'|'.join(KINDS)}]",
+            metavar="|".join(KINDS),
             help="Which to list; all where it is left out.",
             autocompletion=lambda incomplete: [kind for kind in KINDS if kind.startswith(incomplete)],
         ),

@@ -18,7 +18,7 @@ Examples:
 
 
 def new(
-    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to; - for stdout.")] = "experiment.yaml",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - for stdout.")] = "experiment.yaml",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a config to start from, with every section commented."""

@@ -139,8 +139,8 @@ def times_weights(x: Tensor, W: Tensor, bias: Tensor | None, out: Tensor) -> Ten
 def weight_gradients(trace: Trace, adjoint: Adjoint, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """dL/dW_ih, dL/dW_hh, dL/db and dL/db_hh of a layer with input x [R, T, B, I], and their exponents [R].
 
-    dL/dW_hh = sum_t h_{t-1}^T dgh_t and so on, over rows brought to one exponent, in place. Timesteps from which nothing
-    arrives that could change the sum are left out.
+    dL/dW_hh = sum_t h_{t-1}^T dgh_t and so on, over rows brought to one exponent, in place. Timesteps from which
+    nothing arrives that could change the sum are left out.
     """
     R, T = x.shape[:2]
     largest, begin = _common_exponent(adjoint)

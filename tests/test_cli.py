@@ -1,0 +1,489 @@
+"""The command line: what goes where, every exit code, help that holds, and nothing heavy loaded for it."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+from fakes import fake_run
+
+import rnnlab
+from rnnlab.cli import main
+from rnnlab.cli.progress import ProgressLine
+from rnnlab.config import Config, known_keys, load_config
+from rnnlab.errors import (
+    DataMissingError,
+    DeviceMissingError,
+    RunExistsError,
+    RunFailedError,
+    RunFolderError,
+    UsageError,
+)
+from rnnlab.runs import Run
+
+COMMANDS = ("train", "validate", "new", "list", "schema")
+KINDS = ("cells", "inits", "clips", "tasks", "probes", "optimizers", "schedules")
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Said]
+
+
+@pytest.fixture
+def rnn(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """`rnnlab` with these arguments, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: str) -> Said:
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match=r".*") as ended:
+            main(arguments)
+        signal.signal(signal.SIGTERM, handler)
+        assert isinstance(ended.value.code, int)
+        return Said(ended.value.code, *capsys.readouterr())
+
+    return call
+
+
+@dataclass
+class FakeTraining:
+    """In the place of training: hears what it is asked for, and does what it is told."""
+
+    end: BaseException | str = "completed"
+    config: Config | None = None
+    asked: dict[str, Any] | None = None
+
+    def __call__(self, config: Config, *, observe: Any, notify: Any, **asked: Any) -> Run:
+        self.config, self.asked = config, asked
+        notify("compiling, once")
+        if isinstance(self.end, BaseException):
+            raise self.end
+        run = fake_run(Path(asked["out"]), config.name or "one")
+        run.dir.finish(self.end, "all updates made" if self.end == "completed" else "loss was not finite")
+        return Run(run.path)
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
+    fake = FakeTraining()
+    monkeypatch.setattr(importlib.import_module("rnnlab.train"), "train", fake)
+    return fake
+
+
+def written(text: str = "task: addition\n", name: str = "c.yaml") -> str:
+    Path(name).write_text(text)
+    return name
+
+
+def process(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rnnlab", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=120, **more)
+
+
+# Help.
+
+
+def options(command: str) -> list[str]:
+    from rnnlab.cli.app import app
+
+    group: Any = typer.main.get_command(app)
+    found = group.commands[command] if command else group
+    return [option for parameter in found.params for option in parameter.opts if option.startswith("-")]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_names_every_option_and_gives_examples(command: str, rnn: Call) -> None:
+    said = rnn(*([command] if command else []), "--help")
+    assert (said.code, said.err) == (0, "")
+    assert re.search(rf"Examples?:\n +rnnlab {command}", said.out)
+    assert [option for option in options(command) if not re.search(rf"(?<![\w-]){option}(?![\w-])", said.out)] == []
+    assert max(map(len, said.out.splitlines())) <= 80
+    assert "..." not in said.out.split("Commands:")[-1].replace("tasks, ...", "").replace("{FILE}...", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_are_right(command: str, rnn: Call) -> None:
+    from rnnlab.cli.app import app
+
+    group: Any = typer.main.get_command(app)
+    for line in re.findall(r"rnnlab (\w+)([^|>\n]*)", rnn(command, "--help").out.split("Example")[1]):
+        given = re.findall(r"(?<= )--?[a-z]\S*", line[1])
+        assert line[0] in group.commands
+        assert set(given) <= set(options(line[0]))
+
+
+def test_without_arguments_help_goes_to_stderr(rnn: Call) -> None:
+    said = rnn()
+    assert (said.code, said.out) == (2, "")
+    assert "Commands:" in said.err
+
+
+def test_the_version(rnn: Call) -> None:
+    assert rnn("--version") == Said(0, f"rnnlab {rnnlab.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian"], "No such command 'trian'. Did you mean 'train'?"),
+        (["train", "--confg", "x"], "No such option: --confg; did you mean --config"),
+        (["train"], "Missing option '--config'"),
+        (["validate"], "Missing argument 'FILE'"),
+        (["train", "-c"], "requires an argument"),
+    ],
+)
+def test_a_misspelt_command_line_is_answered(arguments: list[str], said: str, rnn: Call) -> None:
+    answer = rnn(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert said in answer.err
+
+
+# validate, new, schema, list.
+
+
+def test_validate_tells_every_problem_of_every_file(rnn: Call) -> None:
+    written("task: additon\n", "a.yaml")
+    written("task: addition\nseed: x\nhiden: 3\n", "b.yaml")
+    said = rnn("validate", "a.yaml", written(), "b.yaml", "none.yaml")
+    assert said.code == 2
+    assert re.findall(r"(?m)^([\w.]+(?::\d+:\d+)?): (\w*)", said.out) == [
+        ("a.yaml:1:7", "task"),
+        ("b.yaml:2:7", "seed"),
+        ("b.yaml:3:1", "hiden"),
+        ("none.yaml", "cannot"),
+    ]
+    assert said.err == "4 files, 3 with problems\n"
+
+
+def test_validate_is_content(rnn: Call) -> None:
+    assert rnn("validate", written()) == Said(0, "", "1 file, nothing wrong\n")
+
+
+def test_new_writes_a_config_that_is_right_and_replaces_none(rnn: Call) -> None:
+    assert rnn("new") == Said(0, "", "experiment.yaml is written; run it with: rnnlab train --config experiment.yaml\n")
+    assert load_config("experiment.yaml") == load_config({"task": "addition"})
+    Path("experiment.yaml").write_text("mine")
+    said = rnn("new")
+    assert (said.code, said.out) == (2, "")
+    assert "experiment.yaml is there already" in said.err
+    assert Path("experiment.yaml").read_text() == "mine"
+    assert rnn("new", "--force").code == 0
+    assert "rnnlab train --config experiment.yaml" in Path("experiment.yaml").read_text()
+    assert "cannot be written" in rnn("new", "no/such/folder.yaml").err
+
+
+def test_new_to_stdout(rnn: Call, tmp_path: Path) -> None:
+    said = rnn("new", "-")
+    assert (said.code, said.err) == (0, "")
+    assert load_config(written(said.out)) == load_config({"task": "addition"})
+    assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
+
+
+def test_schema_is_one_json_object(rnn: Call) -> None:
+    said = rnn("schema")
+    assert (said.code, said.err) == (0, "")
+    assert json.loads(said.out)["$schema"].endswith("2020-12/schema")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_list_gives_meaning_options_and_source(kind: str, rnn: Call) -> None:
+    text, data = rnn("list", kind), rnn("list", kind, "--json")
+    assert (text.code, text.err, data.code, data.err) == (0, "", 0, "")
+    assert max(map(len, text.out.splitlines())) <= 80
+    flat = " ".join(text.out.split())
+    for part in json.loads(data.out)[kind]:
+        assert {"name", "meaning", "options", "source"} <= set(part)
+        assert part["source"] in flat
+        for option in part["options"]:
+            default = option.get("default")
+            said = (
+                "needed"
+                if option["required"]
+                else f"default {default if isinstance(default, str) else json.dumps(default)}"
+            )
+            assert f"{option['name']} ({option['type']}; {said})" in flat
+
+
+def test_list_without_a_kind_gives_all(rnn: Call) -> None:
+    assert set(json.loads(rnn("list", "--json").out)) == set(KINDS)
+    assert [line for line in rnn("list").out.splitlines() if line in KINDS] == list(KINDS)
+    assert "there is no list of 'clps'; did you mean 'clips'?" in rnn("list", "clps").err
+
+
+# train.
+
+
+def test_train_hands_over_what_was_asked_for(rnn: Call, training: FakeTraining) -> None:
+    options = ["--set", "model.hidden=7", "--set", "seed=1", "--seed", "3", "--device", "cpu", "--name", "5"]
+    said = rnn("train", "-c", written(), *options, "--out", "there", "--force")
+    assert said.code == 0
+    assert training.config == load_config(
+        {"task": "addition", "model": {"hidden": 7}, "seed": 3, "device": "cpu", "name": "5"}
+    )
+    assert training.asked is not None
+    assert training.asked.pop("command")[0] == "rnnlab"
+    assert training.asked == {"out": "there", "force": True}
+
+
+def test_the_result_goes_to_stdout_and_the_rest_to_stderr(rnn: Call, training: FakeTraining) -> None:
+    said = rnn("train", "-c", written())
+    assert said.code == 0
+    assert "one: completed, all updates made" in said.out
+    assert said.err == "compiling, once\n"
+    assert "\x1b" not in said.out + said.err
+    said = rnn("train", "-c", written(), "--json", "--force", "--name", "two")
+    result = json.loads(said.out)
+    assert (result["status"], result["path"], result["result"]["eval_error"]) == ("completed", "runs/two", "nan")
+    assert rnn("train", "-c", written(), "-q", "--name", "three") == Said(0, "", "")
+
+
+@pytest.mark.parametrize(("option", "code"), [([], 0), (["--fail-on-diverged"], 3)])
+def test_a_diverged_run_is_a_result(option: list[str], code: int, rnn: Call, training: FakeTraining) -> None:
+    training.end = "diverged"
+    said = rnn("train", "-c", written(), *option, "--json")
+    assert said.code == code
+    assert json.loads(said.out)["status"] == "diverged"
+    assert ("one diverged: loss was not finite" in said.err) == bool(code)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (UsageError("not so"), 2, "rnnlab: not so"),
+        (RunExistsError("there already"), 2, "rnnlab: there already"),
+        (RunFolderError("cannot be written"), 2, "rnnlab: cannot be written"),
+        (RunFailedError("disk full"), 3, "rnnlab: disk full"),
+        (DataMissingError("no file"), 5, "rnnlab: no file"),
+        (DeviceMissingError("no CUDA"), 5, "rnnlab: no CUDA"),
+        (KeyError("x"), 1, "this is a bug in rnnlab; the same command with -v shows where"),
+        (KeyboardInterrupt(), 130, "interrupted; rows are kept in the run's folder under runs"),
+    ],
+)
+def test_every_end_has_its_code(error: BaseException, code: int, words: str, rnn: Call, training: FakeTraining) -> None:
+    training.end = error
+    said = rnn("train", "-c", written())
+    assert (said.code, said.out) == (code, "")
+    assert words in said.err
+    assert "Traceback" not in said.err
+
+
+def test_with_v_a_bug_shows_where(rnn: Call, training: FakeTraining) -> None:
+    training.end = ZeroDivisionError("by zero")
+    said = rnn("train", "-c", written(), "-v")
+    assert said.code == 1
+    assert "Traceback" in said.err
+    assert "this is a bug in rnnlab; please report it" in said.err
+
+
+def test_an_interruption_says_what_is_kept(rnn: Call, training: FakeTraining) -> None:
+    training.end = KeyboardInterrupt()
+    training.end.add_note("rows are kept in runs/x")
+    assert rnn("train", "-c", written()).err.endswith("interrupted; rows are kept in runs/x\n")
+
+
+def test_a_wrong_config_is_told_on_stderr_and_nothing_runs(rnn: Call, training: FakeTraining) -> None:
+    said = rnn("train", "-c", written("task: additon\n"), "--seed", "x", "--set", "model.hiden=3")
+    assert (said.code, said.out, training.config) == (2, "", None)
+    assert [line.split(": ")[0] for line in said.err.splitlines()] == ["c.yaml:1:7", "--seed x", "--set model.hiden=3"]
+
+
+def test_a_config_from_stdin(rnn: Call, training: FakeTraining, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"task: copy\n")))
+    assert rnn("train", "--config", "-").code == 0
+    assert training.config == load_config({"task": "copy"})
+
+
+def test_a_dry_run_shows_the_config_and_writes_nothing(rnn: Call, training: FakeTraining, tmp_path: Path) -> None:
+    said = rnn("train", "-c", written(), "--dry-run", "--set", "model.hidden=7", "--device", "cpu")
+    assert (said.code, said.err, training.config) == (0, "", None)
+    assert "# parameters: " in said.out
+    assert load_config(written(said.out, "again.yaml")).model.hidden == 7
+    data = json.loads(rnn("train", "-c", written(), "--dry-run", "--json", "--device", "cpu").out)
+    assert data["config"]["train"]["updates"] == data["plan"]["updates"] == 1000
+    assert {path.name for path in tmp_path.iterdir()} == {"c.yaml", "again.yaml"}
+
+
+def test_keys_are_completed() -> None:
+    from rnnlab.cli.train import _keys
+
+    assert _keys("model.hid") == ["model.hidden="]
+    assert len(_keys("")) == len(known_keys())
+
+
+# Progress.
+
+
+@dataclass
+class Event:
+    update: int
+    updates: int = 100
+    loss: float = 0.5
+    error: float = 0.25
+    eval_loss: float | None = None
+    eval_error: float | None = None
+    grad_norm: float = 1.0
+    clip_rate: float | None = 0.0
+    updates_per_second: float = 10.0
+    seconds_left: float = 3.0
+
+
+class Stream(io.StringIO):
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+def test_on_a_terminal_one_line_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Stream(terminal=True)
+    progress = ProgressLine(stream)
+    progress.observe(Event(1))
+    progress.observe(Event(2))
+    progress.say("a word")
+    progress.observe(Event(3))
+    progress.close()
+    progress.close()
+    shown = stream.getvalue()
+    assert re.sub(r"  loss.*?(?=\x1b)", "", shown) == (
+        "\r1/100\x1b[K\r2/100\x1b[K\r\x1b[Ka word\n\r3/100\x1b[K\r\x1b[K"
+    )
+    assert all(len(line) < 80 for line in re.split(r"[\r\n]|\x1b\[K", shown))
+
+
+def test_elsewhere_a_line_is_written_now_and_then() -> None:
+    stream, now = Stream(terminal=False), [0.0]
+    progress = ProgressLine(stream, clock=lambda: now[0])
+    for update in range(1, 101):
+        now[0] += 0.3
+        progress.observe(Event(update))
+    progress.close()
+    lines = stream.getvalue().splitlines()
+    assert [line.split("/")[0] for line in lines] == ["34", "68", "100"]
+    assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_quiet_is_quiet(terminal: bool) -> None:
+    stream = Stream(terminal)
+    progress = ProgressLine(stream, quiet=True)
+    progress.observe(Event(100))
+    progress.say("a word")
+    progress.close()
+    assert stream.getvalue() == ""
+
+
+def test_a_dumb_terminal_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Stream(terminal=True)
+    ProgressLine(stream).observe(Event(100))
+    assert "\r" not in stream.getvalue()
+
+
+# As a process.
+
+
+@pytest.mark.parametrize("arguments", ["[]", "['--help']", "['train', '--help']", "['--version']"])
+def test_help_loads_nothing_heavy(arguments: str) -> None:
+    heavy = ("torch", "pandas", "numba", "numpy", "pydantic", "rich", "yaml")
+    script = f"""
+import sys
+from rnnlab.cli import main
+try:
+    main({arguments})
+except SystemExit:
+    pass
+print([name for name in {heavy} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_validating_loads_neither_torch_nor_pandas(tmp_path: Path) -> None:
+    script = (
+        "import sys; from rnnlab.config import load_config; load_config({'task': 'addition'}); print([*sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert not {"'torch'", "'pandas'", "'numba'", "'rich'"} & set(re.findall(r"'\w+'", done.stdout))
+
+
+def test_as_a_module_it_goes_by_the_same_name(tmp_path: Path) -> None:
+    done = process("--help", cwd=tmp_path)
+    assert done.stdout.startswith("Usage: rnnlab [OPTIONS]")
+    done = process("validate", "none.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "1 file, 1 with problems\n")
+    assert done.stdout.startswith("none.yaml: cannot be read")
+
+
+def test_an_ascii_terminal_gets_escapes(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("task: addition\nnötes: 1\n", encoding="utf-8")
+    done = process("validate", "c.yaml", cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 2
+    assert "c.yaml:2:1: n\\xf6tes: there is no such key" in done.stdout
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rnnlab", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait(60) == 141
+
+
+LONG = (
+    "task: {name: addition, length: 10}\nmodel: {hidden: 3}\ntrain: {updates: 100000000, scan: general}\ndevice: cpu\n"
+)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_keeps_its_rows_and_says_where(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(LONG + "name: long\n")
+    command = [sys.executable, "-m", "rnnlab", "train", "-c", "c.yaml", "--set", "probe.schedule=1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True) as running:
+        metrics = tmp_path / "runs" / "long" / "metrics.csv"
+        while running.poll() is None and not (metrics.exists() and metrics.stat().st_size > 1000):
+            pass
+        running.send_signal(number)
+        out, err = running.communicate(timeout=60)
+    assert (running.returncode, out) == (code, "")
+    assert re.search(r"interrupted; .*kept in runs/long", err)
+    assert Run(tmp_path / "runs" / "long").status == "interrupted"
+    assert len(Run(tmp_path / "runs" / "long").metrics) > 0
+
+
+def test_a_run_by_its_public_face(tmp_path: Path) -> None:
+    small = {
+        "task": {"name": "addition", "length": 10},
+        "model": {"hidden": 3},
+        "train": {"updates": 3},
+        "device": "cpu",
+    }
+    first = rnnlab.train(small, sets=["train.scan=general"], out=tmp_path)
+    again = rnnlab.train(first.path / "config.yaml", out=tmp_path)
+    assert (first.status, again.status) == ("completed", "completed")
+    assert [run.name for run in rnnlab.load_runs(tmp_path)] == [first.name, again.name]
+    assert first.gradients.equals(again.gradients)
