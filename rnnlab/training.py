@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from rnnlab.atomic import atomic
-from rnnlab.config import Config
-from rnnlab.config.stop import StopRule, stop_rule
+from rnnlab.config import Config, StopRule
 from rnnlab.errors import RnnlabError
 from rnnlab.fleet import Fleet, Step
 from rnnlab.measure import curves, l2_norm, saturation, spectrum
@@ -105,7 +103,7 @@ def _born(config: Config, fleet: Fleet, command: Sequence[str] | None) -> dict[s
 
 def _write_config(config: Config, run: RunDir) -> None:
     with atomic(run.config) as file:
-        file.write(yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True).encode())
+        file.write(config.to_yaml().encode())
 
 
 class _Training:
@@ -115,7 +113,7 @@ class _Training:
         self.fleet, self.dir, self.observe, self.config = fleet, run, observe, fleet.config
         self.updates = updates_of(self.config)
         self.probes = set(self.config.probe.which)
-        self.stop = stop_rule(self.config.train.stop) if self.config.train.stop else None
+        self.stop = self.config.train.stop_rule
         self.size = fleet.sources[0].size
         self.done, self.clipped, self.skipped = 0, 0.0, 0
         self.latest: dict[str, float | None] = {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -76,11 +77,12 @@ MISTAKES = {
     "fraction": ("model: {hidden: 2.5}", "2:17: model.hidden: must be a whole number, not 2.5"),
     "null for a number": ("model: {hidden: ~}", "2:17: model.hidden: must be a whole number, not null"),
     "negative": ("model: {layers: -1}", "2:17: model.layers: must be above 0, not -1"),
+    "beyond all measure": ("model: {hidden: 1e9}", "2:17: model.hidden: must be 1,000,000 or less, not 1000000000"),
     "negative seed": ("seed: -1", "2:7: seed: must be 0 or more, not -1"),
     "yes": ("optimizer: {name: sgd, nesterov: yes}", "2:34: optimizer.nesterov: must be true or false, not 'yes'"),
     "infinite": ("optimizer: {lr: .inf}", "2:17: optimizer.lr: must be a finite number, not Infinity"),
     "not a number": ("optimizer: {lr: .nan}", "2:17: optimizer.lr: must be a finite number, not NaN"),
-    "a digit too many": (f"seed: {10**19}", f"2:7: seed: must be below 9.22337e+18, not {10**19}"),
+    "a digit too many": (f"seed: {10**19}", f"2:7: seed: must be below 9,223,372,036,854,775,808, not {10**19}"),
     "clip of 0": (
         "clip: {name: norm, threshold: 0}",
         "2:31: clip.threshold: must be above 0, not 0; `clip: none` leaves the gradient as it is",
@@ -387,7 +389,7 @@ CONFIGS = st.fixed_dictionaries(
             {},
             optional={
                 "cell": st.sampled_from([*CELLS]),
-                "hidden": st.integers(1, 10**30),
+                "hidden": st.integers(1, 10**6),
                 "layers": st.integers(1, 9),
                 "init": st.one_of(
                     st.sampled_from([*PRESETS]),
@@ -416,6 +418,7 @@ CONFIGS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(CONFIGS)
 def test_any_resolved_config_repeats_itself_through_yaml(
     tmp_path_factory: pytest.TempPathFactory, mapping: Any
@@ -437,6 +440,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from([*Config.model_fields, "x"]), ANYTHING), st.lists(st.text(max_size=20), max_size=2)
 )
@@ -475,9 +479,11 @@ def test_defaults_spelt_out_change_no_identity() -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_a_shipped_config_is_right_and_says_what_it_is_for(path: Path) -> None:
     load_config(path)
-    head = path.read_text().splitlines()
-    assert head[0] == "# yaml-language-server: $schema=schema.json"
-    assert head[1].startswith("# ")
+    first, *rest = path.read_text().splitlines()
+    head = "\n".join(itertools.takewhile(lambda line: line.startswith("#"), rest))
+    assert first == "# yaml-language-server: $schema=schema.json"
+    assert all(f"# {word}:" in head for word in ("Question", "Command", "Expect", "Time"))
+    assert f"rnnlab train --config configs/{path.name}" in head
 
 
 def test_the_starter_is_right_and_holds_the_defaults(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from test_config import CONFIGS, SHIPPED
 
 from rnnlab.config import Config, json_schema, known_keys, load_config, starter
@@ -63,6 +63,7 @@ def fulfils(value: Any, schema: Mapping[str, Any]) -> bool:
     return all(checks)
 
 
+@settings(deadline=None)
 @given(CONFIGS)
 def test_whatever_loads_fulfils_the_schema(mapping: dict[str, Any]) -> None:
     assert fulfils(mapping, SCHEMA)

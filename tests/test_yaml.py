@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlab.config import load_config
@@ -93,6 +93,7 @@ PLAIN = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdef"), PLAIN, min_size=1))
 def test_what_is_written_is_read_back(value: dict[str, Any]) -> None:
     node, problems = parse(dump(value), "x")
@@ -101,6 +102,7 @@ def test_what_is_written_is_read_back(value: dict[str, Any]) -> None:
     assert yaml.safe_load(dump(value)) == value  # other programs read it so as well
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.text(st.sampled_from("a:-[]{}\"'&*!|>%@`#\n \t,?~1"), max_size=40)))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(ConfigError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ import typer
 
 from rnnlab.errors import ConfigError, RnnlabError
 
-BUG, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+BUG, USAGE, FAILED, INTERRUPTED, BROKEN_PIPE = 1, 2, 3, 130, 141
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,7 +39,14 @@ def _code(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         _tell("interrupted")
         return INTERRUPTED
+    except MemoryError:
+        _tell("rnnlab: there is not enough memory; make model.hidden, train.batch or task.length smaller")
+        return FAILED
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            _tell(f"rnnlab: the output cannot be written: {error.strerror}")
+            _close_stdout()
+            return FAILED
         return _refused(error) if hasattr(error, "show") else _bug(error, arguments)
     return 0
 

@@ -15,9 +15,7 @@ Examples:
 
 
 def validate(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="Config files; - for stdin.", show_default=False)
-    ],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Config files; - for stdin.", show_default=False)],
 ) -> None:
     """Say all that is wrong with config files, and run nothing.
 

@@ -46,8 +46,8 @@ class Model(Section):
     nonlinearity: Annotated[str, NameIn(dict.fromkeys(_nonlinearities()))] | None = Field(
         default=None, description="phi of a cell that leaves it open (rnn); null: tanh there, and nothing elsewhere."
     )
-    hidden: PositiveInt = Field(default=100, description="Hidden units H of every layer.")
-    layers: PositiveInt = Field(default=1, description="Recurrent layers, one upon the other.")
+    hidden: PositiveInt = Field(default=100, le=10**6, description="Hidden units H of every layer.")
+    layers: PositiveInt = Field(default=1, le=1000, description="Recurrent layers, one upon the other.")
     init: Inits = Field(
         default=Inits(), description="How weights and biases start: a preset (torch, keras), or each by its key."
     )
@@ -83,12 +83,14 @@ def _zero_for_null(value: Any) -> Any:
 class Train(Section):
     """How long and how the network is trained."""
 
-    batch: PositiveInt = Field(default=20, description="Sequences in a batch, B.")
+    batch: PositiveInt = Field(default=20, le=10**6, description="Sequences in a batch, B.")
     updates: PositiveInt | None = Field(
-        default=None, description="Updates to make, one batch each; null: 1000, or as `epochs` says."
+        default=None, le=10**9, description="Updates to make, one batch each; null: 1000, or as `epochs` says."
     )
     epochs: PositiveInt | None = Field(
-        default=None, description="Passes over the training data, in place of `updates`; for data that have an end."
+        default=None,
+        le=10**9,
+        description="Passes over the training data, in place of `updates`; for data that have an end.",
     )
     stop: Annotated[str, AfterValidator(lambda text: str(stop_rule(text)))] | None = Field(
         default=None,

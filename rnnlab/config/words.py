@@ -30,10 +30,10 @@ _WANTED = {
     "too_short": "a list that is not empty",
     "dict_type": "a mapping of keys",
     "model_type": "a mapping of keys",
-    "greater_than": "above {gt:g}",
-    "greater_than_equal": "{ge:g} or more",
-    "less_than": "below {lt:g}",
-    "less_than_equal": "{le:g} or less",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "below {lt}",
+    "less_than_equal": "{le} or less",
     "string_too_short": "text of at least {min_length} characters",
     "string_too_long": "text of at most {max_length} characters",
     "literal_error": "one of the choices",
@@ -116,10 +116,16 @@ def _not_wanted(path: Path, faults: Sequence[Fault]) -> Problem:
     if given and len(faults) == 1 and choices:
         return Problem(dotted(path), f"{shown(value)} is not known", choices, given)
     ordered = sorted(faults, key=lambda fault: fault["type"] == "literal_error")
-    wanted = dict.fromkeys(_WANTED[fault["type"]].format_map(fault.get("ctx", {})) for fault in ordered)
+    wanted = dict.fromkeys(_WANTED[fault["type"]].format_map(_numbers(fault)) for fault in ordered)
     message = f"must be {' or '.join(wanted)}, not {shown(value)}"
     cure = _CURES.get(dotted(path))
     return Problem(dotted(path), f"{message}; {cure}" if cure else message, choices, given)
+
+
+def _numbers(fault: Fault) -> dict[str, str]:
+    """The bounds that a fault names, as they are read: 1,000,000 and 0.5."""
+    bounds = {key: value for key, value in fault.get("ctx", {}).items() if isinstance(value, (int, float))}
+    return {key: f"{int(value):,}" if value == int(value) else f"{value:g}" for key, value in bounds.items()}
 
 
 def _choices(fault: Fault) -> list[str]:
