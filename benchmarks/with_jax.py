@@ -22,31 +22,29 @@ def initial(cell: str, H: int, seed: int = 0) -> dict[str, Any]:
     return {name: jnp.asarray(rng.uniform(-bound, bound, shape), jnp.float32) for name, shape in shapes.items()}
 
 
-def step(cell: str, p: dict[str, Any], state: tuple[Any, ...], gx: Any) -> tuple[Any, ...]:
-    """One timestep, from the input pre-activation."""
+def step(cell: str, p: dict[str, Any], state: tuple[Any, ...], gx: Any, nudge: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One timestep, from the input pre-activation; h_t hangs on the nudged c_t, so that c's total gradient is whole."""
     h, gh = state[0], state[0] @ p["W_hh"] + p["b_hh"]
     if cell == "lstm":
         i, f, g, o = jnp.split(gx + gh, 4, -1)
-        c = jax.nn.sigmoid(f) * state[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
-        return jax.nn.sigmoid(o) * jnp.tanh(c), c
+        c = jax.nn.sigmoid(f) * state[1] + jax.nn.sigmoid(i) * jnp.tanh(g) + nudge[1]
+        return jax.nn.sigmoid(o) * jnp.tanh(c) + nudge[0], c
     if cell == "gru":
         (xr, xz, xn), (hr, hz, hn) = jnp.split(gx, 3, -1), jnp.split(gh, 3, -1)
         r, z = jax.nn.sigmoid(xr + hr), jax.nn.sigmoid(xz + hz)
         n = jnp.tanh(xn + r * hn)
-        return ((1 - z) * n + z * h,)
-    return (jnp.tanh(gx + gh),)
+        return ((1 - z) * n + z * h + nudge[0],)
+    return (jnp.tanh(gx + gh) + nudge[0],)
 
 
 def update_rule(cell: str, B: int, H: int) -> Callable[..., Any]:
-    """(parameters, Adam's state, count, x [T, B, 2], y [B, 1]) -> the same after one update, and the norms [T] of each state."""
+    """From (parameters, Adam's m and v, count, x [T, B, 2], y [B, 1]) to the same after an update, and norms [T]."""
     states = 2 if cell == "lstm" else 1
 
     def loss(p: dict[str, Any], nudges: tuple[Any, ...], x: Any, y: Any) -> Any:
         def body(state: tuple[Any, ...], inputs: Any) -> Any:
             gx, *nudge = inputs
-            new = step(cell, p, state, gx)
-            # Into c before h is made of it, the nudge would count twice; h_t = o tanh(c_t) hangs on the nudged c.
-            return tuple(part + one for part, one in zip(new, nudge, strict=True)), None
+            return step(cell, p, state, gx, tuple(nudge)), None
 
         zero = jnp.zeros((B, H), jnp.float32)
         last, _ = jax.lax.scan(body, (zero,) * states, (x @ p["W_ih"] + p["b"], *nudges))

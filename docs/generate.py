@@ -1,0 +1,203 @@
+"""Writes docs/PARTS.md from the tables of parts; `make docs` runs it, and a test holds the page to it.
+
+python docs/generate.py            write the page
+python docs/generate.py --check    say (exit code 1) if the page is not what would be written
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from rnnlab.cells import CELLS
+from rnnlab.cli.listing import _type, list_parts
+from rnnlab.clips import CLIPS
+from rnnlab.config import Config
+from rnnlab.config.sections import Model, Probing, Train
+from rnnlab.inits import INITS, PRESETS, Inits
+from rnnlab.optimizers import OPTIMIZERS
+from rnnlab.parts import Part
+from rnnlab.probes import PROBES, SCHEDULES
+from rnnlab.tasks import TASKS
+from rnnlab.tasks.base import LOSS_HELP
+
+PAGE = Path(__file__).parent / "PARTS.md"
+
+HEAD = """\
+# What a config can say
+
+<!-- Written by docs/generate.py from the tables in the code; change it there. `make docs` writes it anew. -->
+
+A config is a YAML file. Only `task` is needed; every other key has the default given here. `rnnlab new` writes one to
+start from, `rnnlab validate` checks one, and `rnnlab train --dry-run` prints it with every default written out. The same
+list is in the terminal: `rnnlab list`, `rnnlab list inits`, and so on.
+
+A part (a task, an initializer, a clip, ...) is given by its name, `clip: norm`, or as a mapping with options,
+`clip: {name: norm, threshold: 5}`. `--set clip.threshold=5` on the command line changes one option.
+
+Symbols: T timesteps, B sequences in a batch, I inputs, H hidden units, G gates of a cell.
+"""
+
+TABLES: dict[str, tuple[str, Mapping[str, type[Part]], str]] = {
+    "cells": ("Cells", CELLS, "`model.cell` takes the name alone; a cell's options stand beside it in `model`."),
+    "inits": ("Initializers", INITS, "For the keys of `model.init`; each says which of them it is for."),
+    "clips": ("Clips", CLIPS, "For `clip`."),
+    "tasks": ("Tasks", TASKS, f"For `task`. Every one has `loss`, {LOSS_HELP}."),
+    "probes": ("Probes", PROBES, "For `probe.which`: a list of names. What they write: [RECORDS.md](RECORDS.md)."),
+    "schedules": (
+        "Schedules",
+        SCHEDULES,
+        "For `probe.schedule`. In short: `10` is every 10th update, `[0, 10, 100]` these updates.",
+    ),
+    "optimizers": ("Optimizers", OPTIMIZERS, "For `optimizer`. The update rules are torch.optim's."),
+}
+
+# Keys that hold a section or a part are described where that is.
+SECTIONS: dict[str, type[BaseModel]] = {
+    "": Config,
+    "model": Model,
+    "model.init": Inits,
+    "train": Train,
+    "probe": Probing,
+}
+# What stands in the value column where the type alone says too little, or too much.
+VALUES = {
+    "task": "[task](#tasks)",
+    "clip": "[clip](#clips)",
+    "optimizer": "[optimizer](#optimizers)",
+    "probe.which": "list of [probes](#probes)",
+    "probe.schedule": "[schedule](#schedules)",
+    "train.stop": "such as `error < 0.01` | null",
+    "device": "auto | cpu | cuda | cuda:N",
+    "seed": "integer >= 0",
+    **{f"model.init.{key}": "[initializer](#initializers)" for key in Inits.model_fields if key != "preset"},
+}
+
+
+def page() -> str:
+    """The whole page."""
+    listed = _listed()
+    blocks = [HEAD, *_sections(), *(block for kind in TABLES for block in _table(kind, listed[kind]))]
+    return "\n".join(blocks)
+
+
+def _listed() -> dict[str, list[dict[str, Any]]]:
+    """What `rnnlab list --json` prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        list_parts(None, as_json=True)
+    return json.loads(printed.getvalue())  # type: ignore[no-any-return]
+
+
+def _sections() -> Iterator[str]:
+    yield "## Keys\n"
+    for prefix, section in SECTIONS.items():
+        if prefix:
+            yield f"### `{prefix}`\n"
+            yield _prose(section) + "\n"
+        yield _rows(("key", "value", "default", "meaning"), _keys(prefix, section))
+
+
+def _keys(prefix: str, section: type[BaseModel]) -> Iterator[Sequence[str]]:
+    schema = section.model_json_schema()
+    mapping = next((one for one in schema.get("anyOf", ()) if "properties" in one), schema)
+    for key, of in mapping["properties"].items():
+        full = f"{prefix}.{key}" if prefix else key
+        if full in SECTIONS:
+            value, default = f"[`{full}`](#{full.replace('.', '')})", ""
+        else:
+            value = VALUES.get(full) or _type(of, schema)
+            default = _code(_default(of["default"])) if "default" in of else "needed"
+        yield f"`{key}`", value, default, section.model_fields[key].description or ""
+
+
+def _default(value: Any) -> str:
+    """A default in short: a part by its name, where its options have theirs."""
+    if isinstance(value, Mapping) and "name" in value:
+        return str(value["name"])
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _table(kind: str, listed: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    title, parts, where = TABLES[kind]
+    yield f"## {title}\n"
+    yield where + "\n"
+    for part in listed:
+        yield f"### `{part['name']}`\n"
+        yield _prose(parts[part["name"]]) + "\n"
+        if "places" in part:
+            yield f"For {', '.join(f'`{place}`' for place in part['places'])}.\n"
+        if part["options"]:
+            yield _rows(("option", "value", "default", "meaning"), map(_option, part["options"]))
+        if part["source"]:
+            yield f"Source: {part['source']}.\n"
+    if kind == "inits":
+        yield from _presets()
+
+
+def _option(option: Mapping[str, Any]) -> Sequence[str]:
+    default = "needed" if option["required"] else _code(_default(option.get("default")))
+    meaning = option["description"]
+    return (
+        f"`{option['name']}`",
+        option["type"],
+        default,
+        "where the loss is (above)" if meaning == LOSS_HELP else meaning,
+    )
+
+
+def _presets() -> Iterator[str]:
+    yield "### Presets\n"
+    yield (
+        "`model.init: torch` is what torch.nn.RNN, LSTM, GRU and Linear do, `model.init: keras` what Keras's layers of "
+        "those names and Dense do. `init: {preset: keras, recurrent: {gain: 2}}` takes one and changes it.\n"
+    )
+    rows = [(f"`{key}`", *(_code(_flow(preset[key])) for preset in PRESETS.values())) for key in PRESETS["torch"]]
+    yield _rows(("key", *(f"`{name}`" for name in PRESETS)), rows)
+
+
+def _flow(part: Mapping[str, Any]) -> str:
+    options = ", ".join(f"{key}: {value}" for key, value in part.items())
+    return "{" + options + "}" if len(part) > 1 else str(part["name"])
+
+
+def _prose(described: type) -> str:
+    """A docstring as Markdown."""
+    return _starred(inspect.getdoc(described) or "")
+
+
+def _starred(text: str) -> str:
+    """Outside code a star is a star, and begins no emphasis."""
+    return re.sub(r"(`[^`]*`)|\*", lambda found: found[1] or r"\*", text)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _rows(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "".join("| " + " | ".join(_starred(cell).replace("|", r"\|") for cell in line) + " |\n" for line in lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    made = page()
+    if "--check" in arguments:
+        return int(not PAGE.exists() or PAGE.read_text(encoding="utf-8") != made)
+    PAGE.write_text(made, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

