@@ -1,8 +1,4 @@
-"""Writes docs/PARTS.md from the tables of parts; `make docs` runs it, and a test holds the page to it.
-
-python docs/generate.py            write the page
-python docs/generate.py --check    say (exit code 1) if the page is not what would be written
-"""
+"""Writes docs/PARTS.md from the tables of parts; `make docs` runs it, and a test holds the page to it."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import inspect
 import io
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from rnnlab.cells import CELLS
-from rnnlab.cli.listing import _type, list_parts
+from rnnlab.cli.listing import list_parts, type_in_words
 from rnnlab.clips import CLIPS
 from rnnlab.config import Config
 from rnnlab.config.sections import Model, Probing, Train
@@ -38,8 +33,8 @@ HEAD = """\
 <!-- Written by docs/generate.py from the tables in the code; change it there. `make docs` writes it anew. -->
 
 A config is a YAML file. Only `task` is needed; every other key has the default given here. `rnnlab new` writes one to
-start from, `rnnlab validate` checks one, and `rnnlab train --dry-run` prints it with every default written out. The same
-list is in the terminal: `rnnlab list`, `rnnlab list inits`, and so on.
+start from, `rnnlab validate` checks one, and `rnnlab train --dry-run` prints it with every default written out. The
+same list is in the terminal: `rnnlab list`, `rnnlab list inits`, and so on.
 
 A part (a task, an initializer, a clip, ...) is given by its name, `clip: norm`, or as a mapping with options,
 `clip: {name: norm, threshold: 5}`. `--set clip.threshold=5` on the command line changes one option.
@@ -114,7 +109,7 @@ def _keys(prefix: str, section: type[BaseModel]) -> Iterator[Sequence[str]]:
         if full in SECTIONS:
             value, default = f"[`{full}`](#{full.replace('.', '')})", ""
         else:
-            value = VALUES.get(full) or _type(of, schema)
+            value = VALUES.get(full) or type_in_words(of, schema)
             default = _code(_default(of["default"])) if "default" in of else "needed"
         yield f"`{key}`", value, default, section.model_fields[key].description or ""
 
@@ -191,13 +186,5 @@ def _rows(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(_starred(cell).replace("|", r"\|") for cell in line) + " |\n" for line in lines)
 
 
-def main(arguments: Sequence[str]) -> int:
-    made = page()
-    if "--check" in arguments:
-        return int(not PAGE.exists() or PAGE.read_text(encoding="utf-8") != made)
-    PAGE.write_text(made, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    PAGE.write_text(page(), encoding="utf-8")

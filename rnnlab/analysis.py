@@ -130,16 +130,14 @@ class Verdict:
             return f"{word}."
         low, high = self.fit.window
         quality = "constant" if self.fit.r2 is None else f"R² {self.fit.r2:.3f}"
-        error = self.fit.error if self.fit.error > _CONSTANT else 0.0
-        rate = f"{self.fit.rate:+.4g} ± {error:.1g} decades per 100 timesteps"
+        rate = f"{_with_error(self.fit.rate, self.fit.error)} decades per 100 timesteps"
         return f"{word}: {rate} ({quality}, lags {low} to {high})."
 
     def _fall(self) -> str:
         if self.word == "none":
             return ""
         if self.horizon is not None:
-            timesteps = "timestep" if self.horizon == 1 else "timesteps"
-            return f"It falls to 1% of its largest value within {self.horizon:.3g} {timesteps}."
+            return f"It falls to 1% of its largest value within {self.horizon:.1f} timesteps."
         return "It does not fall to 1% of its largest value." if self.word == "stable" else ""
 
     def _gone(self) -> str:
@@ -168,7 +166,8 @@ class Verdict:
 def judge(lag: ArrayLike, log10_norm: ArrayLike, log10_direct: ArrayLike | None = None) -> Verdict:
     """The verdict on one curve. With b (lag_max - lag_min) the change of the fitted line across its window:
 
-    vanishing: the change is -1 decade or less, or beyond some lag the gradient is zero or underflow everywhere;
+    vanishing: the change is -1 decade or less, or beyond some lag the gradient is underflow, or exactly zero for half
+        of the timesteps or more (a few zeros at the end can be a relu that a blank input switches off);
     exploding: the change is +1 decade or more;
     stable: neither;
     none: nothing can be said, and `reason` says why.
@@ -197,15 +196,23 @@ def _word(x: NDArray[np.float64], y: NDArray[np.float64], line: Fit | None) -> t
         return ("exploding", "") if change >= DECADES_OF_A_TREND else ("none", f"{overflow} of {points} not finite")
     if not finite:
         return "none", _nothing(y)
-    if gone is not None and (line or np.isnan(y[x >= gone]).any()):
+    if gone is not None and (np.isnan(y[x >= gone]).any() or (line and 2 * (x >= gone).sum() >= points)):
         return "vanishing", ""
-    if gone is not None:
+    if gone is not None and line is None:
         return "none", f"the gradient is exactly zero from lag {gone} on, so nothing comes back through the recurrence"
     if line is None:
         return "none", f"{finite} of {points} points are numbers, and a fit takes {FEWEST_POINTS}"
     if abs(change) < DECADES_OF_A_TREND:
         return "stable", ""
     return ("vanishing" if change < 0 else "exploding"), ""
+
+
+def _with_error(rate: float, error: float) -> str:
+    """A figure to the digit of its error: -14.4 ± 0.3."""
+    if error <= _CONSTANT:
+        return f"{rate:+.4g} ± 0"
+    digits = max(0, -math.floor(math.log10(error)))
+    return f"{rate:+.{digits}f} ± {error:.{digits}f}"
 
 
 def _nothing(y: NDArray[np.float64]) -> str:

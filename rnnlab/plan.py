@@ -32,7 +32,7 @@ def plan(config: Config) -> Plan:
     device = choose_device(config.device)
     measured = logged = 0
     for update in range(updates):
-        due = config.probe.schedule.due(update)
+        due = config.probe.schedule.due(update, updates)
         measured += due
         logged += due or is_logged(config, update, updates)
     states = len(cell.states) + 2 * (config.clip.in_scan() is not None)

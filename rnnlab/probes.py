@@ -13,8 +13,8 @@ from rnnlab.parts import Part, table
 class Schedule(Part):
     """A rule for the updates at which something is measured; update 0 is the first, before any weight has moved."""
 
-    def due(self, update: int) -> bool:
-        """Whether this update (counted from 0) is measured."""
+    def due(self, update: int, updates: int | None = None) -> bool:
+        """Whether this update (counted from 0) of so many is measured."""
         raise NotImplementedError
 
 
@@ -24,18 +24,18 @@ class Every(Schedule):
     name: Literal["every"] = "every"
     n: PositiveInt = Field(default=1, description="Updates between two measurements.")
 
-    def due(self, update: int) -> bool:
+    def due(self, update: int, updates: int | None = None) -> bool:
         return update % self.n == 0
 
 
 class Log(Schedule):
-    """Updates spaced logarithmically: every one at first, then `per_decade` in each factor of ten."""
+    """Updates spaced logarithmically: every one at first, then `per_decade` in each factor of ten, and the last."""
 
     name: Literal["log"] = "log"
     per_decade: PositiveInt = Field(default=40, description="Measurements in each factor of ten of updates.")
 
-    def due(self, update: int) -> bool:
-        return update == 0 or self._slot(update) != self._slot(update - 1)
+    def due(self, update: int, updates: int | None = None) -> bool:
+        return update in (0, (updates or 0) - 1) or self._slot(update) != self._slot(update - 1)
 
     def _slot(self, update: int) -> int:
         return math.floor(self.per_decade * math.log10(update) + 1e-9) if update else -1
@@ -57,7 +57,7 @@ class At(Schedule):
         AfterValidator(lambda updates: tuple(sorted({*updates}))),
     ] = Field(description="Updates, counted from 0.", examples=[[0, 10, 100]])
 
-    def due(self, update: int) -> bool:
+    def due(self, update: int, updates: int | None = None) -> bool:
         return update in self.updates
 
 

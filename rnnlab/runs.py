@@ -96,6 +96,13 @@ class Run:
             raise UsageError(f"{self.name} recorded no gradient at update {update}; it did at {recorded}")
         return curve.sort_values("lag", ignore_index=True)
 
+    def last_finite_update(self, layer: int = -1, state: str = "h") -> int:
+        """The last update whose recorded gradient is finite at every timestep, or the first one recorded."""
+        rows = self._rows(layer, state)
+        broken = set(rows["update"][np.isposinf(rows["log10_norm"])])
+        updates = self.updates(layer, state)
+        return next((update for update in reversed(updates) if update not in broken), updates[0])
+
     def verdict(self, update: int | None = None, layer: int = -1, state: str = "h") -> Verdict:
         """What the curve of that update says: vanishing, exploding or stable (see docs/RECORDS.md)."""
         curve = self.curve(update, layer, state)

@@ -137,7 +137,7 @@ class _Training:
         return loss is not None and error is not None and rule.met(loss, error)
 
     def _update(self, update: int) -> Step:
-        due = self.config.probe.schedule.due(update)
+        due = self.config.probe.schedule.due(update, self.updates)
         weighed = due and "weights" in self.probes
         before = [parameter.detach().clone() for parameter in self.fleet.parameters] if weighed else []
         # W_hh before the update is the one that the gradients in this row went through.
@@ -221,7 +221,8 @@ class _Training:
         self.close()
         end = {"updates": self.done, "updates_per_second": speed, "result": result}
         if "adjoint" in self.probes:
-            end["verdict"] = Run(self.dir.path).verdict().as_dict()
+            run = Run(self.dir.path)
+            end["verdict"] = run.verdict(run.last_finite_update()).as_dict()
         self.dir.finish(status, reason, **end)
 
     def give_up(self, error: BaseException) -> None:
@@ -230,7 +231,7 @@ class _Training:
         failed = isinstance(error, Exception)
         reason = str(error) if known else f"{type(error).__name__}: {error}".rstrip(": ")
         if not failed:
-            error.add_note(f"the rows of {self.done} updates and a checkpoint are kept in {self.dir.path}")
+            error.add_note(f"what {self.done} updates gave and a checkpoint are kept in {self.dir.path}")
         try:
             if not failed:
                 self._save()

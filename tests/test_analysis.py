@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from rnnlab.analysis import FEWEST_POINTS, fit, horizon, judge
+from rnnlab.analysis import FEWEST_POINTS, _with_error, fit, horizon, judge
 
 LAG = np.arange(100)
 ZERO, UNDERFLOW, NONFINITE = -np.inf, np.nan, np.inf
@@ -165,3 +165,19 @@ def test_many_read_outs_are_said_and_one_is_not() -> None:
 @pytest.mark.parametrize("y", [-0.1 * LAG, 0.0 * LAG, np.full(100, NONFINITE), np.where(LAG > 9, UNDERFLOW, -LAG)])
 def test_a_verdict_is_strict_json(y: np.ndarray) -> None:
     assert json.loads(json.dumps(judge(LAG, y).as_dict(), allow_nan=False))["text"] == judge(LAG, y).text
+
+
+@pytest.mark.parametrize(("first_zero", "word"), [(99, "stable"), (60, "stable"), (50, "vanishing"), (20, "vanishing")])
+def test_a_few_exact_zeros_at_the_end_are_not_vanishing(first_zero: int, word: str) -> None:
+    """A flat curve whose end is exactly zero: the word follows the larger half, and the zeros are said."""
+    verdict = judge(LAG, np.where(first_zero <= LAG, -np.inf, 0.0))
+    assert verdict.word == word
+    assert f"exactly zero from lag {first_zero} on" in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("rate", "error", "text"),
+    [(-14.43, 0.3, "-14.4 ± 0.3"), (1.2, 2.0, "+1 ± 2"), (-0.5678, 0.006, "-0.568 ± 0.006"), (3.0, 0.0, "+3 ± 0")],
+)
+def test_a_rate_is_written_to_the_digit_of_its_error(rate: float, error: float, text: str) -> None:
+    assert _with_error(rate, error) == text

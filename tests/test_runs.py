@@ -13,7 +13,7 @@ from fakes import fake_run
 
 from rnnlab.analysis import judge
 from rnnlab.errors import RunFolderError, UsageError
-from rnnlab.records import read_gradients, read_metrics
+from rnnlab.records import GradientLog, read_gradients, read_metrics
 from rnnlab.rundir import RunDir
 from rnnlab.runs import Run, load_runs
 
@@ -170,3 +170,13 @@ def test_joined_numbers_stay_numbers(tmp_path: Path) -> None:
     joined = load_runs(tmp_path).gradients
     assert joined["seed"].dtype == np.int64
     assert joined.groupby("seed")["log10_norm"].min().tolist() == pytest.approx([0, -4.9, -9.8])
+
+
+def test_the_last_finite_update_is_the_one_before_the_explosion(tmp_path: Path) -> None:
+    run = fake_run(tmp_path, updates=(0, 1))
+    t, inf = np.arange(50), np.full(50, np.inf)
+    with GradientLog(run.dir.gradients) as log:
+        log.write(2, 0, "h", t, 49 - t, inf, inf, inf, inf, inf, inf)
+    opened = Run(run.path)
+    assert opened.updates() == [0, 1, 2]
+    assert opened.last_finite_update() == 1

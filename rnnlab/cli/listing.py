@@ -69,7 +69,7 @@ def _described(part: type[Part]) -> dict[str, Any]:
     schema = part.model_json_schema()
     needed = schema.get("required", ())
     options = [
-        {"name": name, "type": _type(of, schema), "required": name in needed}
+        {"name": name, "type": type_in_words(of, schema), "required": name in needed}
         | ({"default": of["default"]} if "default" in of else {})
         | {"description": of.get("description", "")}
         for name, of in schema["properties"].items()
@@ -79,18 +79,18 @@ def _described(part: type[Part]) -> dict[str, Any]:
     return {"name": part.key(), "meaning": part.meaning(), **where, "options": options, "source": part.source}
 
 
-def _type(of: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+def type_in_words(of: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """A JSON Schema in a few words: `number > 0`, `gate | stacked`."""
     if "anyOf" in of:
-        return " | ".join(_type(one, schema) for one in of["anyOf"])
+        return " | ".join(type_in_words(one, schema) for one in of["anyOf"])
     if "$ref" in of:
         inner = schema["$defs"][of["$ref"].rpartition("/")[2]]["properties"]
-        return "{" + ", ".join(f"{name}: {_type(one, schema)}" for name, one in inner.items()) + "}"
+        return "{" + ", ".join(f"{name}: {type_in_words(one, schema)}" for name, one in inner.items()) + "}"
     if "enum" in of or "const" in of:
         return " | ".join(map(str, of.get("enum", [of.get("const")])))
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     bounds = " and ".join(f"{sign} {of[key]:g}" for key, sign in signs.items() if key in of)
-    items = f" of {_type(of['items'], schema)}" if "items" in of else ""
+    items = f" of {type_in_words(of['items'], schema)}" if "items" in of else ""
     name = {"array": "list", "string": "text", "boolean": "true | false"}.get(of["type"], of["type"])
     return f"{name}{items} {bounds}".rstrip()
 

@@ -178,12 +178,13 @@ def _metrics(run: Run) -> pd.DataFrame | None:
 
 
 def _gradients(run: Run, width: int, unicode: bool) -> list[RenderableType]:
-    """Strips and verdicts of the top layer, at the first and the last update that were recorded."""
+    """Strips and verdicts of the top layer, at the first and the last finite update that were recorded."""
     try:
         updates = run.updates()
     except RnnlabError as error:
         return [Text(_clean(str(error), unicode))]
-    shown = list(dict.fromkeys([updates[0], updates[-1]]))
+    # The update that a run diverges at has no curve to look at; the one before it shows where it went.
+    shown = list(dict.fromkeys([updates[0], run.last_finite_update()]))
     return [_strips(run, shown, width, unicode), _verdicts(run, shown, unicode)]
 
 
