@@ -48,7 +48,7 @@ METRICS = (
     Column("clipped", "number", "1", "norm: 0 or 1; value, adjoint: share of entries", "whether the clip acted"),
     Column("lr", "number", "optimizer", "", "learning rate of this update"),
     Column("weight_norm", "number", "weight", "||W||_2", "global norm of all parameters after the update"),
-    Column("update_norm", "number", "weight", "||W_after - W_before||_2", "size of the step that was taken"),
+    Column("update_norm", "number", "weight", "||W_after - W_before||_2", "size of the change that this update made"),
     Column("recurrent_radius", "number", "1", "max |eigenvalue(W_hh)|", "largest over layers and gate blocks"),
     Column("recurrent_sigma_max", "number", "1", "max sigma(W_hh)", "largest over layers and gate blocks"),
     Column("saturation", "number", "1", "share of phi' < 0.36 max phi'", "activations whose slope is nearly gone"),

@@ -1,58 +1,82 @@
 """The direct gradient: what reaches a state at t through the read-out at t alone.
 
 It needs no loop over time, so one pass of the cell's definition under autograd serves every scan; it is taken only
-where something is measured.
+where something is measured, in float64 and with an exponent a row, so that it has the range of the readings beside it.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+from rnnlab.logspace import LOG10_2, scaled_rows
 from rnnlab.network import Network
 from rnnlab.passes import Pass
 
 
-def direct_squares(network: Network, found: Pass, index: int) -> dict[str, Tensor]:
-    """Squared row norms [R, S, B] of the direct gradients of one layer: dL/d(state_t) through the read-out at t alone.
+class _Rows(NamedTuple):
+    """Gradient rows at the places of the loss: true value = mantissa [R, S, B, N] * 2^exponent [R, S, B]."""
 
-    From the top layer down through the layers above at the same timestep, with their recurrence held still. On the
-    definition, under autograd, so it serves every scan; it is called when something is measured only.
+    mantissa: Tensor
+    exponent: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor, exponent: Tensor | int = 0) -> _Rows:
+        mantissa, more = scaled_rows(rows.double())
+        return cls(mantissa, more + exponent)
+
+    def log10_norm(self) -> Tensor:
+        """log10 of the true norm of each row, [R, S, B]."""
+        norm: Tensor = torch.linalg.vector_norm(self.mantissa, dim=-1)
+        return norm.log10() + self.exponent.double() * LOG10_2
+
+    def clamped(self, bound: float | None) -> _Rows:
+        """Clamped to [-bound, bound], in true values."""
+        if bound is None:
+            return self
+        here = (bound * torch.exp2(-self.exponent.double().clamp(-1000, 1000)))[..., None]
+        return _Rows.of(self.mantissa.clamp(-here, here), self.exponent)
+
+
+def direct_log10(network: Network, found: Pass, index: int) -> dict[str, Tensor]:
+    """log10 of the row norms [R, S, B] of a layer's direct gradients: dL/d(state_t) through the read-out at t alone.
+
+    From the top layer down through the layers above at the same timestep, with their recurrence held still. With the
+    adjoint clip each layer's dL/da_t is clamped on the way, as it is in the scan.
     """
     assert found.direct_rows is not None
-    rows = found.direct_rows
+    rows = _Rows.of(found.direct_rows)
     for above in reversed(range(index + 1, network.shape.layers)):
-        gx_gradient, _ = _through_cell(network, found, above, rows)
-        rows = torch.bmm(gx_gradient.flatten(1, 2), network.layer(above).W_ih.mT).unflatten(1, rows.shape[1:3])
-    squares = {"h": _squares(rows)}
-    if len(network.cell.states) > 1 or found.clamped is not None:
-        gx_gradient, second = _through_cell(network, found, index, rows)
-        squares |= {name: _squares(value) for name, value in zip(network.cell.states[1:], second, strict=True)}
-        squares["a"] = squares["a_clipped"] = _squares(gx_gradient)
-    return squares
+        a, _ = _through_cell(network, found, above, rows)
+        below = torch.matmul(a.clamped(found.bound).mantissa, network.layer(above).W_ih.double().mT[:, None])
+        rows = _Rows.of(below, a.clamped(found.bound).exponent)
+    logs = {"h": rows.log10_norm()}
+    if len(network.cell.states) > 1 or found.bound is not None:
+        a, second = _through_cell(network, found, index, rows)
+        logs |= {name: one.log10_norm() for name, one in zip(network.cell.states[1:], second, strict=True)}
+        logs |= {"a": a.log10_norm(), "a_clipped": a.clamped(found.bound).log10_norm()}
+    return logs
 
 
 @torch.enable_grad()
-def _through_cell(network: Network, found: Pass, index: int, rows: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """One timestep of one layer back, at the places: from dL/dh to dL/d(gx) and dL/d(the other states)."""
+def _through_cell(network: Network, found: Pass, index: int, rows: _Rows) -> tuple[_Rows, list[_Rows]]:
+    """One timestep of one layer back, at the places: from dL/dh to dL/da and dL/d(the other states)."""
     cell, layer, places = network.cell, network.layer(index), found.places
-    x = places.gather(found.layer_inputs[index])
-    before = [places.gather(state) for state in _delayed(found.layer_states[index])]
-    gx = torch.baddbmm(layer.b[:, None], x.flatten(1, 2), layer.W_ih).unflatten(1, x.shape[1:3])
+    x = places.gather(found.layer_inputs[index]).double()
+    before = [places.gather(state).double() for state in _delayed(found.layer_states[index])]
+    gx = x @ layer.W_ih.double()[:, None] + layer.b.double()[:, None, None]
     gx = gx.detach().requires_grad_()
-    gh = torch.bmm(before[0].flatten(1, 2), layer.W_hh).unflatten(1, x.shape[1:3])
+    gh = before[0] @ layer.W_hh.double()[:, None]
     if layer.b_hh is not None:
-        gh = gh + layer.b_hh[:, None, None]
-    state, _ = cell.definition(gx, gh, tuple(before))
+        gh = gh + layer.b_hh.double()[:, None, None]
+    state, _ = cell.definition(gx, gh.detach(), tuple(before))
     # Places that are none (padding) have no direct gradient, so whatever state stands there counts for nothing.
-    gradients = torch.autograd.grad(state[0], [gx, *state[1:]], rows)
-    return gradients[0], list(gradients[1:])
+    a, *second = torch.autograd.grad(state[0], [gx, *state[1:]], rows.mantissa)
+    return _Rows.of(a, rows.exponent), [_Rows.of(one, rows.exponent) for one in second]
 
 
 def _delayed(states: tuple[Tensor, ...]) -> list[Tensor]:
     """The state before each timestep: zero, then all but the last."""
     return [torch.cat([torch.zeros_like(state[:, :1]), state[:, :-1]], 1) for state in states]
-
-
-def _squares(rows: Tensor) -> Tensor:
-    return rows.double().square().sum(-1)

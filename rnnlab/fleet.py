@@ -35,17 +35,19 @@ _EVALUATED_AT_ONCE = 2**23
 
 
 @dataclass(frozen=True)
-class Step:
-    """What one update did, a figure for each replica [R]."""
+class Taken:
+    """What a batch gave, before it moves a weight: a figure for each replica [R]."""
 
     found: Pass
     lengths: Tensor
+    gradients: list[Tensor]
+    """What the optimizer is to get, by parameter [R, ...]."""
     losses: Floats
     grad_norms: Floats
     clipped_norms: Floats
     clipped: Floats
-    finite: bool
-    """Loss and gradient, as the optimizer would have got it, are finite numbers in every replica."""
+    finite: np.ndarray[Any, np.dtype[np.bool_]]
+    """Loss and gradient, as the optimizer is to get it, are finite numbers."""
 
 
 class Fleet:
@@ -71,8 +73,14 @@ class Fleet:
     def clip(self) -> Clip:
         return self.config.clip
 
-    def update(self) -> Step:
-        """One optimizer step on the next batch of every stream, unless something in it is not finite."""
+    def update(self) -> Taken:
+        """One update of every replica on the next batch of its stream."""
+        taken = self.take()
+        self.apply(taken)
+        return taken
+
+    def take(self) -> Taken:
+        """The next batch's gradient, clipped; the weights stay where they are."""
         batch = self.sequences([next(stream) for stream in self.streams])
         found = self.measure(batch)
         gradients = list(found.gradients.values())
@@ -80,18 +88,29 @@ class Fleet:
         clipped, shares = self.clip(gradients, norms)
         if found.clamped is not None:
             shares = found.clamped.to(norms)
-        step = self._step(found, batch, norms, clipped, shares)
-        if step.finite:
-            for parameter, gradient in zip(self.parameters, clipped, strict=True):
-                parameter.grad = gradient
-            self.optimizer.step()
-        return step
-
-    def _step(self, found: Pass, batch: Sequences, norms: Tensor, clipped: list[Tensor], shares: Tensor) -> Step:
         losses, clipped_norms = _floats(found.losses), l2_norm(clipped)
-        finite = bool(np.isfinite(losses).all() and np.isfinite(clipped_norms).all() and norms.lt(torch.inf).all())
+        finite = np.isfinite(losses) & np.isfinite(clipped_norms) & (_floats(norms) < np.inf)
         grad_norms = _floats(torch.exp2(norms))
-        return Step(found, batch.lengths, losses, grad_norms, clipped_norms, _floats(shares), finite)
+        return Taken(found, batch.lengths, clipped, losses, grad_norms, clipped_norms, _floats(shares), finite)
+
+    @torch.no_grad()
+    def apply(self, taken: Taken) -> None:
+        """Let the optimizer move the weights of the replicas whose loss and gradient are finite, and no others."""
+        if not taken.finite.any():
+            return
+        still = torch.from_numpy(np.flatnonzero(~taken.finite)).to(self.device)
+        # A zero gradient would not do: momentum and weight decay move a weight all the same.
+        held = [(tensor, tensor[still].clone()) for tensor in self._stacked()] if len(still) else []
+        for parameter, gradient in zip(self.parameters, taken.gradients, strict=True):
+            parameter.grad = gradient.index_fill(0, still, 0) if len(still) else gradient
+        self.optimizer.step()
+        for tensor, values in held:
+            tensor[still] = values
+
+    def _stacked(self) -> list[Tensor]:
+        """The parameters, and what the optimizer remembers of each replica."""
+        states = [part for state in self.optimizer.state.values() for part in state.values()]
+        return [*self.parameters, *(one for one in states if isinstance(one, Tensor) and one.dim())]
 
     def measure(self, batch: Sequences) -> Pass:
         """A forward and backward pass that leaves the weights where they are."""

@@ -41,6 +41,20 @@ class Scaled(NamedTuple):
         return value.masked_fill(value.abs() < limits.tiny, 0)
 
 
+def scaled_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows [..., N] as mantissas whose largest entry lies in [0.5, 1), and int64 exponents [...]; exact.
+
+    A row of zeros, or with an entry that is not finite, keeps its values and gets exponent 0.
+    """
+    import torch
+
+    largest = rows.abs().amax(-1)
+    exponents = torch.frexp(largest.where(largest.isfinite(), 0)).exponent.long()
+    # In two halves, since 2^1074 is no float64 (and not by ldexp, which took its power in float32 in older torch).
+    half = -exponents.to(rows.dtype)[..., None] / 2
+    return rows * half.floor().exp2() * half.ceil().exp2(), exponents
+
+
 def log2_norm(gradients: list[Scaled]) -> Tensor:
     """log2 of the L2 norm over all parameters, for each replica [R]: -inf for exact zero, inf or nan if not finite."""
     import torch

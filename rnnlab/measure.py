@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnlab.direct import direct_squares
+from rnnlab.direct import direct_log10
 from rnnlab.logspace import Scaled, log2_norm, log10_of_squares, log10_percentiles, log10_total, power_of_ten
 from rnnlab.network import Network
 from rnnlab.passes import Pass, Readings
@@ -41,20 +41,32 @@ class Curve:
     lag: NDArray[np.int64]
     columns: dict[str, Any]
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether no entry of the total gradient is inf or nan."""
+        total = np.ma.getdata(self.columns["log10_norm"])
+        return not bool(np.isposinf(total).any() or np.isnan(total).any())
+
+    def with_marks(self, column: str) -> Floats:
+        """A log10 column as a frame holds it: nan is underflow, inf is not finite."""
+        values = np.ma.asarray(self.columns[column])
+        marked: Floats = np.where(np.isnan(values.data), np.inf, values.data)
+        return np.where(np.ma.getmaskarray(values), np.nan, marked)
+
 
 def curves(network: Network, found: Pass, lengths: Tensor, stride: int = 1) -> list[list[Curve]]:
     """The rows of every replica: total and direct gradient norms against t, for each layer and state."""
     rows: list[list[Curve]] = [[] for _ in range(network.replicas)]
     for index, readings in enumerate(found.readings):
-        direct = direct_squares(network, found, index)
+        direct = direct_log10(network, found, index)
         for state in readings.squares:
-            columns = _columns(readings, state, direct[state], found, lengths)
+            columns = _columns(readings, state, _direct(direct[state], found), lengths)
             for replica, curve in enumerate(_split(index, state, columns, lengths, stride)):
                 rows[replica].append(curve)
     return rows
 
 
-def _columns(readings: Readings, state: str, direct: Tensor, found: Pass, lengths: Tensor) -> dict[str, Any]:
+def _columns(readings: Readings, state: str, direct: Floats, lengths: Tensor) -> dict[str, Any]:
     """Columns [R, T] of one layer and state."""
     samples = log10_of_squares(_numpy(readings.squares[state]), _numpy(readings.exponents))
     _, T, B = samples.shape
@@ -62,10 +74,9 @@ def _columns(readings: Readings, state: str, direct: Tensor, found: Pass, length
     samples = np.where(alive, samples, -np.inf)
     total = log10_total(samples)
     lost = np.zeros(total.shape, bool)
-    if readings.limited:
-        dtype = _numpy(found.outputs).dtype
-        lost = underflowed(total, dtype)
-        samples = np.where(underflowed(samples, dtype), _LOST, samples)
+    if readings.limited is not None:
+        lost = underflowed(total, readings.limited, log10_total(direct))
+        samples = np.where(underflowed(samples, readings.limited, direct), _LOST, samples)
     values = log10_percentiles(samples, alive, PERCENTS) + np.log10(B)
     percentiles = np.ma.masked_array(values, np.isfinite(values) & (values < _NO_NUMBER))
     return {
@@ -74,28 +85,32 @@ def _columns(readings: Readings, state: str, direct: Tensor, found: Pass, length
         "log10_p05": percentiles[0],
         "log10_median": percentiles[1],
         "log10_p95": percentiles[2],
-        "log10_direct": _direct(direct, found),
+        "log10_direct": log10_total(direct),
     }
 
 
-def _direct(squares: Tensor, found: Pass) -> Floats:
-    """log10 of the direct part's norm [R, T]: squares [R, S, B] of the places, at the timesteps they stand for."""
+def _direct(logs: Tensor, found: Pass) -> Floats:
+    """log10 of the direct part's row norms [R, T, B]: those [R, S, B] of the places, at the timesteps they stand for."""
     slots = found.places.slots
-    at_t = squares.gather(1, slots.clamp(min=0)).where(slots >= 0, 0)
-    total = _numpy(at_t.sum(-1))
-    return log10_of_squares(total, np.zeros(total.shape, np.int64))
+    rows: Floats = _numpy(logs.gather(1, slots.clamp(min=0)).where(slots >= 0, -torch.inf))
+    return rows
 
 
-def underflowed(log10_norms: Floats, dtype: np.dtype[Any]) -> NDArray[np.bool_]:
+def underflowed(
+    log10_norms: Floats, dtype: str | np.dtype[Any], log10_direct: Floats | None = None
+) -> NDArray[np.bool_]:
     """Which entries [R, T, ...] a number format without a shared exponent has lost, or may have.
 
     A norm below 8 times the smallest normal number is lost, and so is a zero that follows (at the timestep before) a
     lost one, or one so small that its product with another small number can vanish. Other zeros are exact: nothing
-    arrives before the loss is met, and a dead relu passes nothing on from a gradient of any size.
+    arrives before the loss is met, and a dead relu passes nothing on from a gradient of any size. Where the direct part
+    is known, a zero that it does not share was lost between the read-out and the state.
     """
-    tiny = float(np.finfo(dtype).tiny)
+    tiny = float(np.finfo(np.dtype(dtype)).tiny)
     lowest, doubtful = np.log10(_MARGIN * tiny), np.log10(tiny) / 2
     lost: NDArray[np.bool_] = np.isfinite(log10_norms) & (log10_norms < lowest)
+    if log10_direct is not None:
+        lost |= np.isneginf(log10_norms) & np.isfinite(log10_direct)
     for t in range(log10_norms.shape[1] - 2, -1, -1):
         after = log10_norms[:, t + 1]
         suspect = lost[:, t + 1] | (np.isfinite(after) & (after < doubtful))

@@ -76,8 +76,8 @@ class Network:
         return (self.layer(index) for index in range(self.shape.layers))
 
     def read_out(self, states: Tensor) -> Tensor:
-        """Outputs [R, S, B, O] of states [R, S, B, H]."""
-        W, b = self.parameters["readout.W"], self.parameters["readout.b"]
+        """Outputs [R, S, B, O] of states [R, S, B, H], in the dtype of the states."""
+        W, b = (self.parameters[name].to(states.dtype) for name in ("readout.W", "readout.b"))
         flat = torch.baddbmm(b[:, None], states.flatten(1, 2), W)
         return flat.view(*states.shape[:3], -1)
 

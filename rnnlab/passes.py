@@ -7,12 +7,13 @@ Two ways to the same figures. `fast_pass` is the lab's own from the loss to the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from rnnlab.cells import Cell
-from rnnlab.logspace import Scaled
+from rnnlab.logspace import Scaled, scaled_rows
 from rnnlab.network import Layer, Network
 from rnnlab.objective import Objective, Places
 from rnnlab.scan import fast, general
@@ -33,12 +34,12 @@ class Readings:
 
     squares: by state (`h`, `c`; with the adjoint clip `a` and `a_clipped`), each float64 [R, T, B].
     exponents: int64 [R, T, B].
-    limited: the rows passed through a number format without an exponent of their own, which may have lost them.
+    limited: the number format, where the rows had no exponent of their own on their way and it may have lost them.
     """
 
     squares: dict[str, Tensor]
     exponents: Tensor
-    limited: bool
+    limited: Literal["float32", "float64"] | None = None
 
 
 @dataclass
@@ -54,6 +55,8 @@ class Pass:
     places: Places
     gradients: dict[str, Scaled] = field(default_factory=dict)
     readings: list[Readings] = field(default_factory=list)
+    bound: float | None = None
+    """Of the adjoint clip."""
     clamped: Tensor | None = None
     """With the adjoint clip: the share of the entries of dL/da_t that were clamped, [R]."""
     gates: list[list[Tensor]] = field(default_factory=list)
@@ -98,8 +101,7 @@ def fast_pass(
     found, readout = _head(network, batch, objective, places, places.gather(traces[-1].hs, shift=1))
     direct = found.direct_rows
     assert direct is not None
-    exponents = torch.zeros(direct.shape[:3], dtype=torch.int64)
-    arriving = fast.Arriving(direct.detach(), exponents, places.slots)
+    arriving = fast.Arriving(*_in_range(direct, batch.x.dtype), places.slots)
     clamped = torch.zeros(network.replicas, dtype=torch.int64)
     by_name: dict[str, Scaled] = {}
     for index in reversed(range(network.shape.layers)):
@@ -116,6 +118,7 @@ def fast_pass(
         by_name |= {f"layer{index}.{name}": Scaled(value, exponent) for name, value in sums.items()}
     by_name |= {name: _unscaled(g) for (name, _), g in zip(_readout(network), readout, strict=True)}
     found.gradients = {name: by_name[name] for name in network.parameters}
+    found.bound = bound
     found.clamped = clamped.double() / _entries(network, batch) if bound else None
     H = network.shape.hidden
     found.gates = [list(trace.saved.split(H, -1))[: len(network.cell.gates)] for trace in traces]
@@ -128,9 +131,12 @@ def fast_pass(
 def _head(
     network: Network, batch: Sequences, objective: Objective, places: Places, read: Tensor
 ) -> tuple[Pass, list[Tensor]]:
-    """Read-out and loss on states [R, S, B, H], and the gradients of both: small, and never long, so autograd's."""
+    """Read-out and loss on states [R, S, B, H], and the gradients of both: small, and never long, so autograd's.
+
+    In float64: the gradient of a loss that is nearly zero begins below float32, and the scan can carry it from there.
+    """
     leaves = {name: p.detach().requires_grad_() for name, p in _readout(network)}
-    read = read.detach().requires_grad_()
+    read = read.detach().double().requires_grad_()
     outputs = Network(network.cell, network.shape, leaves).read_out(read)
     targets = objective.targets(batch.y, places)
     losses = objective.losses(outputs, targets, places)
@@ -138,10 +144,17 @@ def _head(
     return Pass(losses.detach(), outputs.detach(), targets, places, direct_rows=direct), list(readout)
 
 
+def _in_range(rows: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Rows in this dtype with exponents; 0 for all that are near 1, so that nothing need be shifted later."""
+    mantissa, exponents = scaled_rows(rows)
+    far = exponents.abs() > 30
+    return torch.where(far[..., None], mantissa, rows).to(dtype), exponents.where(far, 0)
+
+
 def _fast_readings(cell: Cell, adjoint: fast.Adjoint, bound: float | None) -> Readings:
     names = [*cell.states, *(["a", "a_clipped"] if bound else [])]
     column = {"h": 0, "c": 1, "a": 2, "a_clipped": 3}
-    return Readings({name: adjoint.squares[..., column[name]] for name in names}, adjoint.exponents, limited=False)
+    return Readings({name: adjoint.squares[..., column[name]] for name in names}, adjoint.exponents)
 
 
 def general_forward(network: Network, batch: Sequences) -> Tensor:
@@ -164,7 +177,7 @@ def general_pass(network: Network, batch: Sequences, objective: Objective, *, bo
         traces.append(_general_layer(network.cell, layer, x, batch.lengths, bound))
         x = traces[-1].h
     places = objective.places(batch.lengths, x.shape[1])
-    read = places.gather(x)
+    read = places.gather(x).double()
     outputs, targets = copy.read_out(read), objective.targets(batch.y, places)
     losses = objective.losses(outputs, targets, places)
     states = [part for trace in traces for state in trace.states for part in state]
@@ -179,6 +192,7 @@ def general_pass(network: Network, batch: Sequences, objective: Objective, *, bo
         ]
         found.readings.append(_general_readings(network.cell, trace, by_state, bound))
     if bound:
+        found.bound = bound
         found.clamped = _clamped(traces, bound, network.replicas).double() / _entries(network, batch)
     found.gates = [[torch.stack(gate, 1).detach() for gate in zip(*trace.gates, strict=True)] for trace in traces]
     found.layer_inputs = [one.detach() for one in inputs]
@@ -201,18 +215,15 @@ def _general_readings(cell: Cell, trace: general.Trace, adjoints: list[Tensor], 
         rows["a"] = torch.stack([trace.before.get(t, nothing) for t in T], 1)
         rows["a_clipped"] = torch.stack([trace.after.get(t, nothing) for t in T], 1)
     # One exponent a row for all its states; squares of float64 values may leave float64's range without it.
-    size = torch.stack([value.abs().amax(-1) for value in rows.values()]).amax(0).double()
-    exponents = torch.frexp(size.where(size.isfinite(), 1)).exponent.long()
-    # In two halves, since 2^1074 is no float64 (and not by ldexp, which took its power in float32 in older torch).
-    half = -exponents.double()[..., None] / 2
-    down = (half.floor().exp2(), half.ceil().exp2())
-    squares = {name: (value.double() * down[0] * down[1]).square().sum(-1) for name, value in rows.items()}
-    return Readings(squares, exponents, limited=True)
+    mantissa, exponents = scaled_rows(torch.cat(list(rows.values()), -1).double())
+    parts = mantissa.split([value.shape[-1] for value in rows.values()], -1)
+    squares = {name: part.square().sum(-1) for name, part in zip(rows, parts, strict=True)}
+    return Readings(squares, exponents, "float32" if adjoints[0].dtype == torch.float32 else "float64")
 
 
 def _clamped(traces: list[general.Trace], bound: float, replicas: int) -> Tensor:
     counts = [(g.abs() > bound).sum((1, 2)) for trace in traces for g in trace.before.values()]
-    return torch.stack(counts).sum(0) if counts else torch.zeros(replicas)
+    return torch.stack(counts).sum(0) if counts else torch.zeros(replicas, device=traces[0].states[0][0].device)
 
 
 def _readout(network: Network) -> list[tuple[str, Tensor]]:

@@ -60,7 +60,8 @@ def _updates_an_epoch(config: Config) -> int:
 
 def is_logged(config: Config, update: int, updates: int) -> bool:
     """Whether metrics.csv gets a row for this update, the probes' schedule aside."""
-    return update % config.train.log_every == 0 or is_evaluated(config, update, updates)
+    every = config.train.log_every
+    return bool(every and update % every == 0) or is_evaluated(config, update, updates)
 
 
 def is_evaluated(config: Config, update: int, updates: int) -> bool:

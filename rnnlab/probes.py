@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt
@@ -58,7 +59,11 @@ class At(Schedule):
     ] = Field(description="Updates, counted from 0.", examples=[[0, 10, 100]])
 
     def due(self, update: int, updates: int | None = None) -> bool:
-        return update in self.updates
+        return update in self._listed
+
+    @cached_property
+    def _listed(self) -> frozenset[int]:
+        return frozenset(self.updates)
 
 
 SCHEDULES = table(Every, Log, At)

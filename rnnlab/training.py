@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,11 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from rnnlab.analysis import judge
 from rnnlab.atomic import atomic
 from rnnlab.config import Config, StopRule
 from rnnlab.errors import RnnlabError
-from rnnlab.fleet import Fleet, Step
-from rnnlab.measure import curves, l2_norm, saturation, spectrum
+from rnnlab.fleet import Fleet, Taken
+from rnnlab.interruptions import Interruptions
+from rnnlab.measure import Curve, curves, l2_norm, saturation, spectrum
 from rnnlab.plan import is_evaluated, is_logged, updates_of
 from rnnlab.provenance import git_state, versions
 from rnnlab.records import GradientLog, MetricsLog
@@ -39,7 +44,7 @@ class Progress:
     eval_loss: float | None
     eval_error: float | None
     grad_norm: float
-    clip_rate: float
+    clip_rate: float | None
     updates_per_second: float
     seconds_left: float
 
@@ -69,17 +74,19 @@ def train(
     fleet.prepare(notify)
     info = _born(config, fleet, command)
     run = RunDir.create(out, name, info, force=force, numbered=not config.name)
-    training = _Training(fleet, run, observe or (lambda progress: None))
-    try:
-        _write_config(config, run)
-        with fleet.threads():
-            status, reason = training.run()
-            training.finish(status, reason)
-    except BaseException as error:
-        training.give_up(error)
-        raise
-    finally:
-        training.close()
+    with Interruptions() as interruptions:
+        training = _Training(fleet, run, observe or (lambda progress: None), interruptions)
+        try:
+            _write_config(config, run)
+            with fleet.threads():
+                status, reason = training.run()
+                training.finish(status, reason)
+        except BaseException as error:
+            interruptions.hold()
+            training.give_up(error)
+            raise
+        finally:
+            training.close()
     return Run(run.path)
 
 
@@ -109,8 +116,9 @@ def _write_config(config: Config, run: RunDir) -> None:
 class _Training:
     """One run from its first update to its last word."""
 
-    def __init__(self, fleet: Fleet, run: RunDir, observe: Observe) -> None:
+    def __init__(self, fleet: Fleet, run: RunDir, observe: Observe, interruptions: Interruptions) -> None:
         self.fleet, self.dir, self.observe, self.config = fleet, run, observe, fleet.config
+        self.interruptions = interruptions
         self.updates = updates_of(self.config)
         self.probes = set(self.config.probe.which)
         self.stop = self.config.train.stop_rule
@@ -120,60 +128,73 @@ class _Training:
         self.begun, self.shown = time.perf_counter(), 0.0
         self.gradients: GradientLog | None = None
         self.metrics: MetricsLog | None = None
+        self.curve: Curve | None = None
+        """The top layer's h, when it was last recorded and finite."""
+        self.broken = False
 
     def run(self) -> tuple[str, str]:
         """All updates; the run's last status and why it ended."""
-        self.gradients, self.metrics = GradientLog(self.dir.gradients), MetricsLog(self.dir.metrics)
+        self.gradients = GradientLog(self.dir.gradients)
+        self.metrics = MetricsLog(self.dir.metrics)
         for update in range(self.updates):
-            step = self._update(update)
-            if not step.finite and self.config.train.nonfinite == "stop":
+            taken = self._update(update)
+            if not taken.finite.all() and self.config.train.nonfinite == "stop":
                 return "diverged", f"loss or gradient was not finite at update {update}"
             if self.stop and is_evaluated(self.config, update, self.updates) and self._is_met(self.stop):
                 return "completed", f"stop rule met: {self.stop}"
+            self.interruptions.let_in()
+        if not math.isfinite(self.latest["eval_loss"] or 0.0):
+            return "diverged", "the loss is not finite after the last update"
         return "completed", "all updates made"
 
     def _is_met(self, rule: StopRule) -> bool:
         loss, error = self.latest["eval_loss"], self.latest["eval_error"]
         return loss is not None and error is not None and rule.met(loss, error)
 
-    def _update(self, update: int) -> Step:
+    def _update(self, update: int) -> Taken:
         due = self.config.probe.schedule.due(update, self.updates)
         weighed = due and "weights" in self.probes
         before = [parameter.detach().clone() for parameter in self.fleet.parameters] if weighed else []
-        # W_hh before the update is the one that the gradients in this row went through.
+        taken = self.fleet.take()
+        # The first of a streak of non-finite updates is always shown; with `nonfinite: skip` the others are alike.
+        shown = due or (not taken.finite.all() and not self.broken)
+        self.broken = not taken.finite.all()
+        # Measured before the weights move: these are the ones that the gradients went through.
         row = spectrum(self.fleet.network) if due and "spectrum" in self.probes else {}
-        step = self.fleet.update()
-        self.done = update + 1
-        self.clipped += float(step.clipped[0])
-        self.skipped += not step.finite
         if due and "saturation" in self.probes:
-            row["saturation"] = saturation(self.fleet.network, step.found, step.lengths)
+            row["saturation"] = saturation(self.fleet.network, taken.found, taken.lengths)
+        if shown and "adjoint" in self.probes:
+            self._write_curves(update, taken)
+        self.fleet.apply(taken)
+        self.done = update + 1
+        self.clipped += float(taken.clipped[0])
+        self.skipped += self.broken
         if weighed:
             after = [parameter.detach() for parameter in self.fleet.parameters]
             row["weight_norm"] = l2_norm(after)
             row["update_norm"] = l2_norm([new - old for new, old in zip(after, before, strict=True)])
-        if (due or not step.finite) and "adjoint" in self.probes:
-            self._write_curves(update, step)
-        if due or not step.finite or is_logged(self.config, update, self.updates):
-            self._write_metrics(update, step, {name: float(value[0]) for name, value in row.items()})
-        self._show(step)
-        return step
+        if shown or is_logged(self.config, update, self.updates):
+            self._write_metrics(update, taken, {name: float(value[0]) for name, value in row.items()})
+        self._show(taken)
+        return taken
 
-    def _write_curves(self, update: int, step: Step) -> None:
+    def _write_curves(self, update: int, taken: Taken) -> None:
         assert self.gradients is not None
-        for curve in curves(self.fleet.network, step.found, step.lengths, self.config.probe.stride)[0]:
+        for curve in curves(self.fleet.network, taken.found, taken.lengths, self.config.probe.stride)[0]:
             self.gradients.write(update, curve.layer, curve.state, curve.t, curve.lag, **curve.columns)
+            if curve.state == "h" and curve.layer == self.config.model.layers - 1:
+                self.curve = curve if curve.is_finite or self.curve is None else self.curve
 
-    def _write_metrics(self, update: int, step: Step, row: dict[str, float]) -> None:
+    def _write_metrics(self, update: int, taken: Taken, row: dict[str, float]) -> None:
         assert self.metrics is not None
         figures: dict[str, float | None] = {
             "update": update,
             "epoch": None if self.size is None else update * self.config.train.batch / self.size,
-            "loss": float(step.losses[0]),
-            "error": float(self.fleet.errors(step.found)[0]),
-            "grad_norm": float(step.grad_norms[0]),
-            "grad_norm_clipped": float(step.clipped_norms[0]),
-            "clipped": float(step.clipped[0]),
+            "loss": float(taken.losses[0]),
+            "error": float(self.fleet.errors(taken.found)[0]),
+            "grad_norm": float(taken.grad_norms[0]),
+            "grad_norm_clipped": float(taken.clipped_norms[0]),
+            "clipped": float(taken.clipped[0]),
             "lr": float(self.fleet.optimizer.param_groups[0]["lr"]),
             "eval_loss": None,
             "eval_error": None,
@@ -184,7 +205,7 @@ class _Training:
         self.latest |= {name: value for name, value in figures.items() if value is not None}
         self.metrics.write(figures | row | {"seconds": time.perf_counter() - self.begun})
 
-    def _show(self, step: Step) -> None:
+    def _show(self, taken: Taken) -> None:
         spent = time.perf_counter() - self.begun
         if spent - self.shown < 0.1 and self.done < self.updates:
             return
@@ -194,12 +215,12 @@ class _Training:
             Progress(
                 self.done,
                 self.updates,
-                float(step.losses[0]),
+                float(taken.losses[0]),
                 latest("error"),
                 latest("eval_loss"),
                 latest("eval_error"),
-                float(step.grad_norms[0]),
-                self.clipped / self.done,
+                float(taken.grad_norms[0]),
+                self.clip_rate(),
                 rate,
                 (self.updates - self.done) / rate,
             )
@@ -208,9 +229,12 @@ class _Training:
     def result(self) -> dict[str, Any]:
         """The figures that run.json closes with."""
         names = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
-        rate = self.clipped / self.done if self.done else None
         latest = {name: self.latest.get(name) for name in names}
-        return {**latest, "clip_rate": rate, "nonfinite_updates": self.skipped}
+        return {**latest, "clip_rate": self.clip_rate(), "nonfinite_updates": self.skipped}
+
+    def clip_rate(self) -> float | None:
+        """Mean of `clipped` over all updates; None where nothing clips."""
+        return self.clipped / self.done if self.done and self.config.clip.name != "none" else None
 
     def finish(self, status: str, reason: str) -> None:
         """Test, save the weights, and write the last word to run.json."""
@@ -220,9 +244,9 @@ class _Training:
         self._save()
         self.close()
         end = {"updates": self.done, "updates_per_second": speed, "result": result}
-        if "adjoint" in self.probes:
-            run = Run(self.dir.path)
-            end["verdict"] = run.verdict(run.last_finite_update()).as_dict()
+        if self.curve is not None:
+            log10_norm, direct = (self.curve.with_marks(name) for name in ("log10_norm", "log10_direct"))
+            end["verdict"] = judge(self.curve.lag, log10_norm, direct).as_dict()
         self.dir.finish(status, reason, **end)
 
     def give_up(self, error: BaseException) -> None:
@@ -230,18 +254,25 @@ class _Training:
         known = isinstance(error, (RnnlabError, OSError))
         failed = isinstance(error, Exception)
         reason = str(error) if known else f"{type(error).__name__}: {error}".rstrip(": ")
-        if not failed:
-            error.add_note(f"what {self.done} updates gave and a checkpoint are kept in {self.dir.path}")
-        try:
-            if not failed:
-                self._save()
+        kept = "" if failed or not self._is_saved() else " and a checkpoint"
+        # On a full disk neither can be written; the error that is already on its way says so.
+        with contextlib.suppress(RnnlabError, OSError):
             self.dir.finish("failed" if failed else "interrupted", reason, updates=self.done, result=self.result())
-        except (RnnlabError, OSError):
-            return  # a full disk; the error that is already on its way says so
+        error.add_note(f"what {self.done} updates gave{kept} is kept in {self.dir.path}")
+
+    def _is_saved(self) -> bool:
+        try:
+            self._save()
+        except Exception:  # whatever it is, the run's last word is still to be written
+            return False
+        return True
 
     def _save(self) -> None:
+        # torch's writer makes another error of one that a file raises, an interruption among them.
+        memory = io.BytesIO()
+        torch.save({"updates": self.done, "saved": now(), **self.fleet.state()}, memory)
         with atomic(self.dir.checkpoint) as file:
-            torch.save({"updates": self.done, "saved": now(), **self.fleet.state()}, file)
+            file.write(memory.getbuffer())
 
     def close(self) -> None:
         for log in (self.gradients, self.metrics):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 import typer
 from fakes import fake_run
 
@@ -34,6 +35,7 @@ from rnnlab.errors import (
     UsageError,
 )
 from rnnlab.runs import Run
+from rnnlab.training import Progress
 
 COMMANDS = ("train", "validate", "new", "list", "schema")
 KINDS = ("cells", "inits", "clips", "tasks", "probes", "optimizers", "schedules")
@@ -53,13 +55,14 @@ def rnn(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     """`rnnlab` with these arguments, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def call(*arguments: str) -> Said:
         capsys.readouterr()
         with pytest.raises(SystemExit, match=r".*") as ended:
             main(arguments)
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         assert isinstance(ended.value.code, int)
         return Said(ended.value.code, *capsys.readouterr())
 
@@ -73,9 +76,12 @@ class FakeTraining:
     end: BaseException | str = "completed"
     config: Config | None = None
     asked: dict[str, Any] | None = None
+    act: Callable[..., Run] | None = None
 
     def __call__(self, config: Config, *, observe: Any, notify: Any, **asked: Any) -> Run:
         self.config, self.asked = config, asked
+        if self.act is not None:
+            return self.act(config, **asked)
         notify("compiling, once")
         if isinstance(self.end, BaseException):
             raise self.end
@@ -278,8 +284,15 @@ def test_a_diverged_run_is_a_result(option: list[str], code: int, rnn: Call, tra
         (DeviceMissingError("no CUDA"), 5, "rnnlab: no CUDA"),
         (KeyError("x"), 1, "this is a bug in rnnlab; the same command with -v shows where"),
         (MemoryError(), 3, "rnnlab: there is not enough memory; make model.hidden"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp] . DefaultCPUAllocator: can't allocate memory: you tried to"),
+            3,
+            "rnnlab: there is not enough memory; make model.hidden",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to"), 3, "rnnlab: there is not enough memory; make model"),
+        (RuntimeError("no such memory"), 1, "this is a bug in rnnlab"),
         (OSError(errno.ENOSPC, "No space left on device"), 3, "rnnlab: the output cannot be written: No space left"),
-        (KeyboardInterrupt(), 130, "interrupted; rows are kept in the run's folder under runs"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing was written"),
     ],
 )
 def test_every_end_has_its_code(error: BaseException, code: int, words: str, rnn: Call, training: FakeTraining) -> None:
@@ -338,18 +351,8 @@ def test_keys_are_completed() -> None:
 # Progress.
 
 
-@dataclass
-class Event:
-    update: int
-    updates: int = 100
-    loss: float = 0.5
-    error: float = 0.25
-    eval_loss: float | None = None
-    eval_error: float | None = None
-    grad_norm: float = 1.0
-    clip_rate: float | None = 0.0
-    updates_per_second: float = 10.0
-    seconds_left: float = 3.0
+def event(update: int) -> Progress:
+    return Progress(update, 100, 0.5, 0.25, None, None, 1.0, 0.0, 10.0, 3.0)
 
 
 class Stream(io.StringIO):
@@ -365,10 +368,10 @@ def test_on_a_terminal_one_line_changes(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("TERM", "xterm")
     stream = Stream(terminal=True)
     progress = ProgressLine(stream)
-    progress.observe(Event(1))
-    progress.observe(Event(2))
+    progress.observe(event(1))
+    progress.observe(event(2))
     progress.say("a word")
-    progress.observe(Event(3))
+    progress.observe(event(3))
     progress.close()
     progress.close()
     shown = stream.getvalue()
@@ -383,7 +386,7 @@ def test_elsewhere_a_line_is_written_now_and_then() -> None:
     progress = ProgressLine(stream, clock=lambda: now[0])
     for update in range(1, 101):
         now[0] += 0.3
-        progress.observe(Event(update))
+        progress.observe(event(update))
     progress.close()
     lines = stream.getvalue().splitlines()
     assert [line.split("/")[0] for line in lines] == ["34", "68", "100"]
@@ -394,16 +397,41 @@ def test_elsewhere_a_line_is_written_now_and_then() -> None:
 def test_quiet_is_quiet(terminal: bool) -> None:
     stream = Stream(terminal)
     progress = ProgressLine(stream, quiet=True)
-    progress.observe(Event(100))
+    progress.observe(event(100))
     progress.say("a word")
     progress.close()
     assert stream.getvalue() == ""
 
 
+class Unread(Stream):
+    """A stream whose reader went away."""
+
+    def __init__(self, terminal: bool, error: Exception) -> None:
+        super().__init__(terminal)
+        self.error, self.writes = error, 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        raise self.error
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.ENOSPC, "full"), ValueError("closed file")])
+def test_nobody_has_to_read_the_progress(terminal: bool, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Unread(terminal, error)
+    progress = ProgressLine(stream)
+    for _ in range(3):
+        progress.observe(event(100))
+        progress.say("a word")
+        progress.close()
+    assert stream.writes == 1
+
+
 def test_a_dumb_terminal_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     stream = Stream(terminal=True)
-    ProgressLine(stream).observe(Event(100))
+    ProgressLine(stream).observe(event(100))
     assert "\r" not in stream.getvalue()
 
 
@@ -487,6 +515,69 @@ def test_an_interrupted_run_keeps_its_rows_and_says_where(number: signal.Signals
     assert re.search(r"interrupted; .*kept in runs/long", err)
     assert Run(tmp_path / "runs" / "long").status == "interrupted"
     assert len(Run(tmp_path / "runs" / "long").metrics) > 0
+
+
+SHORT = LONG.replace("100000000", "3")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file descriptors are POSIX's")
+@pytest.mark.parametrize("how", ["2>&-", "2>&1 >out | true"])
+def test_a_training_needs_no_reader_of_stderr(how: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(SHORT + "name: short\n")
+    # The reader is gone before the first word is written.
+    script = f"set -o pipefail; {{ sleep 1; {sys.executable} -m rnnlab train -c c.yaml; }} {how}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    assert "short: completed" in done.stdout + "".join(path.read_text() for path in tmp_path.glob("out"))
+    assert Run(tmp_path / "runs" / "short").status == "completed"
+
+
+def test_only_the_first_of_several_interruptions_counts(rnn: Call, training: FakeTraining) -> None:
+    def both(config: Config, **asked: Any) -> Run:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as error:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            error.add_note("all is kept in runs/x")
+            raise
+        raise AssertionError("not interrupted")
+
+    training.act = both
+    said = rnn("train", "-c", written())
+    assert (said.code, said.out, said.err) == (143, "", "interrupted; all is kept in runs/x\n")
+
+
+def test_later_an_interruption_is_heard_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rnnlab.cli import train
+
+    now = [5.0]
+    monkeypatch.setattr(train.time, "monotonic", lambda: now[0])
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        train._listen()
+        for later in (0, 11):
+            now[0] += later
+            with pytest.raises(KeyboardInterrupt, match=r"^$"):
+                signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_the_caller_ignores_stays_ignored(number: signal.Signals) -> None:
+    from rnnlab.cli.train import _listen
+
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        signal.signal(number, signal.SIG_IGN)
+        _listen()
+        signal.raise_signal(number)
+    finally:
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
 
 
 def test_a_run_by_its_public_face(tmp_path: Path) -> None:

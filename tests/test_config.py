@@ -132,6 +132,18 @@ MISTAKES = {
         "model: {cell: gru, recurrent_bias: false}",
         "2:36: model.recurrent_bias: gru cannot be without it",
     ),
+    "init of a bias that is not there": (
+        "model: {init: {recurrent_bias: normal}}",
+        "2:32: model.init.recurrent_bias: this lstm has no recurrent bias to draw; set model.recurrent_bias: true, or",
+    ),
+    "init of a bias that was refused": (
+        "model: {cell: rnn, recurrent_bias: false, init: {preset: torch, recurrent_bias: normal}}",
+        "2:81: model.init.recurrent_bias: this rnn has no recurrent bias to draw",
+    ),
+    "schedule beyond the end": (
+        "train: {updates: 5}\nprobe: {schedule: [5, 9]}",
+        "3:19: probe.schedule: measures nothing: updates are counted from 0, and the last of this run is 4",
+    ),
     "init for other gates": (
         "model: {cell: rnn, init: {bias: {name: chrono, t_max: 9}}}",
         "2:33: model.init.bias: chrono needs a forget gate (lstm) or an update gate (gru)",
@@ -322,6 +334,26 @@ def test_what_a_cell_leaves_open_is_filled_in() -> None:
     assert lstm.build_cell() == CELLS["lstm"].model_validate({})
 
 
+@pytest.mark.parametrize("init", ["torch", {"preset": "torch"}, {"preset": "torch", "recurrent_bias": "normal"}])
+@pytest.mark.parametrize("cell", CELLS)
+def test_init_torch_brings_torchs_second_bias(cell: str, init: Any) -> None:
+    for said in ({}, {"recurrent_bias": None}, {"recurrent_bias": True}):
+        assert load_config({"task": "copy", "model": {"cell": cell, "init": init, **said}}).model.recurrent_bias
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@pytest.mark.parametrize("init", ["torch", {"preset": "torch", "recurrent_bias": "zeros"}])
+def test_init_torch_can_do_without_it(cell: str, init: Any) -> None:
+    config = load_config({"task": "copy", "model": {"cell": cell, "init": init, "recurrent_bias": False}})
+    assert (config.model.recurrent_bias, config.model.init.recurrent_bias.name) == (False, "zeros")
+    assert load_config(config.resolved()) == config
+
+
+def test_one_update_within_the_run_is_enough_of_a_schedule() -> None:
+    for train in ({"updates": 5}, {"epochs": 1}):
+        assert load_config({"task": "mnist", "train": train, "probe": {"schedule": [4, 99]}}).probe.schedule.due(4)
+
+
 def test_a_run_lasts_a_thousand_updates_unless_told_otherwise() -> None:
     assert load_config({"task": "mnist"}).train.updates == 1000
     assert load_config({"task": "mnist", "train": {"epochs": 2}}).train.updates is None
@@ -378,6 +410,8 @@ def part(parts: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.sampled_from([name for name, one in parts.items() if not one.needs_options()])
 
 
+SCHEDULED = st.lists(st.integers(0, 10**12)).map(lambda updates: [*updates, 0])
+
 CONFIGS = st.fixed_dictionaries(
     {"task": part({**TASKS})},
     optional={
@@ -391,6 +425,7 @@ CONFIGS = st.fixed_dictionaries(
                 "cell": st.sampled_from([*CELLS]),
                 "hidden": st.integers(1, 10**6),
                 "layers": st.integers(1, 9),
+                "recurrent_bias": st.sampled_from([None, True]),
                 "init": st.one_of(
                     st.sampled_from([*PRESETS]),
                     st.fixed_dictionaries(
@@ -404,7 +439,7 @@ CONFIGS = st.fixed_dictionaries(
             {},
             optional={
                 "which": st.lists(st.sampled_from([*PROBES])),
-                "schedule": st.one_of(st.integers(1, 9), st.lists(st.integers(0, 10**12), min_size=1), st.just("log")),
+                "schedule": st.one_of(st.integers(1, 9), SCHEDULED, st.just("log")),
                 "timesteps": st.one_of(st.just("all"), st.integers(1, 9)),
             },
         ),

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 from samples import Array, held_out, joined, rows_of, same, take, write_files
 
-from rnnlab.errors import ConfigError, UsageError
+from rnnlab.errors import ConfigError, DataMissingError, UsageError
 from rnnlab.tasks import Batch, Task
 from rnnlab.tasks.arrays import Arrays
 from rnnlab.tasks.files import read_text
@@ -200,6 +200,18 @@ def test_arrays_are_cut_to_the_length_asked_for(files: Path) -> None:
     np.testing.assert_array_equal(cut.lengths, np.minimum(whole.lengths, 5))
     with pytest.raises(ConfigError, match=r"task.length: 9 is more than the 8 timesteps of x"):
         Arrays(path=files / "arrays.npz", length=9).stream(0, "float32")
+
+
+def test_arrays_that_were_read_need_their_file_no_more(files: Path) -> None:
+    task, twin = (Arrays(path=files / "arrays.npz") for _ in range(2))
+    kind, source = task.kind, task.stream(0, "float32")
+    (files / "arrays.npz").unlink()
+    next(source.batches(4))
+    assert (task.kind, task.chance()) == (kind, task.chance())
+    assert task == twin
+    assert task.model_dump() == twin.model_dump()
+    with pytest.raises(DataMissingError, match="No such file"):
+        twin.stream(0, "float32")
 
 
 def test_chance_of_arrays_leaves_padding_out(tmp_path: Path) -> None:

@@ -57,6 +57,13 @@ def test_a_schedule_has_no_memory(name: str) -> None:
     assert [schedule.due(update) for update in reversed(updates)][::-1] == [schedule.due(update) for update in updates]
 
 
+def test_a_long_list_is_searched_without_going_through_it() -> None:
+    schedule = At(updates=tuple(range(0, 200_000, 2)))
+    assert due(schedule, 200_001) == list(schedule.updates)
+    assert schedule == At(updates=schedule.updates)
+    assert schedule.model_dump() == At(updates=schedule.updates).model_dump()
+
+
 @pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
 def test_a_probe_fills_columns_of_metrics_that_no_other_fills(probe: type[Probe]) -> None:
     others = {column for other in PROBES.values() if other is not probe for column in other.columns}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,31 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from rnnlab.clips import CLIPS
+from rnnlab.report import terminal
 from rnnlab.report.terminal import duration, figure, progress_line, speaks_unicode, summary
 from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
+from rnnlab.training import Progress
 
-
-@dataclass
-class Event:
-    update: int = 1200
-    updates: int | None = 2000
-    loss: float | None = 0.02312
-    error: float | None = 0.0131
-    eval_loss: float | None = 0.024
-    eval_error: float | None = 0.015
-    grad_norm: float | None = 0.3211
-    clip_rate: float | None = 0.12
-    updates_per_second: float | None = 48.63
-    seconds_left: float | None = 16.4
-
+EVENT = Progress(1200, 2000, 0.02312, 0.0131, 0.024, 0.015, 0.3211, 0.12, 48.63, 16.4)
 
 maybe = st.none() | st.floats()
 
 
-def rendered(run: Run, width: int, encoding: str = "utf-8", terminal: bool = False) -> str:
+def rendered(run: Run, width: int, encoding: str = "utf-8", colour: bool = False) -> str:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    console = Console(file=stream, width=width, force_terminal=terminal, color_system="standard" if terminal else None)
+    console = Console(file=stream, width=width, force_terminal=colour, color_system="standard" if colour else None)
     console.print(summary(run, width, unicode=speaks_unicode(encoding)))
     stream.flush()
     stream.seek(0)
@@ -44,29 +34,28 @@ def rendered(run: Run, width: int, encoding: str = "utf-8", terminal: bool = Fal
 
 
 def test_the_progress_line_says_everything() -> None:
-    line = progress_line(Event())
+    line = progress_line(EVENT)
     assert line == "1200/2000  loss 0.0231  error 0.0131  |g| 0.321  clip 12%  48.6/s  left 16s"
-    assert "eval 0.015" in progress_line(Event(), 100)
+    assert "eval 0.015" in progress_line(EVENT, 100)
 
 
 @given(
     update=st.integers(0, 10**7),
-    updates=st.none() | st.integers(0, 10**7),
-    loss=maybe,
+    updates=st.integers(0, 10**7),
+    loss=st.floats(),
     error=maybe,
     eval_error=maybe,
-    grad_norm=maybe,
+    grad_norm=st.floats(),
     clip_rate=st.none() | st.floats(0, 1),
-    updates_per_second=st.none() | st.floats(0, 1e5),
-    seconds_left=st.none() | st.floats(0, 1e7),
+    updates_per_second=st.floats(0, 1e5),
+    seconds_left=st.floats(0, 1e7),
 )
 def test_the_progress_line_fits_and_keeps_all_but_the_validation_error(**fields: float | None) -> None:
-    line = progress_line(Event(**fields))  # type: ignore[arg-type]
+    line = progress_line(replace(EVENT, **fields))  # type: ignore[arg-type]
     assert len(line) <= 80
-    for word in ("loss", "error", "|g|", "/s"):
+    for word in ("loss", "error", "|g|", "/s", "left"):
         assert word in line
     assert ("clip" in line) == (fields["clip_rate"] is not None)
-    assert ("left" in line) == (fields["seconds_left"] is not None)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +93,7 @@ def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
 @pytest.mark.parametrize("width", [40, 80, 109, 110, 140])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_the_summary_fits_and_is_encoded(width: int, encoding: str, tmp_path: Path) -> None:
-    run = fake_run(tmp_path, states=("h", "c"))
+    run = fake_run(tmp_path, config={"clip": {"name": "norm"}}, states=("h", "c"))
     run.info["reason"] = "naïve…"
     text = rendered(run, width, encoding)
     assert max(map(len, text.splitlines())) <= width
@@ -113,8 +102,31 @@ def test_the_summary_fits_and_is_encoded(width: int, encoding: str, tmp_path: Pa
     assert "one: completed" in flat
     assert "-10 ± 0 decades" in flat.replace("+-", "±")
     if width >= 80:
-        for said in ("h, update 0", "c, update 10", "0.0231", "0.177", "nan", "12.5%", "run.json", "gradients.csv"):
+        for said in (
+            "h, update 0",
+            "c, update 10",
+            "0.0231",
+            "0.177",
+            "nan",
+            "12.5% of updates",
+            "run.json",
+            "gradients.csv",
+        ):
             assert said in flat
+
+
+@pytest.mark.parametrize(
+    ("clip", "said"),
+    [("norm", "12.5% of updates"), ("value", "12.5% of entries"), ("adjoint", "12.5% of entries"), ("none", None)],
+)
+def test_the_clip_rate_is_a_share_of_what_the_clip_counts(clip: str, said: str | None, tmp_path: Path) -> None:
+    text = rendered(fake_run(tmp_path, config={"model": {"cell": "rnn"}, "clip": {"name": clip}}), 80)
+    assert ("clipped" in text) == (said is not None)
+    assert said is None or said in text
+
+
+def test_every_clip_has_its_words() -> None:
+    assert set(terminal._CLIPPED) == set(CLIPS) - {"none"}
 
 
 def test_two_updates_stand_side_by_side_where_there_is_room(tmp_path: Path) -> None:
@@ -143,10 +155,10 @@ def test_colour_is_for_terminals_and_not_under_no_color(tmp_path: Path, monkeypa
     run = fake_run(tmp_path)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert "\x1b[3" in rendered(run, 80, terminal=True)
+    assert "\x1b[3" in rendered(run, 80, colour=True)
     assert "\x1b" not in rendered(run, 80)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[3" not in rendered(run, 80, terminal=True)
+    assert "\x1b[3" not in rendered(run, 80, colour=True)
 
 
 def test_nothing_in_a_run_steers_the_terminal_or_is_read_as_markup(tmp_path: Path) -> None:

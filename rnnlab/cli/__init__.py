@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import sys
@@ -10,16 +9,19 @@ from collections.abc import Sequence
 
 import typer
 
+from rnnlab.cli.streams import let_go, make_ready, tell
 from rnnlab.errors import ConfigError, RnnlabError
 
 BUG, USAGE, FAILED, INTERRUPTED, BROKEN_PIPE = 1, 2, 3, 130, 141
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+# torch's words, on the CPU (of Linux, of Windows) and on a GPU, all in a RuntimeError.
+NO_MEMORY = ("can't allocate memory", "DefaultCPUAllocator: not enough memory", "out of memory")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `rnnlab` with these arguments, or the process's own, and end the process with the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    _let_any_text_through()
+    make_ready()
     sys.exit(_code(given))
 
 
@@ -31,21 +33,21 @@ def _code(arguments: list[str]) -> int:
     except typer.Exit as end:
         return end.exit_code
     except RnnlabError as error:
-        _tell(str(error) if isinstance(error, ConfigError) else f"rnnlab: {error}")
+        tell(str(error) if isinstance(error, ConfigError) else f"rnnlab: {error}")
         return error.exit_code
     except BrokenPipeError:
-        _close_stdout()
+        let_go(sys.stdout)
         return BROKEN_PIPE
     except KeyboardInterrupt:
-        _tell("interrupted")
+        tell("interrupted")
         return INTERRUPTED
-    except MemoryError:
-        _tell("rnnlab: there is not enough memory; make model.hidden, train.batch or task.length smaller")
-        return FAILED
     except Exception as error:
+        if _is_out_of_memory(error):
+            tell("rnnlab: there is not enough memory; make model.hidden, train.batch or task.length smaller")
+            return FAILED
         if isinstance(error, OSError) and error.errno in FULL:
-            _tell(f"rnnlab: the output cannot be written: {error.strerror}")
-            _close_stdout()
+            tell(f"rnnlab: the output cannot be written: {error.strerror}")
+            let_go(sys.stdout)
             return FAILED
         return _refused(error) if hasattr(error, "show") else _bug(error, arguments)
     return 0
@@ -62,6 +64,11 @@ def _invoke(arguments: list[str]) -> None:
         command.invoke(context)
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    words = str(error) if isinstance(error, RuntimeError) else ""
+    return isinstance(error, MemoryError) or any(one in words for one in NO_MEMORY)
+
+
 def _refused(error: Exception) -> int:
     """Typer refused the arguments; its error classes are private, and show themselves."""
     if near := getattr(error, "possibilities", None):
@@ -76,26 +83,8 @@ def _bug(error: Exception, arguments: list[str]) -> int:
         import traceback
 
         traceback.print_exception(error)
-        _tell("this is a bug in rnnlab; please report it with the lines above")
+        tell("this is a bug in rnnlab; please report it with the lines above")
     else:
         what = f"{type(error).__name__}: {error}".rstrip(": ")
-        _tell(f"rnnlab: {what}\nthis is a bug in rnnlab; the same command with -v shows where (rnnlab -v ...)")
+        tell(f"rnnlab: {what}\nthis is a bug in rnnlab; the same command with -v shows where (rnnlab -v ...)")
     return BUG
-
-
-def _tell(message: str) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        print(message, file=sys.stderr, flush=True)
-
-
-def _let_any_text_through() -> None:
-    """On a stream that cannot encode a character, write its escape instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _close_stdout() -> None:
-    """Nobody reads any more; let the interpreter's last flush go nowhere."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from rnnlab.cli.streams import let_go
+
 if TYPE_CHECKING:
-    from rnnlab.report.terminal import Progress
+    from rnnlab.training import Progress
 
 _EVERY = 10.0  # seconds between two lines off a terminal
 _WIDE = 120
 
 
 class ProgressLine:
-    """Shows what a training says of itself; with `quiet` nothing."""
+    """Shows what a training says of itself; with `quiet`, or once nobody reads it, nothing."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._quiet, self._clock = stream, quiet, clock
@@ -31,25 +33,32 @@ class ProgressLine:
             return
         if self._live:
             # One column stays free: a full line would wrap on some terminals.
-            self._stream.write(f"\r{progress_line(event, self._width() - 1)}\x1b[K")
+            self._write(f"\r{progress_line(event, self._width() - 1)}\x1b[K")
             self._open = True
         else:
-            self._stream.write(progress_line(event, _WIDE) + "\n")
-        self._stream.flush()
+            self._write(progress_line(event, _WIDE) + "\n")
 
     def say(self, message: str) -> None:
         """A message on a line of its own."""
         if not self._quiet:
             self.close()
-            self._stream.write(f"{message}\n")
-            self._stream.flush()
+            self._write(f"{message}\n")
 
     def close(self) -> None:
         """Take the progress line away."""
         if self._open:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
             self._open = False
+
+    def _write(self, text: str) -> None:
+        if self._quiet:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # its reader went away, its disk is full, or it is closed: the training goes on
+            self._quiet = True
+            let_go(self._stream)
 
     def _is_due(self, event: Progress) -> bool:
         now = self._clock()
@@ -60,5 +69,5 @@ class ProgressLine:
     def _width(self) -> int:
         try:
             return os.get_terminal_size(self._stream.fileno()).columns or 80
-        except OSError:
+        except (OSError, ValueError):
             return 80

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
+import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rnnlab.cli.streams import tell
 from rnnlab.errors import DivergedError
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ choices. --set clip=norm replaces the whole part; --set clip.name=norm keeps
 the options that norm has as well. --device, --seed and --name are short for
 --set, and the later of two for one key wins.
 """
+
+
+_GRACE = 10.0  # seconds that an interrupted training has to write what is kept
 
 
 class Terminated(KeyboardInterrupt):
@@ -99,22 +105,34 @@ def _train(config: Config, out: str, force: bool, quiet: bool) -> Run:
     from rnnlab.training import train
 
     progress = ProgressLine(sys.stderr, quiet=quiet)
-    # SIGTERM is the polite way to end a process: what is measured is kept, as with Ctrl-C.
-    signal.signal(signal.SIGTERM, _terminate)
+    _listen()
     command = ["rnnlab", *sys.argv[1:]]
     try:
         return train(config, out=out, force=force, command=command, observe=progress.observe, notify=progress.say)
     except KeyboardInterrupt as interrupt:
         progress.close()
-        notes = getattr(interrupt, "__notes__", None) or [f"rows are kept in the run's folder under {out}"]
-        print(f"interrupted; {'; '.join(notes)}", file=sys.stderr)
+        # Whoever has written something notes on the exception what is kept, and where.
+        tell(f"interrupted; {'; '.join(getattr(interrupt, '__notes__', ['nothing was written']))}")
         raise typer.Exit(143 if isinstance(interrupt, Terminated) else 130) from interrupt
     finally:
         progress.close()
 
 
-def _terminate(number: int, frame: Any) -> NoReturn:
-    raise Terminated
+def _listen() -> None:
+    """Make of Ctrl-C and of SIGTERM, the polite way to end a process, one interruption: what is measured is kept."""
+    heard = -math.inf
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal heard
+        # Only the first counts: a second one would cut off the writing of what is kept. After a while another is
+        # heard again, for the first may have come where Python drops exceptions (a finalizer).
+        if (now := time.monotonic()) - heard > _GRACE:
+            heard = now
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(one) is not signal.SIG_IGN:  # as under nohup or in a script's background
+            signal.signal(one, interrupt)
 
 
 def _show_plan(config: Config, as_json: bool) -> None:

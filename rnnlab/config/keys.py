@@ -35,14 +35,6 @@ class Owner:
         """The parts that have this key."""
         return [name for name, model in self.models.items() if key in model.model_fields]
 
-    def part_of(self, value: Any) -> str | None:
-        """The name of the part that a value stands for."""
-        if self.choice is None:
-            return ""
-        whole = self.choice.expanded(value)
-        name = whole.get("name") if isinstance(whole, Mapping) else None
-        return name if name in self.models else None
-
 
 def owner_of(field: FieldInfo) -> Owner | None:
     """What the value of a field is made of, where it has keys of its own."""

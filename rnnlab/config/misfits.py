@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rnnlab.cells import CELLS
 from rnnlab.inits.gated import Chrono
+from rnnlab.inits.plain import Zeros
+from rnnlab.probes import At
 from rnnlab.tasks.generated import Generated
 
 if TYPE_CHECKING:
@@ -61,10 +63,16 @@ def _forget_bias(config: Config) -> Iterator[Misfit]:
 
 
 def _recurrent_bias(config: Config) -> Iterator[Misfit]:
-    key = ("model", "recurrent_bias")
-    if config.model.recurrent_bias is False and CELLS[config.model.cell].needs_recurrent_bias:
-        message = f"{config.model.cell} cannot be without it: it stands inside the product with the reset gate"
+    model, key, init = config.model, ("model", "recurrent_bias"), ("model", "init", "recurrent_bias")
+    if model.recurrent_bias:
+        return
+    if CELLS[model.cell].needs_recurrent_bias:
+        message = f"{model.cell} cannot be without it: it stands inside the product with the reset gate"
         yield Misfit(key, message, (key, CELL))
+    # By what it draws, not by whether it was given: a resolved config gives it always, as zeros where there is none.
+    elif not isinstance(model.init.recurrent_bias, Zeros):
+        message = f"this {model.cell} has no recurrent bias to draw; set model.recurrent_bias: true, or leave this out"
+        yield Misfit(init, message, (init, key, ("model", "init", "preset"), CELL))
 
 
 def _duration(config: Config) -> Iterator[Misfit]:
@@ -82,6 +90,13 @@ def _stop(config: Config) -> Iterator[Misfit]:
     train, key, every = config.train, ("train", "stop"), ("train", "evaluate_every")
     if train.stop is not None and train.evaluate_every == 0:
         yield Misfit(key, "is judged at evaluations, and evaluate_every is 0", (key, every))
+
+
+def _schedule(config: Config) -> Iterator[Misfit]:
+    train, schedule, key = config.train, config.probe.schedule, ("probe", "schedule")
+    if train.updates is not None and isinstance(schedule, At) and schedule.updates[0] >= train.updates:
+        message = f"measures nothing: updates are counted from 0, and the last of this run is {train.updates - 1}"
+        yield Misfit(key, message, (key, ("train", "updates"), ("train", "epochs")))
 
 
 def _scan(config: Config) -> Iterator[Misfit]:
@@ -107,5 +122,6 @@ _RULES: tuple[Callable[[Config], Iterator[Misfit]], ...] = (
     _recurrent_bias,
     _duration,
     _stop,
+    _schedule,
     _scan,
 )

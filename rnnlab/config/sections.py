@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -57,8 +57,22 @@ class Model(Section):
     )
     recurrent_bias: bool | None = Field(
         default=None,
-        description="A second bias b_hh beside W_hh, as torch has; null: only where the cell needs it (gru).",
+        description="A second bias b_hh beside W_hh, as torch has; null: with `init: torch` and for gru.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_presets_biases(cls, value: Any) -> Any:
+        """A preset that draws a b_hh brings one, unless it is refused; then there is none to draw."""
+        init = value.get("init") if isinstance(value, Mapping) else None
+        given = init if isinstance(init, Mapping) else {"preset": init}
+        if given.get("preset") != "torch":
+            return value
+        if value.get("recurrent_bias") is None:
+            return {**value, "recurrent_bias": True}
+        if value["recurrent_bias"] is False:
+            return {**value, "init": {"recurrent_bias": "zeros", **given}}
+        return value
 
     @model_validator(mode="after")
     def _filled(self) -> Self:

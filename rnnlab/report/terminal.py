@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rnnlab.analysis import Verdict
     from rnnlab.runs import Run
+    from rnnlab.training import Progress
 
 _COLOURS = {
     "completed": "green",
@@ -29,34 +30,11 @@ _COLOURS = {
     "failed": "red",
 }
 _TO_ASCII = str.maketrans({"±": "+-", "²": "2"})
+# What the clip rate is a share of: `norm` scales a gradient as a whole, the others clamp entries one by one.
+_CLIPPED = {"norm": "updates", "value": "entries", "adjoint": "entries"}
 # From this width on the first and the last update stand side by side.
 _TWO_PANELS = 110
 _STRIP_HEIGHT = 8
-
-
-class Progress(Protocol):
-    """How far a training has come."""
-
-    @property
-    def update(self) -> int: ...
-    @property
-    def updates(self) -> int | None: ...
-    @property
-    def loss(self) -> float | None: ...
-    @property
-    def error(self) -> float | None: ...
-    @property
-    def eval_loss(self) -> float | None: ...
-    @property
-    def eval_error(self) -> float | None: ...
-    @property
-    def grad_norm(self) -> float | None: ...
-    @property
-    def clip_rate(self) -> float | None: ...
-    @property
-    def updates_per_second(self) -> float | None: ...
-    @property
-    def seconds_left(self) -> float | None: ...
 
 
 def speaks_unicode(encoding: str | None) -> bool:
@@ -80,7 +58,7 @@ def progress_line(event: Progress, width: int = 80) -> str:
 
 
 def _fields(event: Progress, digits: int, evaluated: bool) -> Iterable[str]:
-    yield str(event.update) if event.updates is None else f"{event.update}/{event.updates}"
+    yield f"{event.update}/{event.updates}"
     yield f"loss {figure(event.loss, digits)}"
     yield f"error {figure(event.error, digits)}"
     if evaluated and event.eval_error is not None:
@@ -89,8 +67,7 @@ def _fields(event: Progress, digits: int, evaluated: bool) -> Iterable[str]:
     if event.clip_rate is not None:
         yield f"clip {event.clip_rate:.0%}"
     yield f"{figure(event.updates_per_second, digits)}/s"
-    if event.seconds_left is not None:
-        yield f"left {duration(event.seconds_left)}"
+    yield f"left {duration(event.seconds_left)}"
 
 
 def figure(value: float | str | None, digits: int = 3) -> str:
@@ -155,8 +132,8 @@ def _known(run: Run) -> Iterable[tuple[str, str]]:
     if metrics is not None:
         norms = metrics["grad_norm"]
         yield "gradient norm", f"{figure(norms.iloc[-1])} (median {figure(norms.median())})"
-    if (rate := result.get("clip_rate")) is not None:
-        yield "clipped", f"{float(rate):.1%} of updates"
+    if (rate := result.get("clip_rate")) is not None and (of := _CLIPPED.get(_clip(run))):
+        yield "clipped", f"{float(rate):.1%} of {of}"
     if (updates := info.get("updates")) is not None:
         yield "updates", f"{updates:,} ({figure(info.get('updates_per_second'))}/s)"
     if metrics is not None:
@@ -167,6 +144,14 @@ def _known(run: Run) -> Iterable[tuple[str, str]]:
         yield "on", f"{where}, {info['scan']} scan" if info.get("scan") else where
     if nonfinite := result.get("nonfinite_updates"):
         yield "not finite", f"the gradient of {nonfinite:,} updates"
+
+
+def _clip(run: Run) -> str:
+    """The clip's name; none where the config cannot be read: a run may have failed before it was written."""
+    try:
+        return str(run.settings.get("clip.name"))
+    except RnnlabError:
+        return "none"
 
 
 def _metrics(run: Run) -> pd.DataFrame | None:

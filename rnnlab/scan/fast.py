@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,7 +62,6 @@ class Adjoint:
 
     dgx, dgh [R, T, B, G*H]: dL/d(pre-activations). exponents [R, T, B]. squares [R, T, B, 4]: squared norms of the rows
     of dL/dh_t, dL/dc_t, and dL/da_t before and after the adjoint clip. clipped [R, B]: entries clamped.
-    rows [R, T, B, H]: dL/dh_t itself, where it was asked for.
     """
 
     dgx: Tensor
@@ -69,19 +69,22 @@ class Adjoint:
     exponents: Tensor
     squares: Tensor
     clipped: Tensor
-    rows: Tensor | None
 
 
 def prepare(rule: Rule, dtype: torch.dtype) -> bool:
     """Compile both loops for this dtype, or read them from the disk cache; True when they had to be compiled."""
     loops = kernels(rule)
     gx, lengths = torch.zeros(1, 2, 1, rule.gates, dtype=dtype), torch.full((1, 1), 2)
-    work, slots = Workspace(), torch.zeros(1, 2, 1, dtype=torch.int64)
+    work, slots, before = Workspace(), torch.zeros(1, 2, 1, dtype=torch.int64), _misses(loops)
     trace = forward(rule, gx, gx[:, :1, 0], None, lengths, work)
     arriving = Arriving(gx[..., :1], torch.ones(1, 2, 1, dtype=torch.int64), slots)
     weight_gradients(trace, backward(trace, arriving, work), gx)
-    compiled: list[Any] = [*loops, align]
-    return any(loop.stats.cache_misses for loop in compiled)
+    return _misses(loops) > before
+
+
+def _misses(loops: Iterable[Any]) -> int:
+    """How often a loop was not in the disk cache, in this process so far."""
+    return sum(sum(loop.stats.cache_misses.values()) for loop in (*loops, align))
 
 
 def forward(rule: Rule, gx: Tensor, W_hh: Tensor, b_hh: Tensor | None, lengths: Tensor, work: Workspace) -> Trace:
@@ -102,9 +105,7 @@ def forward(rule: Rule, gx: Tensor, W_hh: Tensor, b_hh: Tensor | None, lengths: 
     return Trace(rule, hs, cs, saved, W_hh, lengths)
 
 
-def backward(
-    trace: Trace, arriving: Arriving, work: Workspace, *, bound: float | None = None, keep: bool = False
-) -> Adjoint:
+def backward(trace: Trace, arriving: Arriving, work: Workspace, *, bound: float | None = None) -> Adjoint:
     """Run the scan back from the last timestep: total dL/dh_t and dL/dc_t for every t on the way, in one pass."""
     R, T, B, _ = trace.saved.shape
     H, G = trace.W_hh.shape[1:]
@@ -113,13 +114,12 @@ def backward(
     exponents = work.empty("exponents", (R, T, B), trace.hs, torch.int64)
     squares = work.empty("squares", (R, T, B, 4), trace.hs, torch.float64)
     clipped = torch.zeros(R, B, dtype=torch.int64)
-    rows = trace.hs.new_empty(R, T if keep else 1, B, H if keep else 0)
     blas, loop = find_blas(), kernels(trace.rule).backward
     arrays = _arrays(trace.hs, trace.cs, trace.saved, trace.W_hh, trace.lengths, arriving.slots, arriving.rows)
-    outputs = _arrays(arriving.exponents, dgx, dgh, exponents, squares, clipped, rows)
+    outputs = _arrays(arriving.exponents, dgx, dgh, exponents, squares, clipped)
     head = (blas.address(arrays[0].dtype), _one(trace.hs), *arrays, outputs[0], float(bound or 0.0), *outputs[1:])
     _spread(lambda r, first, last: loop(*head, r, first, last), R, B)
-    return Adjoint(dgx, dgh, exponents, squares, clipped, rows if keep else None)
+    return Adjoint(dgx, dgh, exponents, squares, clipped)
 
 
 def times_weights(x: Tensor, W: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def weight_gradients(trace: Trace, adjoint: Adjoint, x: Tensor) -> tuple[dict[st
     largest, begin = _common_exponent(adjoint)
     exponents = _arrays(adjoint.exponents)[0]
     distinct = [adjoint.dgx] if adjoint.dgh is adjoint.dgx else [adjoint.dgx, adjoint.dgh]
-    parts: dict[int, list[tuple[Tensor, ...]]] = {r: [] for r in range(R)}
+    parts: dict[tuple[int, int], tuple[Tensor, ...]] = {}
 
     def work(r: int, first: int, last: int) -> None:
         first, last = begin + first, begin + last
@@ -155,16 +155,18 @@ def weight_gradients(trace: Trace, adjoint: Adjoint, x: Tensor) -> tuple[dict[st
         dgx, dgh = (d[r, first:last].flatten(0, 1) for d in (adjoint.dgx, adjoint.dgh))
         into, before = (rows[r, first:last].flatten(0, 1) for rows in (x, trace.hs))
         b = dgx.sum(0)
-        parts[r].append((into.T @ dgx, before.T @ dgh, b, b if adjoint.dgh is adjoint.dgx else dgh.sum(0)))
+        parts[r, first] = (into.T @ dgx, before.T @ dgh, b, b if adjoint.dgh is adjoint.dgx else dgh.sum(0))
 
     _spread(work, R, T - begin)
-    sums = [torch.stack([functools.reduce(torch.add, one) for one in each]) for each in _by_name(parts)]
+    # In the order of the blocks: that in which threads finish would change the last bits from run to run.
+    by_replica = [[parts[key] for key in sorted(parts) if key[0] == r] for r in range(R)]
+    sums = [torch.stack([functools.reduce(torch.add, one) for one in each]) for each in _by_name(by_replica)]
     return dict(zip(("W_ih", "W_hh", "b", "b_hh"), sums, strict=True)), largest
 
 
-def _by_name(parts: dict[int, list[tuple[Tensor, ...]]]) -> list[list[tuple[Tensor, ...]]]:
+def _by_name(parts: list[list[tuple[Tensor, ...]]]) -> list[list[tuple[Tensor, ...]]]:
     """Parts by replica and block, to parts by parameter and replica."""
-    return [[tuple(block[k] for block in blocks) for blocks in parts.values()] for k in range(4)]
+    return [[tuple(block[k] for block in blocks) for blocks in parts] for k in range(4)]
 
 
 def _common_exponent(adjoint: Adjoint) -> tuple[Tensor, int]:
@@ -210,6 +212,11 @@ def own_threads() -> Iterator[None]:
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "rnnlab-scan", initializer=find_blas().one_thread)
+
+
+# Threads do not survive a fork, and a pool that waits for them would wait for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _spread(work: Callable[[int, int, int], None], R: int, N: int) -> None:

@@ -149,7 +149,7 @@ def kernels(rule: Rule) -> Kernels:
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
     def backward(  # type: ignore[no-untyped-def]
         address, one, hs, cs, saved, W, lengths, slots, arriving, e_arriving, bound,
-        dgx, dgh, exponents, squares, clipped, adjoint, r, first, last,
+        dgx, dgh, exponents, squares, clipped, r, first, last,
     ):  # fmt: skip
         stamp  # noqa: B018
         T, G, H = dgx.shape[1], dgx.shape[3], W.shape[1]
@@ -171,7 +171,6 @@ def kernels(rule: Rule) -> Kernels:
                     dgh[r, t, row] = 0
                     exponents[r, t, row] = 0
                     squares[r, t, row] = 0
-                    adjoint[r, t * (adjoint.shape[1] > 1), row] = 0
                 continue
             for b in range(n):
                 row = first + b
@@ -183,13 +182,10 @@ def kernels(rule: Rule) -> Kernels:
                     dc_prev[b] = 0
                     exponents[r, t, row] = 0
                     squares[r, t, row] = 0
-                    adjoint[r, t * (adjoint.shape[1] > 1), row] = 0
                     continue
                 e[b] = renormalize(dh[b], dc[b], e[b], one)
                 exponents[r, t, row] = e[b]
                 squares[r, t, row, 0] = sum_of_squares(dh[b])
-                if adjoint.shape[1] > 1:
-                    pointwise.copy(dh[b], adjoint[r, t, row])
                 step_backward(
                     dh[b], dc[b], saved[r, t, row], hs[r, t, row], cs[r, t, row], one,
                     dgx_row, dgh_row, dh_prev[b], dc_prev[b],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -40,29 +41,29 @@ class Arrays(Task):
 
     @property
     def kind(self) -> Kind:
-        return "class" if self._held().y.dtype.kind == "i" else "value"
+        return "class" if self._held.y.dtype.kind == "i" else "value"
 
     @property
     def per_timestep(self) -> bool:
-        return self._held().per_timestep
+        return self._held.per_timestep
 
     @property
     def inputs(self) -> int:
-        return int(self._held().x.shape[2])
+        return int(self._held.x.shape[2])
 
     @property
     def outputs(self) -> int:
-        y = self._held().y
+        y = self._held.y
         return int(y.max()) + 1 if self.kind == "class" else int(y.shape[-1])
 
     @property
     def timesteps(self) -> int:
-        whole = int(self._held().x.shape[1])
+        whole = int(self._held.x.shape[1])
         return min(whole, self.length or whole)
 
     @property
     def shortest(self) -> int:
-        lengths = self._held().lengths
+        lengths = self._held.lengths
         return self.timesteps if lengths is None else min(self.timesteps, int(lengths.min()))
 
     def check_loss(self) -> None:
@@ -72,7 +73,7 @@ class Arrays(Task):
         return [self.path]
 
     def stream(self, seed: int, dtype: DTypeLike) -> Source:
-        held, length = self._held(), self.timesteps
+        held, length = self._held, self.timesteps
         if self.length and self.length > length:
             raise ConfigError([Problem("task.length", f"{self.length} is more than the {length} timesteps of x")])
         try:
@@ -92,14 +93,16 @@ class Arrays(Task):
 
     def _train_targets(self) -> Array:
         """The training part's targets that count, one a row."""
-        held = self._held()
+        held = self._held
         rows = held.parts["train"]
         if not self.per_timestep:
             return held.y[rows]
         ends = np.full(len(rows), self.timesteps) if held.lengths is None else held.lengths[rows]
         return held.y[rows, : self.timesteps][np.arange(self.timesteps) < ends[:, None]]
 
+    @cached_property
     def _held(self) -> Held:
+        # Kept here besides, for `kind` is asked at every update, and the file may be gone by then.
         return _load((self.path,), self.validation, self.test, self.split_seed)
 
 
