@@ -90,7 +90,7 @@ def _columns(readings: Readings, state: str, direct: Floats, lengths: Tensor) ->
 
 
 def _direct(logs: Tensor, found: Pass) -> Floats:
-    """log10 of the direct part's row norms [R, T, B]: those [R, S, B] of the places, at the timesteps they stand for."""
+    """log10 of the direct part's row norms, from those [R, S, B] of the places to [R, T, B]."""
     slots = found.places.slots
     rows: Floats = _numpy(logs.gather(1, slots.clamp(min=0)).where(slots >= 0, -torch.inf))
     return rows

@@ -113,30 +113,40 @@ def test_threads_change_nothing_but_the_last_bits(threads: int, R: int) -> None:
         torch.set_num_threads(before)
 
 
+TORCHS = [cell for cell in FAST_CELLS if cell_name(cell) not in ("rnn-sigmoid", "rnn-linear")]
+
+
+@pytest.mark.parametrize("scan", ["fast", "general"])
+@pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("R", [1, 4])
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize(
-    "cell", [c for c in FAST_CELLS if cell_name(c) not in ("rnn-sigmoid", "rnn-linear")], ids=cell_name
-)
-def test_equals_torch(cell: Cell, layers: int) -> None:
-    """torch has no sigmoid or linear RNN; every other cell equals its layer, outputs and gradients."""
-    objective = Objective("value", "all", per_timestep=True)
-    network, batch = make_network(cell, layers=layers), make_batch(objective)
-    layer = torch_layer(network)
-    readout = nn.Linear(network.shape.hidden, network.shape.outputs, dtype=F64)
-    with torch.no_grad():
-        readout.weight.copy_(network.parameters["readout.W"][0].T)
-        readout.bias.copy_(network.parameters["readout.b"][0])
-    states, _ = layer(batch.x[0])
-    nn.functional.mse_loss(readout(states), batch.y[0]).backward()
-    found = run("fast", network, batch, objective)
-    torch.testing.assert_close(found.outputs[0], readout(states).detach(), rtol=1e-10, atol=1e-10)
-    for index in range(layers):
-        for ours, theirs in (("W_ih", "weight_ih"), ("W_hh", "weight_hh"), ("b", "bias_ih"), ("b_hh", "bias_hh")):
-            gradient = getattr(layer, f"{theirs}_l{index}").grad
-            expected = gradient.T if gradient.dim() == 2 else gradient
-            torch.testing.assert_close(
-                found.gradients[f"layer{index}.{ours}"].plain()[0], expected, rtol=1e-10, atol=1e-10
-            )
+@pytest.mark.parametrize("cell", TORCHS, ids=cell_name)
+def test_equals_torch(cell: Cell, layers: int, R: int, placement: str | int, ragged: bool, scan: str) -> None:
+    """torch's own layer, on each sequence by itself; it has no sigmoid or linear RNN."""
+    objective = Objective("value", placement, per_timestep=True)
+    network = make_network(cell, R=R, layers=layers)
+    batch = make_batch(objective, R=R, ragged=ragged)
+    found = run(scan, network, batch, objective)
+    close = {"rtol": 1e-10, "atol": 1e-10}
+    for r in range(R):
+        layer, readout = torch_layer(network, r), nn.Linear(network.shape.hidden, network.shape.outputs, dtype=F64)
+        with torch.no_grad():
+            readout.weight.copy_(network.parameters["readout.W"][r].T)
+            readout.bias.copy_(network.parameters["readout.b"][r])
+        outputs, targets = [], []
+        for b, length in enumerate(batch.lengths[r].tolist()):
+            states, _ = layer(batch.x[r, :length, b])
+            at = {"last": [length - 1], "all": list(range(length))}.get(str(placement), [placement])
+            outputs.append(readout(states[at]))
+            targets.append(batch.y[r, :length, b][at])
+            torch.testing.assert_close(found.outputs[r, : len(at), b], outputs[-1].detach(), **close)
+        nn.functional.mse_loss(torch.cat(outputs), torch.cat(targets)).backward()
+        for index in range(layers):
+            for ours, theirs in (("W_ih", "weight_ih"), ("W_hh", "weight_hh"), ("b", "bias_ih"), ("b_hh", "bias_hh")):
+                gradient = getattr(layer, f"{theirs}_l{index}").grad
+                expected = gradient.T if gradient.dim() == 2 else gradient
+                torch.testing.assert_close(found.gradients[f"layer{index}.{ours}"].plain()[r], expected, **close)
 
 
 @pytest.mark.parametrize("cell", FAST_CELLS, ids=cell_name)

@@ -108,7 +108,7 @@ def forward(rule: Rule, gx: Tensor, W_hh: Tensor, b_hh: Tensor | None, lengths: 
 def backward(trace: Trace, arriving: Arriving, work: Workspace, *, bound: float | None = None) -> Adjoint:
     """Run the scan back from the last timestep: total dL/dh_t and dL/dc_t for every t on the way, in one pass."""
     R, T, B, _ = trace.saved.shape
-    H, G = trace.W_hh.shape[1:]
+    G = trace.W_hh.shape[2]
     dgx = work.empty("dgx", (R, T, B, G), trace.hs)
     dgh = work.empty("dgh", (R, T, B, G), trace.hs) if trace.rule.own_dgh else dgx
     exponents = work.empty("exponents", (R, T, B), trace.hs, torch.int64)
