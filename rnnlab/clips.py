@@ -42,7 +42,9 @@ class ClipNorm(Clip):
     source: ClassVar[str] = "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013"
 
     name: Literal["norm"] = "norm"
-    threshold: float = Field(default=1.0, gt=0, description="largest L2 norm over all parameters that is let through")
+    threshold: float = Field(
+        default=1.0, gt=0, le=1e9, description="largest L2 norm over all parameters that is let through"
+    )
 
     def __call__(self, gradients: list[Scaled], log2_norm: Tensor) -> tuple[list[Tensor], Tensor]:
         acts = log2_norm > math.log2(self.threshold)
@@ -60,7 +62,9 @@ class ClipValue(Clip):
     source: ClassVar[str] = "Mikolov, Statistical language models based on neural networks, 2012"
 
     name: Literal["value"] = "value"
-    threshold: float = Field(default=1.0, gt=0, description="largest size of one gradient entry that is let through")
+    threshold: float = Field(
+        default=1.0, gt=0, le=1e9, description="largest size of one gradient entry that is let through"
+    )
 
     def __call__(self, gradients: list[Scaled], log2_norm: Tensor) -> tuple[list[Tensor], Tensor]:
         plain = [gradient.plain() for gradient in gradients]
@@ -81,7 +85,9 @@ class ClipAdjoint(Clip):
     source: ClassVar[str] = "Graves, Generating sequences with recurrent neural networks, 2013, section 2.1"
 
     name: Literal["adjoint"] = "adjoint"
-    threshold: float = Field(default=1.0, gt=0, description="largest size of one entry of dL/da_t that is let through")
+    threshold: float = Field(
+        default=1.0, gt=0, le=1e9, description="largest size of one entry of dL/da_t that is let through"
+    )
 
     def in_scan(self) -> float | None:
         return self.threshold

@@ -203,7 +203,9 @@ class Fleet:
         rule = self.cell.rule()
         assert rule is not None
         begun = time.perf_counter()
-        with _saying_if_slow(notify, f"compiling the {self.cell.name} scan (once; it is kept on disk) ..."):
+        with _saying_if_slow(
+            notify, f"loading the {self.cell.name} scan, or compiling it (once; it is kept on disk) ..."
+        ):
             compiled = fast.prepare(rule, self.dtype)
         if compiled:
             notify(f"compiled the {self.cell.name} scan in {time.perf_counter() - begun:.1f} s")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM between two updates, not in the middle of one."""
+"""Ctrl-C, SIGTERM and SIGHUP between two updates, not in the middle of one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP is what a closed connection sends; Windows has none.
+SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 class Interruptions:

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 
+LARGEST = 1e9
+"""Bound on options that torch multiplies into float32 weights: beyond 1e38 it has an error of its own for them."""
+
+
 class OptimizerPart(Part):
     """A rule that turns gradients into an update of the parameters."""
 
-    lr: float = Field(default=1e-3, gt=0, description="Learning rate.")
-    weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty, added to the gradient as weight_decay * W.")
+    lr: float = Field(default=1e-3, gt=0, le=LARGEST, description="Learning rate.")
+    weight_decay: float = Field(
+        default=0.0, ge=0, le=LARGEST, description="L2 penalty, added to the gradient as weight_decay * W."
+    )
 
     def build(self, parameters: list[Tensor]) -> Optimizer:
         """The torch optimizer of these parameters, which may be stacked over replicas."""
@@ -41,7 +47,7 @@ class Sgd(OptimizerPart):
     source = "Robbins, Monro 1951; Sutskever, Martens, Dahl, Hinton 2013"
 
     name: Literal["sgd"] = "sgd"
-    lr: float = Field(default=0.01, gt=0, description="Learning rate.")
+    lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate.")
     momentum: float = Field(default=0.0, ge=0, lt=1, description="Share of the last update's direction that is kept.")
     nesterov: bool = Field(default=False, description="Nesterov's form of momentum.")
 
@@ -62,7 +68,9 @@ class Sgd(OptimizerPart):
 class _Moments(OptimizerPart):
     beta1: float = Field(default=0.9, ge=0, lt=1, description="Decay of the running mean of the gradient.")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="Decay of the running mean of its square.")
-    eps: float = Field(default=1e-8, gt=0, description="Added to the root of the mean square; Keras has 1e-7.")
+    eps: float = Field(
+        default=1e-8, gt=0, le=LARGEST, description="Added to the root of the mean square; Keras has 1e-7."
+    )
     amsgrad: bool = Field(default=False, description="Divide by the largest mean square so far (Reddi et al. 2018).")
 
 
@@ -95,7 +103,9 @@ class AdamW(_Moments):
     source = "Loshchilov, Hutter 2019"
 
     name: Literal["adamw"] = "adamw"
-    weight_decay: float = Field(default=0.01, ge=0, description="Share of the weights, times lr, lost at each update.")
+    weight_decay: float = Field(
+        default=0.01, ge=0, le=LARGEST, description="Share of the weights, times lr, lost at each update."
+    )
 
     def build(self, parameters: list[Tensor]) -> Optimizer:
         from torch.optim import AdamW as TorchAdamW
@@ -115,9 +125,11 @@ class Rmsprop(OptimizerPart):
     source = "Tieleman, Hinton 2012; centered: Graves 2013"
 
     name: Literal["rmsprop"] = "rmsprop"
-    lr: float = Field(default=0.01, gt=0, description="Learning rate; Keras has 0.001.")
+    lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate; Keras has 0.001.")
     alpha: float = Field(default=0.99, ge=0, lt=1, description="Decay of the mean square; Keras has 0.9.")
-    eps: float = Field(default=1e-8, gt=0, description="Added to the root of the mean square; Keras has 1e-7.")
+    eps: float = Field(
+        default=1e-8, gt=0, le=LARGEST, description="Added to the root of the mean square; Keras has 1e-7."
+    )
     momentum: float = Field(default=0.0, ge=0, lt=1, description="Share of the last update's direction that is kept.")
     centered: bool = Field(default=False, description="Divide by the standard deviation, not the root mean square.")
 
@@ -144,8 +156,8 @@ class Adagrad(OptimizerPart):
     source = "Duchi, Hazan, Singer 2011"
 
     name: Literal["adagrad"] = "adagrad"
-    lr: float = Field(default=0.01, gt=0, description="Learning rate.")
-    eps: float = Field(default=1e-10, gt=0, description="Added to the root of the sum.")
+    lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate.")
+    eps: float = Field(default=1e-10, gt=0, le=LARGEST, description="Added to the root of the sum.")
 
     def build(self, parameters: list[Tensor]) -> Optimizer:
         from torch.optim import Adagrad as TorchAdagrad
@@ -162,10 +174,10 @@ class Adadelta(OptimizerPart):
     source = "Zeiler 2012"
 
     name: Literal["adadelta"] = "adadelta"
-    lr: float = Field(default=1.0, gt=0, description="Factor on the update; 1 is the paper's.")
+    lr: float = Field(default=1.0, gt=0, le=LARGEST, description="Factor on the update; 1 is the paper's.")
     rho: float = Field(default=0.9, ge=0, lt=1, description="Decay of both mean squares.")
     eps: float = Field(
-        default=1e-6, gt=0, description="Added to both mean squares; sets the size of the first updates."
+        default=1e-6, gt=0, le=LARGEST, description="Added to both mean squares; sets the size of the first updates."
     )
 
     def build(self, parameters: list[Tensor]) -> Optimizer:

@@ -254,6 +254,8 @@ class _Training:
         known = isinstance(error, (RnnlabError, OSError))
         failed = isinstance(error, Exception)
         reason = str(error) if known else f"{type(error).__name__}: {error}".rstrip(": ")
+        if not failed:
+            reason = "interrupted by Ctrl-C" if type(error) is KeyboardInterrupt else "ended by a signal"
         kept = "" if failed or not self._is_saved() else " and a checkpoint"
         # On a full disk neither can be written; the error that is already on its way says so.
         with contextlib.suppress(RnnlabError, OSError):

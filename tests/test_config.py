@@ -416,7 +416,7 @@ CONFIGS = st.fixed_dictionaries(
     {"task": part({**TASKS})},
     optional={
         "clip": st.one_of(
-            part({**CLIPS}), st.builds(lambda t: {"name": "norm", "threshold": t}, st.floats(1e-300, 1e300))
+            part({**CLIPS}), st.builds(lambda t: {"name": "norm", "threshold": t}, st.floats(1e-300, 1e9))
         ),
         "optimizer": part({**OPTIMIZERS}),
         "model": st.fixed_dictionaries(

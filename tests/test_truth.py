@@ -141,7 +141,10 @@ def test_a_streak_of_skipped_updates_is_recorded_once(tmp_path: Path) -> None:
 
 
 def test_weights_that_break_at_the_last_update_are_a_divergence(tmp_path: Path) -> None:
-    done = train(config(optimizer={"name": "sgd", "lr": 1e38}, train={"updates": 1}), out=tmp_path)
+    settings = config(
+        model={"cell": "rnn", "nonlinearity": "linear"}, optimizer={"name": "sgd", "lr": 1e9}, train={"updates": 1}
+    )
+    done = train(settings, out=tmp_path)
     assert done.status == "diverged"
 
 

@@ -119,7 +119,7 @@ def _train(config: Config, out: str, force: bool, quiet: bool) -> Run:
 
 
 def _listen() -> None:
-    """Make of Ctrl-C and of SIGTERM, the polite way to end a process, one interruption: what is measured is kept."""
+    """Make of Ctrl-C, of SIGTERM and of a closed terminal one interruption: what is measured is kept."""
     heard = -math.inf
 
     def interrupt(number: int, frame: Any) -> None:
@@ -128,9 +128,11 @@ def _listen() -> None:
         # heard again, for the first may have come where Python drops exceptions (a finalizer).
         if (now := time.monotonic()) - heard > _GRACE:
             heard = now
-            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-    for one in (signal.SIGINT, signal.SIGTERM):
+    from rnnlab.interruptions import SIGNALS
+
+    for one in SIGNALS:
         if signal.getsignal(one) is not signal.SIG_IGN:  # as under nohup or in a script's background
             signal.signal(one, interrupt)
 

@@ -47,7 +47,7 @@ class Model(Section):
         default=None, description="phi of a cell that leaves it open (rnn); null: tanh there, and nothing elsewhere."
     )
     hidden: PositiveInt = Field(default=100, le=10**6, description="Hidden units H of every layer.")
-    layers: PositiveInt = Field(default=1, le=1000, description="Recurrent layers, one upon the other.")
+    layers: PositiveInt = Field(default=1, le=100, description="Recurrent layers, one upon the other.")
     init: Inits = Field(
         default=Inits(), description="How weights and biases start: a preset (torch, keras), or each by its key."
     )
@@ -114,7 +114,7 @@ class Train(Section):
     evaluate_every: Annotated[
         NonNegativeInt, BeforeValidator(_zero_for_null, json_schema_input_type=NonNegativeInt | None)
     ] = Field(default=100, description="Updates between two evaluations on the validation split; 0: only at the end.")
-    evaluate_size: PositiveInt = Field(default=1000, description="Sequences in an evaluation, at most.")
+    evaluate_size: PositiveInt = Field(default=1000, le=1_000_000, description="Sequences in an evaluation, at most.")
     nonfinite: Literal["stop", "skip"] = Field(
         default="stop",
         description="A loss or gradient that is not finite ends the run as diverged, or skips the update.",
