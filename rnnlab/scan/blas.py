@@ -45,6 +45,11 @@ class Blas(NamedTuple):
 @functools.cache
 def find_blas() -> Blas:
     """torch's MKL where it exports its products, else SciPy's BLAS."""
+    return torch_blas() or scipy_blas()
+
+
+def torch_blas() -> Blas | None:
+    """The products of the MKL inside torch, where there is one and it is visible."""
     import torch
 
     try:
@@ -52,13 +57,13 @@ def find_blas() -> Blas:
         library.MKL_Set_Num_Threads_Local, library.omp_set_num_threads  # noqa: B018  AttributeError where there is none
         return Blas("torch's MKL", _address(library.sgemm_), _address(library.dgemm_), library)
     except (OSError, AttributeError):
-        module = "scipy.linalg.cython_blas"
-        return Blas(
-            "SciPy's BLAS",
-            get_cython_function_address(module, "sgemm"),
-            get_cython_function_address(module, "dgemm"),
-            None,
-        )
+        return None
+
+
+def scipy_blas() -> Blas:
+    """The products that SciPy carries; they may use threads of their own."""
+    single, double = (get_cython_function_address("scipy.linalg.cython_blas", name) for name in ("sgemm", "dgemm"))
+    return Blas("SciPy's BLAS", single, double, None)
 
 
 def _address(function: Any) -> int:
