@@ -50,8 +50,8 @@ def direct_log10(network: Network, found: Pass, index: int) -> dict[str, Tensor]
     rows = _Rows.of(found.direct_rows)
     for above in reversed(range(index + 1, network.shape.layers)):
         a, _ = _through_cell(network, found, above, rows)
-        below = torch.matmul(a.clamped(found.bound).mantissa, network.layer(above).W_ih.double().mT[:, None])
-        rows = _Rows.of(below, a.clamped(found.bound).exponent)
+        a = a.clamped(found.bound)
+        rows = _Rows.of(a.mantissa @ network.layer(above).W_ih.double().mT[:, None], a.exponent)
     logs = {"h": rows.log10_norm()}
     if len(network.cell.states) > 1 or found.bound is not None:
         a, second = _through_cell(network, found, index, rows)

@@ -17,6 +17,7 @@ from rnnlab.logspace import Scaled, scaled_rows
 from rnnlab.network import Layer, Network
 from rnnlab.objective import Objective, Places
 from rnnlab.scan import fast, general
+from rnnlab.scan.kernels import SQUARES
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,7 @@ def _in_range(rows: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 
 def _fast_readings(cell: Cell, adjoint: fast.Adjoint, bound: float | None) -> Readings:
     names = [*cell.states, *(["a", "a_clipped"] if bound else [])]
-    column = {"h": 0, "c": 1, "a": 2, "a_clipped": 3}
-    return Readings({name: adjoint.squares[..., column[name]] for name in names}, adjoint.exponents)
+    return Readings({name: adjoint.squares[..., SQUARES.index(name)] for name in names}, adjoint.exponents)
 
 
 def general_forward(network: Network, batch: Sequences) -> Tensor:

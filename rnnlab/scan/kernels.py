@@ -33,7 +33,7 @@ NEGLIGIBLE = -70
 """A row this many powers of two below the largest adds nothing to a sum, in float64 either; its last bits would be
 subnormal numbers in float32, which a CPU is slow on."""
 
-H, C, A, A_CLIPPED = range(4)
+SQUARES = ("h", "c", "a", "a_clipped")
 """Places in the last axis of `squares`: dL/dh_t, dL/dc_t, dL/da_t before and after the adjoint clip."""
 
 
