@@ -31,7 +31,8 @@ types: $(STAMP) ## Check types
 	$(BIN)/mypy
 
 bench: $(STAMP) ## Time an update with recording against a loop of cells and against torch's own layers
-	$(BIN)/python benchmarks/side_by_side.py
+	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/write.py
 
 docs: $(STAMP) ## Rewrite the generated parts of the documentation and configs/schema.json
 	$(BIN)/python -m rnnlab schema > configs/schema.json

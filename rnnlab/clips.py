@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from rnnlab.logspace import Scaled
 from rnnlab.parts import Part, table
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    from rnnlab.flat import Gradient
 
 
 class Clip(Part):
@@ -21,9 +24,9 @@ class Clip(Part):
         """The elementwise bound on pre-activation gradients inside the backward scan, or None."""
         return None
 
-    def __call__(self, gradients: list[Scaled], log2_norm: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Gradients [R, ...] and their global log2 norm [R] to what the optimizer gets and the clipped share [R]."""
-        return [gradient.plain() for gradient in gradients], log2_norm.new_zeros(log2_norm.shape)
+    def __call__(self, gradient: Gradient) -> tuple[Tensor, NDArray[np.float64]]:
+        """A gradient to what the optimizer gets, rows [R, P] that nothing else holds, and the clipped share [R]."""
+        return gradient.plain(), np.zeros(len(gradient.log2_norm))
 
 
 class NoClip(Clip):
@@ -46,14 +49,14 @@ class ClipNorm(Clip):
         default=1.0, gt=0, le=1e9, description="largest L2 norm over all parameters that is let through"
     )
 
-    def __call__(self, gradients: list[Scaled], log2_norm: Tensor) -> tuple[list[Tensor], Tensor]:
+    def __call__(self, gradient: Gradient) -> tuple[Tensor, NDArray[np.float64]]:
+        log2_norm = gradient.log2_norm
         acts = log2_norm > math.log2(self.threshold)
         if not acts.any():
-            return super().__call__(gradients, log2_norm)
-        # threshold / norm = remainder * 2^whole; the power goes to the exponents, so nothing overflows on the way.
-        shift = (math.log2(self.threshold) - log2_norm).where(acts & log2_norm.isfinite(), 0)
-        whole = shift.floor()
-        return [_rescaled(gradient, (shift - whole).exp2(), whole) for gradient in gradients], acts.to(log2_norm.dtype)
+            return super().__call__(gradient)
+        # An infinite entry has no direction, and stays.
+        bounded = acts & (log2_norm < np.inf)
+        return gradient.plain(np.where(bounded, math.log2(self.threshold) - log2_norm, 0.0)), acts.astype(np.float64)
 
 
 class ClipValue(Clip):
@@ -66,12 +69,11 @@ class ClipValue(Clip):
         default=1.0, gt=0, le=1e9, description="largest size of one gradient entry that is let through"
     )
 
-    def __call__(self, gradients: list[Scaled], log2_norm: Tensor) -> tuple[list[Tensor], Tensor]:
-        plain = [gradient.plain() for gradient in gradients]
-        beyond = sum((one.abs() > self.threshold).flatten(1).sum(1) for one in plain)
-        entries = sum(one[0].numel() for one in plain)
+    def __call__(self, gradient: Gradient) -> tuple[Tensor, NDArray[np.float64]]:
+        plain = gradient.plain()
+        beyond = (plain.abs() > self.threshold).sum(1).cpu().numpy()
         # An entry too large for the number format is known to be beyond the threshold; NaN stays NaN.
-        return [one.clamp(-self.threshold, self.threshold) for one in plain], beyond.to(log2_norm.dtype) / entries  # type: ignore[union-attr]
+        return plain.clamp_(-self.threshold, self.threshold), beyond / gradient.count
 
 
 class ClipAdjoint(Clip):
@@ -91,12 +93,6 @@ class ClipAdjoint(Clip):
 
     def in_scan(self) -> float | None:
         return self.threshold
-
-
-def _rescaled(gradient: Scaled, factor: Tensor, whole: Tensor) -> Tensor:
-    shape = (-1,) + (1,) * (gradient.mantissa.dim() - 1)
-    mantissa = gradient.mantissa * factor.to(gradient.mantissa.dtype).reshape(shape)
-    return Scaled(mantissa, gradient.exponent + whole.long()).plain()
 
 
 CLIPS = table(NoClip, ClipNorm, ClipValue, ClipAdjoint)

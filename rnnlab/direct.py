@@ -1,7 +1,8 @@
 """The direct gradient: what reaches a state at t through the read-out at t alone.
 
-It needs no loop over time, so one pass of the cell's definition under autograd serves every scan; it is taken only
-where something is measured, in float64 and with an exponent a row, so that it has the range of the readings beside it.
+It needs no loop over time. After a compiled scan it comes from the cell's rule and the activations that the scan saved,
+else from the cell's definition under autograd, in float64. Either way each row has an exponent, and so the range of the
+readings beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from rnnlab.logspace import LOG10_2, scaled_rows
 from rnnlab.network import Network
-from rnnlab.passes import Pass
+from rnnlab.passes import Pass, Readings, by_state, in_range
+from rnnlab.scan import fast
 
 
 class _Rows(NamedTuple):
@@ -38,6 +40,26 @@ class _Rows(NamedTuple):
             return self
         here = (bound * torch.exp2(-self.exponent.double().clamp(-1000, 1000)))[..., None]
         return _Rows.of(self.mantissa.clamp(-here, here), self.exponent)
+
+
+def direct_readings(network: Network, found: Pass) -> list[Readings]:
+    """By layer, the squared row norms [R, S, B] of the direct gradients at the places of the loss: dL/d(state_t)
+    through the read-out at t alone, after a compiled scan.
+
+    From the top layer down through the layers above at the same timestep, with their recurrence held still. With the
+    adjoint clip each layer's dL/da_t is clamped on the way, as it is in the scan.
+    """
+    assert found.direct_rows is not None
+    rows, exponents = in_range(found.direct_rows, found.traces[0].hs.dtype)
+    readings: list[Readings] = []
+    for index, trace in reversed(list(enumerate(found.traces))):
+        squares, dgx = fast.direct(trace, rows, exponents, found.places.times, found.bound)
+        readings.insert(0, Readings(by_state(network.cell, squares, found.bound), exponents))
+        if index:
+            below = (dgx.flatten(1, 2) @ network.layer(index).W_ih.mT).unflatten(1, dgx.shape[1:3])
+            rows, more = in_range(below.double(), below.dtype)
+            exponents = exponents + more
+    return readings
 
 
 def direct_log10(network: Network, found: Pass, index: int) -> dict[str, Tensor]:

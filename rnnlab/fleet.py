@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,8 +16,7 @@ from torch import Tensor
 
 from rnnlab.clips import Clip
 from rnnlab.errors import DeviceMissingError, UsageError
-from rnnlab.logspace import log2_norm
-from rnnlab.measure import l2_norm
+from rnnlab.flat import Gradient, row_norms
 from rnnlab.network import Network, Shape, draw
 from rnnlab.objective import Objective
 from rnnlab.passes import Pass, Scratch, Sequences, fast_forward, fast_pass, general_forward, general_pass
@@ -40,8 +40,8 @@ class Taken:
 
     found: Pass
     lengths: Tensor
-    gradients: list[Tensor]
-    """What the optimizer is to get, by parameter [R, ...]."""
+    gradients: Tensor
+    """What the optimizer is to get, a replica a row: [R, P], as the network's flat parameters."""
     losses: Floats
     grad_norms: Floats
     clipped_norms: Floats
@@ -64,10 +64,13 @@ class Fleet:
         drawn = [draw(self.cell, shape, config.model.init, seed, config.model.forget_bias) for seed in seeds]
         self.network = Network.stack(self.cell, shape, drawn, self.dtype, self.device)
         self.parameters = list(self.network.parameters.values())
-        self.optimizer = config.optimizer.build(self.parameters)
+        assert self.network.flat is not None
+        self.flat = self.network.flat
+        self.optimizer = config.optimizer.build([self.flat])
         self.sources: list[Source] = [self.task.stream(seed, config.dtype) for seed in seeds]
         self.streams = [source.batches(config.train.batch) for source in self.sources]
         self._scratch, self._evaluation_scratch = Scratch(shape.layers), Scratch(shape.layers)
+        self._even: dict[tuple[int, int, int], Tensor] = {}
 
     @property
     def clip(self) -> Clip:
@@ -83,15 +86,13 @@ class Fleet:
         """The next batch's gradient, clipped; the weights stay where they are."""
         batch = self.sequences([next(stream) for stream in self.streams])
         found = self.measure(batch)
-        gradients = list(found.gradients.values())
-        norms = log2_norm(gradients)
-        clipped, shares = self.clip(gradients, norms)
+        gradient = Gradient(list(found.gradients.values()), self.flat.shape[1])
+        rows, shares = self.clip(gradient)
         if found.clamped is not None:
-            shares = found.clamped.to(norms)
-        losses, clipped_norms = _floats(found.losses), l2_norm(clipped)
-        finite = np.isfinite(losses) & np.isfinite(clipped_norms) & (_floats(norms) < np.inf)
-        grad_norms = _floats(torch.exp2(norms))
-        return Taken(found, batch.lengths, clipped, losses, grad_norms, clipped_norms, _floats(shares), finite)
+            shares = _floats(found.clamped)
+        losses, clipped_norms = _floats(found.losses), row_norms(rows)
+        finite = np.isfinite(losses) & np.isfinite(clipped_norms) & (gradient.log2_norm < np.inf)
+        return Taken(found, batch.lengths, rows, losses, gradient.norms(), clipped_norms, shares, finite)
 
     @torch.no_grad()
     def apply(self, taken: Taken) -> None:
@@ -101,8 +102,7 @@ class Fleet:
         still = torch.from_numpy(np.flatnonzero(~taken.finite)).to(self.device)
         # A zero gradient would not do: momentum and weight decay move a weight all the same.
         held = [(tensor, tensor[still].clone()) for tensor in self._stacked()] if len(still) else []
-        for parameter, gradient in zip(self.parameters, taken.gradients, strict=True):
-            parameter.grad = gradient.index_fill(0, still, 0) if len(still) else gradient
+        self.flat.grad = taken.gradients.index_fill(0, still, 0) if len(still) else taken.gradients
         self.optimizer.step()
         for tensor, values in held:
             tensor[still] = values
@@ -110,7 +110,7 @@ class Fleet:
     def _stacked(self) -> list[Tensor]:
         """The parameters, and what the optimizer remembers of each replica."""
         states = [part for state in self.optimizer.state.values() for part in state.values()]
-        return [*self.parameters, *(one for one in states if isinstance(one, Tensor) and one.dim())]
+        return [self.flat, *(one for one in states if isinstance(one, Tensor) and one.dim())]
 
     def measure(self, batch: Sequences) -> Pass:
         """A forward and backward pass that leaves the weights where they are."""
@@ -121,12 +121,22 @@ class Fleet:
 
     def sequences(self, batches: Sequence[Batch]) -> Sequences:
         """One batch of each replica as tensors [R, T, B, ...], cut to the longest sequence."""
-        lengths = np.stack([_lengths(batch) for batch in batches])
-        T = int(lengths.max())
+        lengths, T = self._lengths_of(batches)
         per_timestep = self.objective.per_timestep
         x = np.stack([batch.x[:T] for batch in batches])
         y = np.stack([batch.y[:T] if per_timestep else batch.y for batch in batches])
-        return Sequences(*(torch.from_numpy(part).to(self.device) for part in (x, y, lengths)))
+        return Sequences(torch.from_numpy(x).to(self.device), torch.from_numpy(y).to(self.device), lengths)
+
+    def _lengths_of(self, batches: Sequence[Batch]) -> tuple[Tensor, int]:
+        """Lengths [R, B] and the longest; where all sequences are T long, always the same tensor."""
+        if any(batch.lengths is not None for batch in batches):
+            lengths = np.stack([_lengths(batch) for batch in batches])
+            return torch.from_numpy(lengths).to(self.device), int(lengths.max())
+        T, B = batches[0].x.shape[:2]
+        sizes = (len(batches), B, T)
+        if sizes not in self._even:
+            self._even[sizes] = torch.full(sizes[:2], T, device=self.device)
+        return self._even[sizes], T
 
     def errors(self, found: Pass) -> Floats:
         """The task's error of each replica [R] over a pass, NaN outputs counting as mistakes."""
@@ -157,7 +167,7 @@ class Fleet:
         for batches in zip(*(source.evaluation(split, size, chunk) for source in self.sources), strict=True):
             found = self.predict(self.sequences(batches))
             mistakes, weights = self._mistakes(found)
-            places = _floats((found.places.times >= 0).sum((1, 2)))
+            places = _floats(found.places.counts)
             totals += [
                 _floats(found.losses) * places,
                 places,
@@ -181,18 +191,18 @@ class Fleet:
         return fast.own_threads() if self.scan == "fast" else nullcontext()
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next update depends on, as torch.save can write and read with weights_only=True."""
+        """A copy of everything that the next update depends on; torch.load can read it with weights_only=True."""
         return {
-            "parameters": {name: tensor.detach().cpu() for name, tensor in self.network.parameters.items()},
-            "optimizer": self.optimizer.state_dict(),
+            "parameters": {name: tensor.cpu().clone() for name, tensor in self.network.parameters.items()},
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "sources": [source.state() for source in self.sources],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a `state`, exactly."""
         for name, tensor in self.network.parameters.items():
-            tensor.data.copy_(state["parameters"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
+            tensor.copy_(state["parameters"][name])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         for source, one in zip(self.sources, state["sources"], strict=True):
             source.restore(one)
 

@@ -5,7 +5,7 @@ Everything here reads and nothing changes: no weight, no optimizer state, no ran
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnlab.direct import direct_log10
+from rnnlab.direct import direct_log10, direct_readings
 from rnnlab.logspace import Scaled, log2_norm, log10_of_squares, log10_percentiles, log10_total, power_of_ten
 from rnnlab.network import Network
 from rnnlab.passes import Pass, Readings
+from rnnlab.scan import fast
+from rnnlab.scan.summaries import over_batch, over_places
 
 Floats = NDArray[np.float64]
 
@@ -57,13 +59,47 @@ class Curve:
 def curves(network: Network, found: Pass, lengths: Tensor, stride: int = 1) -> list[list[Curve]]:
     """The rows of every replica: total and direct gradient norms against t, for each layer and state."""
     rows: list[list[Curve]] = [[] for _ in range(network.replicas)]
+    tables = _compiled_tables(network, found, lengths) if found.traces else _tables(network, found, lengths)
+    for index, state, columns in tables:
+        for replica, curve in enumerate(_split(index, state, columns, lengths, stride)):
+            rows[replica].append(curve)
+    return rows
+
+
+Table = tuple[int, str, dict[str, Any]]
+"""A layer, a state, and its columns [R, T]."""
+
+
+def _compiled_tables(network: Network, found: Pass, lengths: Tensor) -> Iterator[Table]:
+    """The tables of a pass on the compiled scan: nothing is lost there, and nothing masked."""
+    direct = direct_readings(network, found)
+    for index, (readings, placed) in enumerate(zip(found.readings, direct, strict=True)):
+        e, e_placed, times = (_numpy(one) for one in (readings.exponents, placed.exponents, found.places.times))
+        for state, squares in readings.squares.items():
+            R, T, B = squares.shape
+            total, values = np.empty((R, T)), np.empty((len(PERCENTS), R, T))
+            arrays = _numpy(squares), e, _numpy(lengths), np.array(PERCENTS), total, values
+            fast.spread(_summary(arrays), fast.items_of(R, T, fast.blocks_of(R, T) if T * B > _WORTH_A_THREAD else 1))
+            total_direct, scratch = np.empty((R, T)), np.empty(T, np.int64)
+            for r in range(R):
+                over_places(_numpy(placed.squares[state]), e_placed, times, total_direct, scratch, r)
+            yield index, state, _named(total, values + np.log10(B), total_direct)
+
+
+_WORTH_A_THREAD = 20_000
+"""Rows of one replica whose summary takes longer than to wake another thread."""
+
+
+def _summary(arrays: tuple[Any, ...]) -> Callable[[int, int, int, int], None]:
+    return lambda item, r, first, last: over_batch(*arrays, r, first, last)
+
+
+def _tables(network: Network, found: Pass, lengths: Tensor) -> Iterator[Table]:
+    """The tables of a pass under autograd, with what its number format lost masked."""
     for index, readings in enumerate(found.readings):
         direct = direct_log10(network, found, index)
         for state in readings.squares:
-            columns = _columns(readings, state, _direct(direct[state], found), lengths)
-            for replica, curve in enumerate(_split(index, state, columns, lengths, stride)):
-                rows[replica].append(curve)
-    return rows
+            yield index, state, _columns(readings, state, _direct(direct[state], found), lengths)
 
 
 def _columns(readings: Readings, state: str, direct: Floats, lengths: Tensor) -> dict[str, Any]:
@@ -79,13 +115,17 @@ def _columns(readings: Readings, state: str, direct: Floats, lengths: Tensor) ->
         samples = np.where(underflowed(samples, readings.limited, direct), _LOST, samples)
     values = log10_percentiles(samples, alive, PERCENTS) + np.log10(B)
     percentiles = np.ma.masked_array(values, np.isfinite(values) & (values < _NO_NUMBER))
+    return _named(np.ma.masked_array(total, lost), percentiles, log10_total(direct))
+
+
+def _named(total: Any, percentiles: Any, direct: Floats) -> dict[str, Any]:
     return {
-        "norm": power_of_ten(total),
-        "log10_norm": np.ma.masked_array(total, lost),
+        "norm": power_of_ten(np.ma.getdata(total)),
+        "log10_norm": total,
         "log10_p05": percentiles[0],
         "log10_median": percentiles[1],
         "log10_p95": percentiles[2],
-        "log10_direct": log10_total(direct),
+        "log10_direct": direct,
     }
 
 
@@ -142,11 +182,12 @@ def spectrum(network: Network) -> dict[str, Floats]:
 
 def saturation(network: Network, found: Pass, lengths: Tensor) -> Floats:
     """The share [R] of gate activations, over layers, gates, living timesteps and units, that are saturated."""
-    T = found.gates[0][0].shape[1]
+    gates = found.gates()
+    T = gates[0][0].shape[1]
     alive = (torch.arange(T, device=lengths.device)[None, :, None] < lengths[:, None])[..., None]
     shares = [
         (saturated(gate, squashing) & alive).sum((1, 2, 3)).double() / (alive.sum((1, 2, 3)) * gate.shape[-1])
-        for layer in found.gates
+        for layer in gates
         for gate, squashing in zip(layer, network.cell.squashings(), strict=True)
     ]
     share: Floats = _numpy(torch.stack(shares).mean(0))

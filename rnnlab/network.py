@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.cells import Cell
+from rnnlab.flat import Layout
 from rnnlab.inits import Inits
 
 _PURPOSE = 0x77656967
@@ -42,11 +43,13 @@ class Network:
     """R networks of one shape with their parameters stacked on a leading axis.
 
     h^0_t = x_t,  h^l_t = cell(h^{l-1}_t, state^l_{t-1}),  output_t = h^L_t W_out + b_out.
+    flat [R, P]: where the network was made by `stack`, what the parameters are views of, a replica a row.
     """
 
-    def __init__(self, cell: Cell, shape: Shape, parameters: Mapping[str, Tensor]) -> None:
+    def __init__(self, cell: Cell, shape: Shape, parameters: Mapping[str, Tensor], flat: Tensor | None = None) -> None:
         self.cell, self.shape = cell, shape
         self.parameters = dict(parameters)
+        self.flat = flat
 
     @classmethod
     def stack(
@@ -58,8 +61,12 @@ class Network:
         device: torch.device | str = "cpu",
     ) -> Network:
         """The network whose replicas have these parameters (as `draw` gives them)."""
-        stacked = {name: np.stack([one[name] for one in replicas]) for name in replicas[0]}
-        return cls(cell, shape, {name: torch.from_numpy(w).to(device, dtype) for name, w in stacked.items()})
+        layout = Layout({name: value.shape for name, value in replicas[0].items()})
+        flat = torch.zeros(len(replicas), layout.width, dtype=dtype, device=device)
+        parameters = layout.views(flat)
+        for name, tensor in parameters.items():
+            tensor.copy_(torch.from_numpy(np.stack([one[name] for one in replicas])))
+        return cls(cell, shape, parameters, flat)
 
     @property
     def replicas(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -25,8 +26,28 @@ class Places:
 
     def gather(self, states: Tensor, shift: int = 0) -> Tensor:
         """The rows at these places, shifted in time: [R, T', B, N] to [R, S, B, N]."""
-        index = (self.times.clamp(min=0) + shift)[..., None]
+        index = self._index + shift if shift else self._index
         return states.gather(1, index.expand(-1, -1, -1, states.shape[-1]))
+
+    @cached_property
+    def alive(self) -> Tensor | None:
+        """Which places are one [R, S, B, 1]; None where all are."""
+        alive = (self.times >= 0)[..., None]
+        return None if alive.all() else alive
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """The number of places of each replica, float64 [R]."""
+        return (self.times >= 0).sum((1, 2)).double()
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """What a place counts in its replica's mean, [R, 1, 1, 1]."""
+        return (1 / self.counts)[:, None, None, None]
+
+    @cached_property
+    def _index(self) -> Tensor:
+        return self.times.clamp(min=0)[..., None]
 
 
 @dataclass(frozen=True)
@@ -67,6 +88,22 @@ class Objective:
         alive = places.times >= 0
         return each.where(alive, 0).sum((1, 2)) / alive.sum((1, 2))
 
+    def slopes(self, outputs: Tensor, targets: Tensor, places: Places) -> tuple[Tensor, Tensor]:
+        """The losses [R] and dL/d(outputs) [R, S, B, O] in closed form: what `losses` and autograd give.
+
+        Over n places, `value`: 2 (output - target) / (n O); `class`: that of `cross_entropy`, over n.
+        """
+        if self.kind == "class":
+            log_p = outputs.log_softmax(-1)
+            each, d = (one * places.weights for one in (_surprise(log_p, targets), _confident(log_p, targets)))
+        else:
+            d = outputs - targets
+            each, d = d, d * (places.weights * (2 / outputs.shape[-1]))
+            each = each * d / 2
+        if places.alive is not None:
+            each, d = (one.where(places.alive, 0) for one in (each, d))
+        return each.sum((1, 2, 3)), d
+
 
 class _CrossEntropy(torch.autograd.Function):
     """-log softmax(outputs)[target], with a gradient that a confident network does not lose.
@@ -79,14 +116,22 @@ class _CrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, outputs: Tensor, targets: Tensor) -> Tensor:
         log_p = outputs.log_softmax(-1)
         ctx.save_for_backward(log_p, targets)
-        return -log_p.gather(-1, targets[..., None])[..., 0]
+        return _surprise(log_p, targets)[..., 0]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         log_p, targets = ctx.saved_tensors
-        others = log_p.exp().scatter(-1, targets[..., None], 0)
-        d = others.scatter(-1, targets[..., None], -others.sum(-1, keepdim=True))
-        return d * gradients[0][..., None], None
+        return _confident(log_p, targets) * gradients[0][..., None], None
+
+
+def _surprise(log_p: Tensor, targets: Tensor) -> Tensor:
+    return -log_p.gather(-1, targets[..., None])
+
+
+def _confident(log_p: Tensor, targets: Tensor) -> Tensor:
+    at = targets[..., None]
+    others = log_p.exp().scatter(-1, at, 0)
+    return others.scatter(-1, at, -others.sum(-1, keepdim=True))
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Two ways to the same figures. `fast_pass` is the lab's own from the loss to the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.cells import Cell
+from rnnlab.head import all_near, head
 from rnnlab.logspace import Scaled, scaled_rows
 from rnnlab.network import Layer, Network
 from rnnlab.objective import Objective, Places
@@ -60,7 +62,7 @@ class Pass:
     """Of the adjoint clip."""
     clamped: Tensor | None = None
     """With the adjoint clip: the share of the entries of dL/da_t that were clamped, [R]."""
-    gates: list[list[Tensor]] = field(default_factory=list)
+    gates: Callable[[], list[list[Tensor]]] = list
     """By layer and gate: activations [R, T, B, H]."""
     direct_rows: Tensor | None = None
     """dL/dh_t of the top layer through the read-out alone, [R, S, B, H]."""
@@ -68,6 +70,8 @@ class Pass:
     """By layer: its input [R, T, B, I]."""
     layer_states: list[tuple[Tensor, ...]] = field(default_factory=list)
     """By layer: its states [R, T, B, H]."""
+    traces: list[fast.Trace] = field(default_factory=list)
+    """By layer, where the compiled scan ran."""
 
 
 class Scratch:
@@ -75,6 +79,14 @@ class Scratch:
 
     def __init__(self, layers: int) -> None:
         self.layers = [fast.Workspace() for _ in range(layers)]
+        self._places: tuple[Objective, Tensor, int, Places] | None = None
+
+    def places(self, objective: Objective, lengths: Tensor, T: int) -> Places:
+        """The places of the loss; those of last time where the lengths are the very same tensor."""
+        held = self._places
+        if held is None or held[1] is not lengths or held[0] is not objective or held[2] != T:
+            held = self._places = (objective, lengths, T, objective.places(lengths, T))
+        return held[3]
 
 
 @torch.no_grad()
@@ -82,13 +94,11 @@ def fast_forward(network: Network, batch: Sequences, scratch: Scratch) -> list[f
     """The traces of all layers, on the compiled scan."""
     rule = network.cell.rule()
     assert rule is not None
-    x, traces = batch.x, []
+    inputs, traces = fast.Inputs(batch.x), []
     for layer, work in zip(network.layers, scratch.layers, strict=True):
-        gx = work.empty("gx", (*x.shape[:3], layer.W_ih.shape[2]), x)
-        fast.times_weights(x, layer.W_ih, layer.b, gx)
-        trace = fast.forward(rule, gx, layer.W_hh, layer.b_hh, batch.lengths, work)
-        traces.append(trace)
-        x = trace.hs[:, 1:]
+        weights = fast.Weights(layer.W_ih, layer.W_hh, layer.b, layer.b_hh)
+        traces.append(fast.forward(rule, inputs, weights, batch.lengths, work))
+        inputs = fast.Inputs(traces[-1].hs, shift=1)
     return traces
 
 
@@ -98,63 +108,45 @@ def fast_pass(
 ) -> Pass:
     """Forward and backward on the compiled scan (CPU; a cell with a rule)."""
     traces = fast_forward(network, batch, scratch)
-    places = objective.places(batch.lengths, batch.x.shape[1])
-    found, readout = _head(network, batch, objective, places, places.gather(traces[-1].hs, shift=1))
-    direct = found.direct_rows
-    assert direct is not None
-    arriving = fast.Arriving(*_in_range(direct, batch.x.dtype), places.slots)
+    places = scratch.places(objective, batch.lengths, batch.x.shape[1])
+    targets = objective.targets(batch.y, places)
+    top = head(network, objective, places, places.gather(traces[-1].hs, shift=1), targets)
+    found = Pass(top.losses, top.outputs, targets, places, direct_rows=top.direct)
+    arriving = fast.Arriving(*in_range(top.direct, batch.x.dtype), places.slots)
     clamped = torch.zeros(network.replicas, dtype=torch.int64)
     by_name: dict[str, Scaled] = {}
     for index in reversed(range(network.shape.layers)):
-        layer, trace, work = network.layer(index), traces[index], scratch.layers[index]
-        adjoint = fast.backward(trace, arriving, work, bound=bound)
-        found.readings.insert(0, _fast_readings(network.cell, adjoint, bound))
-        x = traces[index - 1].hs[:, 1:] if index else batch.x
+        adjoint = fast.backward(traces[index], arriving, scratch.layers[index], bound=bound, wants_dx=index > 0)
+        found.readings.insert(0, Readings(by_state(network.cell, adjoint.squares, bound), adjoint.exponents))
         if index:
-            rows = work.empty("dx", tuple(x.shape), x)
-            fast.times_weights(adjoint.dgx, layer.W_ih.mT, None, rows)
-            arriving = fast.Arriving(rows, adjoint.exponents, _every_timestep(rows))
+            arriving = fast.Arriving(adjoint.dx, adjoint.exponents, _every_timestep(adjoint.dx))
         clamped = clamped + adjoint.clipped.sum(1)
-        sums, exponent = fast.weight_gradients(trace, adjoint, x)
-        by_name |= {f"layer{index}.{name}": Scaled(value, exponent) for name, value in sums.items()}
-    by_name |= {name: _unscaled(g) for (name, _), g in zip(_readout(network), readout, strict=True)}
+        by_name |= {f"layer{index}.{name}": Scaled(sums, adjoint.sums_exponent) for name, sums in adjoint.sums.items()}
+    by_name |= top.gradients
     found.gradients = {name: by_name[name] for name in network.parameters}
     found.bound = bound
     found.clamped = clamped.double() / _entries(network, batch) if bound else None
-    H = network.shape.hidden
-    found.gates = [list(trace.saved.split(H, -1))[: len(network.cell.gates)] for trace in traces]
+    found.gates = lambda: [trace.gates() for trace in traces]
+    found.traces = traces
     found.layer_inputs = [batch.x, *(trace.hs[:, 1:] for trace in traces[:-1])]
     found.layer_states = [(trace.hs[:, 1:], trace.cs[:, 1:])[: len(network.cell.states)] for trace in traces]
     return found
 
 
-@torch.enable_grad()
-def _head(
-    network: Network, batch: Sequences, objective: Objective, places: Places, read: Tensor
-) -> tuple[Pass, list[Tensor]]:
-    """Read-out and loss on states [R, S, B, H], and the gradients of both: small, and never long, so autograd's.
-
-    In float64: the gradient of a loss that is nearly zero begins below float32, and the scan can carry it from there.
-    """
-    leaves = {name: p.detach().requires_grad_() for name, p in _readout(network)}
-    read = read.detach().double().requires_grad_()
-    outputs = Network(network.cell, network.shape, leaves).read_out(read)
-    targets = objective.targets(batch.y, places)
-    losses = objective.losses(outputs, targets, places)
-    direct, *readout = torch.autograd.grad(losses.sum(), [read, *leaves.values()])
-    return Pass(losses.detach(), outputs.detach(), targets, places, direct_rows=direct), list(readout)
-
-
-def _in_range(rows: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def in_range(rows: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Rows in this dtype with exponents; 0 for all that are near 1, so that nothing need be shifted later."""
+    largest = rows.abs().amax(-1)
+    if all_near(largest):
+        return rows.to(dtype), torch.zeros(largest.shape, dtype=torch.int64, device=rows.device)
     mantissa, exponents = scaled_rows(rows)
     far = exponents.abs() > 30
     return torch.where(far[..., None], mantissa, rows).to(dtype), exponents.where(far, 0)
 
 
-def _fast_readings(cell: Cell, adjoint: fast.Adjoint, bound: float | None) -> Readings:
+def by_state(cell: Cell, squares: Tensor, bound: float | None) -> dict[str, Tensor]:
+    """The compiled scan's squares [..., 4] by the name of the state."""
     names = [*cell.states, *(["a", "a_clipped"] if bound else [])]
-    return Readings({name: adjoint.squares[..., SQUARES.index(name)] for name in names}, adjoint.exponents)
+    return {name: squares[..., SQUARES.index(name)] for name in names}
 
 
 def general_forward(network: Network, batch: Sequences) -> Tensor:
@@ -184,7 +176,8 @@ def general_pass(network: Network, batch: Sequences, objective: Objective, *, bo
     wanted = [*leaves.values(), read, *states]
     values = torch.autograd.grad(losses.sum(), wanted, allow_unused=True, materialize_grads=True)
     found = Pass(losses.detach(), outputs.detach(), targets, places, direct_rows=values[len(leaves)])
-    found.gradients = {name: _unscaled(value) for name, value in zip(leaves, values, strict=False)}
+    none = torch.zeros(network.replicas, dtype=torch.int64, device=x.device)
+    found.gradients = {name: Scaled(value, none) for name, value in zip(leaves, values, strict=False)}
     adjoints = iter(values[len(leaves) + 1 :])
     for trace in traces:
         by_state = [
@@ -194,7 +187,9 @@ def general_pass(network: Network, batch: Sequences, objective: Objective, *, bo
     if bound:
         found.bound = bound
         found.clamped = _clamped(traces, bound, network.replicas).double() / _entries(network, batch)
-    found.gates = [[torch.stack(gate, 1).detach() for gate in zip(*trace.gates, strict=True)] for trace in traces]
+    found.gates = lambda: [
+        [torch.stack(gate, 1).detach() for gate in zip(*trace.gates, strict=True)] for trace in traces
+    ]
     found.layer_inputs = [one.detach() for one in inputs]
     found.layer_states = [
         tuple(torch.stack(parts, 1).detach() for parts in zip(*trace.states, strict=True)) for trace in traces
@@ -224,14 +219,6 @@ def _general_readings(cell: Cell, trace: general.Trace, adjoints: list[Tensor], 
 def _clamped(traces: list[general.Trace], bound: float, replicas: int) -> Tensor:
     counts = [(g.abs() > bound).sum((1, 2)) for trace in traces for g in trace.before.values()]
     return torch.stack(counts).sum(0) if counts else torch.zeros(replicas, device=traces[0].states[0][0].device)
-
-
-def _readout(network: Network) -> list[tuple[str, Tensor]]:
-    return [(name, p) for name, p in network.parameters.items() if name.startswith("readout")]
-
-
-def _unscaled(gradient: Tensor) -> Scaled:
-    return Scaled(gradient, torch.zeros(gradient.shape[0], dtype=torch.int64, device=gradient.device))
 
 
 def _every_timestep(rows: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from rnnlab.clips import CLIPS, Clip
+from rnnlab.flat import Gradient, Layout
 from rnnlab.logspace import Scaled, log2_norm
 
 DTYPES = [torch.float32, torch.float64]
@@ -36,7 +37,11 @@ def drawn(
 
 
 def clipped(clip: Clip, gradients: list[Scaled]) -> tuple[list[Tensor], Tensor]:
-    return clip(gradients, log2_norm(gradients))
+    """What the optimizer gets, by parameter, and the clipped share."""
+    layout = Layout({str(k): one.mantissa.shape[1:] for k, one in enumerate(gradients)})
+    rows, share = clip(Gradient(gradients, layout.width))
+    assert (rows[:, layout.count :] == 0).all()
+    return list(layout.views(rows).values()), torch.from_numpy(share)
 
 
 def norm(gradients: list[Tensor], replica: int = 0) -> float:
@@ -170,7 +175,7 @@ def test_the_norm_after_is_the_lesser_of_norm_and_threshold(
 ) -> None:
     gradients = drawn(seed, dtype=dtype, powers=[power])
     before = log2_norm(gradients)
-    after, share = made("norm", threshold)(gradients, before)
+    after, share = clipped(made("norm", threshold), gradients)
     assert share == (before.item() > math.log2(threshold))
     if before.item() < math.log2(torch.finfo(dtype).tiny) + 60:
         return  # entries are lost below the smallest normal number

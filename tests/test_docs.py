@@ -138,3 +138,10 @@ def anchors(page: Path) -> set[str]:
 def test_the_page_of_parts_is_current() -> None:
     page = runpy.run_path(str(ROOT / "docs" / "generate.py"))["page"]
     assert (ROOT / "docs" / "PARTS.md").read_text(encoding="utf-8") == page(), "run `make docs`"
+
+
+def test_the_page_of_benchmarks_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    page = runpy.run_path(str(ROOT / "benchmarks" / "write.py"))["page"]
+    written = (ROOT / "docs" / "BENCHMARKS.md").read_text(encoding="utf-8")
+    assert written == page(), "run `python benchmarks/write.py`"

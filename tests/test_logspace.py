@@ -57,7 +57,7 @@ def test_what_is_no_ordinary_number_stays_what_it_is(exponent: int) -> None:
 @unhurried
 @given(st.lists(decades | st.just(-INF), min_size=1, max_size=8))
 def test_a_total_is_the_root_of_the_sum_of_squares(logs: list[float]) -> None:
-    exact = log10_sum_of_squares([mp.mpf(10) ** (2 * mp.mpf(l)) for l in logs if l > -INF])  # noqa: E741
+    exact = log10_sum_of_squares([mp.mpf(10) ** (2 * mp.mpf(l)) for l in logs if l > -INF])
     assert log10_total(np.array(logs)) == pytest.approx(exact, abs=1e-11)
 
 

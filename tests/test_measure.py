@@ -162,7 +162,7 @@ def test_measuring_changes_nothing(scan: str) -> None:
     held = [*network.parameters.values(), batch.x, batch.y, batch.lengths, found.losses, found.outputs]
     held += [value for readings in found.readings for value in (*readings.squares.values(), readings.exponents)]
     held += [gradient.mantissa for gradient in found.gradients.values()]
-    held += [value for layer in (*found.gates, *found.layer_states) for value in layer]
+    held += [value for layer in (*found.gates(), *found.layer_states) for value in layer]
     before, states = [one.clone() for one in held], (torch.get_rng_state(), np.random.get_state()[1:3])
     curves(network, found, batch.lengths)
     spectrum(network)
@@ -220,7 +220,7 @@ def test_saturation_is_the_share_of_living_activations(cell: Cell, scan: str) ->
     for r in range(2):
         flags = [
             saturated(gate[r, :length, b], squashing).flatten()
-            for layer in found.gates
+            for layer in found.gates()
             for gate, squashing in zip(layer, cell.squashings(), strict=True)
             for b, length in enumerate(batch.lengths[r].tolist())
         ]

@@ -149,6 +149,22 @@ def test_replicas_are_stacked_in_the_order_given(name: str, dtype: torch.dtype) 
             assert torch.equal(stacked[r], torch.from_numpy(value).to(dtype))
 
 
+@pytest.mark.parametrize("R", [1, 3])
+@every_cell
+def test_the_parameters_are_views_of_one_row_a_replica(name: str, R: int) -> None:
+    """In their order and without gaps, so that what an optimizer does to the rows it does to the network."""
+    network = Network.stack(CELLS[name](), SIZES, [drawn(name, seed=seed) for seed in range(R)])
+    assert network.flat is not None
+    assert network.flat.shape[1] % 32 == 0
+    whole = torch.cat([tensor.flatten(1) for tensor in network.parameters.values()], 1)
+    assert torch.equal(network.flat[:, : network.count()], whole)
+    assert (network.flat[:, network.count() :] == 0).all()
+    network.flat.copy_(torch.arange(network.flat.numel()).view_as(network.flat))
+    ordered = torch.cat([tensor.flatten(1) for tensor in network.parameters.values()], 1)
+    assert torch.equal(ordered, network.flat[:, : network.count()])
+    assert all(tensor[r].is_contiguous() for tensor in network.parameters.values() for r in range(R))
+
+
 @every_cell
 def test_a_layer_holds_its_own_parameters(name: str) -> None:
     network = Network.stack(CELLS[name](), SIZES, [drawn(name)])
@@ -173,7 +189,7 @@ def test_the_count_is_that_of_one_replica(name: str, R: int, layers: int, recurr
     replicas = [drawn(name, seed, layers=layers, recurrent_bias=recurrent_bias) for seed in range(R)]
     network = Network.stack(CELLS[name](), shape, replicas)
     assert network.count() == sum(value.size for value in replicas[0].values())
-    G, I, H, O = len(CELLS[name].gates), 3, 5, 4  # noqa: E741
+    G, I, H, O = len(CELLS[name].gates), 3, 5, 4
     biases = 2 if recurrent_bias else 1
     assert network.count() == G * H * (I + H + biases + (layers - 1) * (2 * H + biases)) + (H + 1) * O
 

@@ -135,6 +135,42 @@ def test_one_broken_replica_leaves_the_others(kind: Kind) -> None:
     assert torch.equal(before[[0, 2]], after[[0, 2]])
 
 
+@pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
+@pytest.mark.parametrize("R", [1, 4])
+@both_targets
+@every_placement
+@every_kind
+def test_slopes_are_the_losses_and_their_gradient(
+    kind: Kind, placement: Placement, per_timestep: bool, R: int, ragged: bool
+) -> None:
+    """In closed form, what `losses` and autograd give; and nothing at places that are none, whatever stands there."""
+    objective, lengths = Objective(kind, placement, per_timestep), lengths_of(R, 7, 5, ragged)
+    every, y = data(kind, per_timestep, R, 7, 5)
+    places = objective.places(lengths, 7)
+    outputs, targets = places.gather(every).requires_grad_(), objective.targets(y, places)
+    expected = objective.losses(outputs, targets, places)
+    (gradient,) = torch.autograd.grad(expected.sum(), outputs)
+    dead = (places.times < 0)[..., None]
+    losses, d = objective.slopes(outputs.detach().masked_fill(dead, math.nan), targets, places)
+    torch.testing.assert_close(losses, expected.detach(), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(d, gradient, rtol=1e-12, atol=1e-14)
+    assert (d.masked_select(dead) == 0).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@every_kind
+def test_slopes_of_a_broken_replica_are_not_finite_and_the_others_are_what_they_were(kind: Kind, bad: float) -> None:
+    objective, lengths = Objective(kind, "all", False), lengths_of(3, 6, 4, ragged=True)
+    outputs, y = data(kind, False, 3, 6, 4)
+    places, broken = objective.places(lengths, 6), outputs.clone()
+    broken[1] = bad
+    before, after = (objective.slopes(one, objective.targets(y, places), places) for one in (outputs, broken))
+    assert not after[0][1].isfinite()
+    assert not after[1][1].isfinite().all()
+    for ours, theirs in zip(after, before, strict=True):
+        assert torch.equal(ours[[0, 2]], theirs[[0, 2]])
+
+
 # places
 
 

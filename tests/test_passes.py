@@ -16,8 +16,6 @@ from rnnlab.logspace import Scaled
 from rnnlab.network import Network
 from rnnlab.objective import Objective
 from rnnlab.passes import Pass, Scratch, Sequences, fast_forward, fast_pass, general_forward, general_pass
-from rnnlab.scan import fast
-from rnnlab.scan.blas import scipy_blas
 
 ALL_CELLS = [
     part(nonlinearity=option)
@@ -99,14 +97,6 @@ def test_equals_the_loop_at_any_shape(
         recurrent_bias=recurrent_bias or cell.needs_recurrent_bias,
     )  # fmt: skip
     batch = make_batch(objective, R=R, T=T, B=B, inputs=inputs, outputs=outputs, ragged=ragged, seed=seed)
-    agree(run("fast", network, batch, objective), network, batch, objective)
-
-
-@pytest.mark.parametrize("cell", FAST_CELLS, ids=cell_name)
-def test_scipys_products_serve_where_torch_has_none(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "find_blas", scipy_blas)
-    objective = Objective("class", "all", per_timestep=False)
-    network, batch = make_network(cell, R=2, layers=2), make_batch(objective, R=2, ragged=True)
     agree(run("fast", network, batch, objective), network, batch, objective)
 
 

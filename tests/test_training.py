@@ -133,6 +133,33 @@ def test_a_fleet_goes_on_from_its_state_to_the_last_bit() -> None:
         assert torch.equal(tensor, rest.network.parameters[name])
 
 
+def test_a_state_is_of_its_moment_and_can_be_restored_again() -> None:
+    fleet, rest = Fleet(config(), [0, 1]), Fleet(config(), [0, 1])
+    fleet.update()
+    state = fleet.state()
+    assert {name: tensor.is_contiguous() for name, tensor in state["parameters"].items()} == dict.fromkeys(
+        fleet.network.parameters, True
+    )
+    ends = []
+    for one in (fleet, rest, rest):
+        one.restore(state)
+        one.update()
+        ends.append(one.flat.clone())
+    assert torch.equal(ends[0], ends[1])
+    assert torch.equal(ends[0], ends[2])
+
+
+def test_what_was_taken_stays_until_it_is_applied() -> None:
+    """Two batches taken from the same weights, the first applied last."""
+    fleet, other = Fleet(config(), [0]), Fleet(config(), [0])
+    first, kept = fleet.take(), other.take().gradients.clone()
+    fleet.take()
+    assert torch.equal(first.gradients, kept)
+    fleet.apply(first)
+    fleet.take()
+    assert torch.equal(first.gradients, kept)
+
+
 def test_replicas_of_a_fleet_are_the_runs_alone() -> None:
     """Adam at R = 3 in float64 after 20 updates: the same as three runs, to 1e-10."""
     settings = config(dtype="float64", clip={"name": "norm", "threshold": 0.05})

@@ -110,7 +110,7 @@ def test_a_broken_replica_stands_still_and_the_others_go_on() -> None:
     before = {name: tensor.clone() for name, tensor in fleet.network.parameters.items()}
     taken, single = fleet.take(), alone.take()
     taken.finite[1] = False
-    taken.gradients[0][1] = torch.nan
+    taken.gradients[1, 0] = torch.nan
     fleet.apply(taken)
     alone.apply(single)
     for name, tensor in fleet.network.parameters.items():

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,9 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnlab.scan.blas import find_blas
-from rnnlab.scan.kernels import NEGLIGIBLE, align, kernels
+from rnnlab.scan import places
+from rnnlab.scan.kernels import kernels
+from rnnlab.scan.products import padded
 from rnnlab.scan.rule import Rule
+from rnnlab.scan.sums import add_blocks
 
 
 @dataclass
@@ -36,15 +39,48 @@ class Workspace:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What a layer reads: rows [R, T', B, I], timestep t being row t + shift (1 for the states of a layer below)."""
+
+    rows: Tensor
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A layer's parameters: W_ih [R, I, G*H], W_hh [R, H, G*H], b [R, G*H], b_hh [R, G*H] or None."""
+
+    W_ih: Tensor
+    W_hh: Tensor
+    b: Tensor
+    b_hh: Tensor | None
+
+
+@dataclass(frozen=True)
 class Trace:
-    """What a forward scan leaves for the backward one: hs, cs [R, T+1, B, H] (index 0 is the zero state), saved."""
+    """What a forward scan leaves for the backward one: hs, cs [R, T+1, B, H] (index 0 is the zero state), and `saved`.
+
+    In `saved` the blocks of rows lie one after another, each [T, width, rows, H].
+    """
 
     rule: Rule
+    inputs: Inputs
+    weights: Weights
     hs: Tensor
     cs: Tensor
     saved: Tensor
-    W_hh: Tensor
     lengths: Tensor
+    blocks: int
+    """Into how many blocks the rows of a replica were cut; the way back must cut them alike."""
+
+    def gates(self) -> list[Tensor]:
+        """The activated gates, each [R, T, B, H], in the cell's order."""
+        R, T, B, H = self.hs[:, 1:].shape
+        width = self.rule.width
+        blocks = self.saved.split([T * width * H * (last - first) for _, _, first, last in items_of(R, B, self.blocks)])
+        rows = [block.view(T, width, -1, H) for block in blocks]
+        whole = [torch.cat(rows[r * self.blocks : (r + 1) * self.blocks], 2) for r in range(R)]
+        return list(torch.stack(whole)[:, :, : self.rule.gates].unbind(2))
 
 
 @dataclass(frozen=True)
@@ -58,127 +94,112 @@ class Arriving:
 
 @dataclass(frozen=True)
 class Adjoint:
-    """What a backward scan yields. True values are mantissa * 2^exponent, the exponents being those of each row.
+    """What a backward scan yields. True values are mantissa * 2^exponent.
 
-    dgx, dgh [R, T, B, G*H]: dL/d(pre-activations). exponents [R, T, B]. squares [R, T, B, 4]: squared norms of the rows
-    of dL/dh_t, dL/dc_t, and dL/da_t before and after the adjoint clip. clipped [R, B]: entries clamped.
+    exponents [R, T, B], of each row. squares [R, T, B, 4]: squared norms of the rows of dL/dh_t, dL/dc_t, and dL/da_t
+    before and after the adjoint clip. clipped [R, B]: entries clamped. dx [R, T, B, I]: dL/dx_t, where it was asked
+    for. sums: dL/dW_ih, dL/dW_hh, dL/db and dL/db_hh, at the exponents [R] of `sums_exponent`.
     """
 
-    dgx: Tensor
-    dgh: Tensor
     exponents: Tensor
     squares: Tensor
     clipped: Tensor
+    dx: Tensor
+    sums: dict[str, Tensor]
+    sums_exponent: Tensor
 
 
 def prepare(rule: Rule, dtype: torch.dtype) -> bool:
     """Compile both loops for this dtype, or read them from the disk cache; True when they had to be compiled."""
     loops = kernels(rule)
-    gx, lengths = torch.zeros(1, 2, 1, rule.gates, dtype=dtype), torch.full((1, 1), 2)
+    x, lengths = torch.zeros(1, 2, 1, 1, dtype=dtype), torch.full((1, 1), 2)
+    W = x.new_zeros(1, 1, rule.gates)
     work, slots, before = Workspace(), torch.zeros(1, 2, 1, dtype=torch.int64), _misses(loops)
-    trace = forward(rule, gx, gx[:, :1, 0], None, lengths, work)
-    arriving = Arriving(gx[..., :1], torch.ones(1, 2, 1, dtype=torch.int64), slots)
-    weight_gradients(trace, backward(trace, arriving, work), gx)
+    trace = forward(rule, Inputs(x), Weights(W, W, W[:, 0], None), lengths, work)
+    backward(trace, Arriving(x, torch.ones(1, 2, 1, dtype=torch.int64), slots), work)
     return _misses(loops) > before
 
 
 def _misses(loops: Iterable[Any]) -> int:
     """How often a loop was not in the disk cache, in this process so far."""
-    return sum(sum(loop.stats.cache_misses.values()) for loop in (*loops, align))
+    return sum(sum(loop.stats.cache_misses.values()) for loop in loops)
 
 
-def forward(rule: Rule, gx: Tensor, W_hh: Tensor, b_hh: Tensor | None, lengths: Tensor, work: Workspace) -> Trace:
-    """Run h_t, c_t = rule(gx_t, h_{t-1} W_hh + b_hh, state) over time from zero states.
+def forward(rule: Rule, inputs: Inputs, weights: Weights, lengths: Tensor, work: Workspace) -> Trace:
+    """Run h_t, c_t = rule(x_t W_ih + b, h_{t-1} W_hh + b_hh, state) over time from zero states.
 
-    gx [R, T, B, G*H], W_hh [R, H, G*H], b_hh [R, G*H], lengths [R, B] int64; beyond a row's length its state is zero.
+    lengths [R, B] int64; beyond a row's length its state is zero.
     """
-    R, T, B, G = gx.shape
-    H = W_hh.shape[1]
-    hs = work.empty("hs", (R, T + 1, B, H), gx)
-    cs = work.empty("cs", (R, T + 1, B, H if rule.second else 0), gx)
-    saved = work.empty("saved", (R, T, B, rule.width * H), gx)
+    x = inputs.rows
+    R, T, B, _ = x.shape
+    T -= inputs.shift
+    H, G = weights.W_hh.shape[1:]
+    hs = work.empty("hs", (R, T + 1, B, H), x)
+    cs = work.empty("cs", (R, T + 1, B, H if rule.second else 0), x)
+    saved = work.empty("saved", (R * T * B * rule.width * H,), x)
     hs[:, 0], cs[:, 0] = 0, 0
-    b_hh = gx.new_zeros(R, G) if b_hh is None else b_hh
-    blas, arrays = find_blas(), _arrays(gx, W_hh, b_hh, lengths, hs, cs, saved)
-    loop = kernels(rule).forward
-    _spread(lambda r, first, last: loop(blas.address(arrays[0].dtype), _one(gx), *arrays, r, first, last), R, B)
-    return Trace(rule, hs, cs, saved, W_hh, lengths)
+    b_hh = x.new_zeros(R, G) if weights.b_hh is None else weights.b_hh
+    loop, parameters = kernels(rule).forward, _arrays(weights.W_ih, weights.b, weights.W_hh, b_hh)
+    arrays = (_one(x), *_arrays(x), inputs.shift, *parameters, *_arrays(lengths, hs, cs, saved))
+    blocks = blocks_of(R, B)
+    spread(lambda item, r, first, last: loop(*arrays, r, first, last), items_of(R, B, blocks))
+    return Trace(rule, inputs, weights, hs, cs, saved, lengths, blocks)
 
 
-def backward(trace: Trace, arriving: Arriving, work: Workspace, *, bound: float | None = None) -> Adjoint:
+def backward(
+    trace: Trace, arriving: Arriving, work: Workspace, *, bound: float | None = None, wants_dx: bool = False
+) -> Adjoint:
     """Run the scan back from the last timestep: total dL/dh_t and dL/dc_t for every t on the way, in one pass."""
-    R, T, B, _ = trace.saved.shape
-    G = trace.W_hh.shape[2]
-    dgx = work.empty("dgx", (R, T, B, G), trace.hs)
-    dgh = work.empty("dgh", (R, T, B, G), trace.hs) if trace.rule.own_dgh else dgx
-    exponents = work.empty("exponents", (R, T, B), trace.hs, torch.int64)
-    squares = work.empty("squares", (R, T, B, 4), trace.hs, torch.float64)
+    R, T, B = trace.hs.shape[0], trace.hs.shape[1] - 1, trace.hs.shape[2]
+    like, weights, blocks = trace.hs, trace.weights, trace.blocks
+    width, (H, G) = weights.W_ih.shape[1], weights.W_hh.shape[1:]
+    N = padded(G, _one(like))
+    dx = work.empty("dx", (R, T, B, width) if wants_dx else (R, 0, B, width), like)
+    exponents = work.empty("exponents", (R, T, B), like, torch.int64)
+    squares = work.empty("squares", (R, T, B, 4), like, torch.float64)
     clipped = torch.zeros(R, B, dtype=torch.int64)
-    blas, loop = find_blas(), kernels(trace.rule).backward
-    arrays = _arrays(trace.hs, trace.cs, trace.saved, trace.W_hh, trace.lengths, arriving.slots, arriving.rows)
-    outputs = _arrays(arriving.exponents, dgx, dgh, exponents, squares, clipped)
-    head = (blas.address(arrays[0].dtype), _one(trace.hs), *arrays, outputs[0], float(bound or 0.0), *outputs[1:])
-    _spread(lambda r, first, last: loop(*head, r, first, last), R, B)
-    return Adjoint(dgx, dgh, exponents, squares, clipped)
+    # The last row of each is its bias's gradient: the sum over rows is a product with ones.
+    dW_ih, dW_hh = (
+        work.empty(name, (R * blocks, rows + 1, N), like) for name, rows in (("dW_ih", width), ("dW_hh", H))
+    )
+    e_parts = torch.empty(R * blocks, dtype=torch.int64)
+    inputs = _arrays(trace.hs, trace.cs, trace.saved, weights.W_ih, weights.W_hh, trace.lengths, arriving.slots)
+    outputs = _arrays(dx, exponents, squares, clipped, dW_ih, dW_hh, e_parts)
+    arrays = (_one(like), *_arrays(trace.inputs.rows), trace.inputs.shift, *inputs)
+    arrays = (*arrays, *_arrays(arriving.rows, arriving.exponents), float(bound or 0.0), *outputs)
+    loop = kernels(trace.rule).backward
+    spread(lambda *item: loop(*arrays, *item), items_of(R, B, blocks))
+    (of_x, of_h), top = _added([dW_ih, dW_hh], e_parts, R, G)
+    sums = {"W_ih": of_x[:, :width], "W_hh": of_h[:, :H], "b": of_x[:, width], "b_hh": of_h[:, H]}
+    return Adjoint(exponents, squares, clipped, dx, sums, top)
 
 
-def times_weights(x: Tensor, W: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:
-    """out [R, T, B, N] <- x [R, T, B, M] W [R, M, N] + bias [R, N]."""
-
-    def work(r: int, first: int, last: int) -> None:
-        rows, into = x[r, first:last].flatten(0, 1), out[r, first:last].flatten(0, 1)
-        if bias is None:
-            torch.mm(rows, W[r], out=into)
-        else:
-            torch.addmm(bias[r], rows, W[r], out=into)
-
-    _spread(work, x.shape[0], x.shape[1])
-    return out
+def _added(parts: list[Tensor], exponents: Tensor, R: int, G: int) -> tuple[list[Tensor], Tensor]:
+    """The sums over the blocks of each replica, from [R * blocks, K, N] to [R, K, G], and their exponents [R]."""
+    each, top = exponents.view(R, -1).numpy(), torch.empty(R, dtype=torch.int64)
+    sums = []
+    for part in parts:
+        rows = part.view(R, each.shape[1], *part.shape[1:])
+        sums.append(torch.empty(R, rows.shape[2], G, dtype=part.dtype))
+        add_blocks(_one(part), rows.numpy(), each, sums[-1].numpy(), top.numpy())
+    return sums, top
 
 
-def weight_gradients(trace: Trace, adjoint: Adjoint, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """dL/dW_ih, dL/dW_hh, dL/db and dL/db_hh of a layer with input x [R, T, B, I], and their exponents [R].
+def direct(
+    trace: Trace, rows: Tensor, exponents: Tensor, times: Tensor, bound: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """One timestep back from rows [R, S, B, H] that arrive at `times` [R, S, B], with the recurrence held still.
 
-    dL/dW_hh = sum_t h_{t-1}^T dgh_t and so on, over rows brought to one exponent, in place. Timesteps from which
-    nothing arrives that could change the sum are left out.
+    Returns squares [R, S, B, 4], as in Adjoint, and dL/d(input pre-activations) [R, S, B, G*H], both at the exponents
+    [R, S, B] of the rows. A time of -1 is no place, and gives zero.
     """
-    R, T = x.shape[:2]
-    largest, begin = _common_exponent(adjoint)
-    exponents = _arrays(adjoint.exponents)[0]
-    distinct = [adjoint.dgx] if adjoint.dgh is adjoint.dgx else [adjoint.dgx, adjoint.dgh]
-    parts: dict[tuple[int, int], tuple[Tensor, ...]] = {}
-
-    def work(r: int, first: int, last: int) -> None:
-        first, last = begin + first, begin + last
-        for d in distinct:
-            align(d.numpy(), exponents, int(largest[r]), _one(d), r, first, last)
-        dgx, dgh = (d[r, first:last].flatten(0, 1) for d in (adjoint.dgx, adjoint.dgh))
-        into, before = (rows[r, first:last].flatten(0, 1) for rows in (x, trace.hs))
-        b = dgx.sum(0)
-        parts[r, first] = (into.T @ dgx, before.T @ dgh, b, b if adjoint.dgh is adjoint.dgx else dgh.sum(0))
-
-    _spread(work, R, T - begin)
-    # In the order of the blocks: that in which threads finish would change the last bits from run to run.
-    by_replica = [[parts[key] for key in sorted(parts) if key[0] == r] for r in range(R)]
-    sums = [torch.stack([functools.reduce(torch.add, one) for one in each]) for each in _by_name(by_replica)]
-    return dict(zip(("W_ih", "W_hh", "b", "b_hh"), sums, strict=True)), largest
-
-
-def _by_name(parts: list[list[tuple[Tensor, ...]]]) -> list[list[tuple[Tensor, ...]]]:
-    """Parts by replica and block, to parts by parameter and replica."""
-    return [[tuple(block[k] for block in blocks) for blocks in parts] for k in range(4)]
-
-
-def _common_exponent(adjoint: Adjoint) -> tuple[Tensor, int]:
-    """The largest exponent of each replica's rows [R], and the first timestep with a row that counts beside it."""
-    exponents = adjoint.exponents
-    alive = adjoint.squares[..., 0] + adjoint.squares[..., 1] > 0
-    largest = exponents.masked_fill(~alive, -(2**62)).amax((1, 2))
-    largest = torch.where(alive.any(2).any(1), largest, 0)
-    counts = (alive & (exponents - largest[:, None, None] >= NEGLIGIBLE)).any(2).any(0)
-    # Rows of NaN are not alive by their squares, and they have to reach the sum.
-    counts |= adjoint.squares[..., 0].isnan().any(2).any(0)
-    return largest, int(counts.nonzero()[0]) if counts.any() else exponents.shape[1] - 1
+    R, S, B, _ = rows.shape
+    squares = torch.empty(R, S, B, 4, dtype=torch.float64)
+    dgx = rows.new_empty(R, S, B, trace.weights.W_hh.shape[2])
+    loop, inputs = places.direct(trace.rule), _arrays(rows, exponents, times, trace.hs, trace.cs, trace.saved)
+    arrays = (_one(rows), *inputs, float(bound or 0.0), *_arrays(squares, dgx))
+    spread(lambda item, *block: loop(*arrays, *block), items_of(R, B, trace.blocks))
+    return squares, dgx
 
 
 def _arrays(*tensors: Tensor) -> list[Any]:
@@ -211,7 +232,7 @@ def own_threads() -> Iterator[None]:
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "rnnlab-scan", initializer=find_blas().one_thread)
+    return ThreadPoolExecutor(threads, "rnnlab-scan")
 
 
 # Threads do not survive a fork, and a pool that waits for them would wait for ever.
@@ -219,17 +240,46 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def _spread(work: Callable[[int, int, int], None], R: int, N: int) -> None:
-    """Call work(replica, first, last) over N rows or timesteps of R replicas, on torch's number of threads.
+def threads() -> int:
+    """How many threads the scan may use."""
+    return _share[-1] if _share else torch.get_num_threads()
+
+
+def blocks_of(R: int, N: int) -> int:
+    """Into how many blocks the N rows of a replica are cut, so that R replicas fill the threads."""
+    return min(N, -(-threads() // R))
+
+
+Item = tuple[int, int, int, int]
+"""A block of work: its number, its replica, its first row and the one after its last."""
+
+
+def items_of(R: int, N: int, blocks: int) -> list[Item]:
+    """The blocks of N rows of R replicas, one replica after another."""
+    edges = [N * k // blocks for k in range(blocks + 1)]
+    pairs = list(itertools.pairwise(edges))
+    return [(r * blocks + k, r, first, last) for r in range(R) for k, (first, last) in enumerate(pairs)]
+
+
+def spread(work: Callable[[int, int, int, int], object], items: list[Item]) -> None:
+    """Call work(item, replica, first, last) for all items, on as many threads as torch has.
 
     Not on torch's own pool: its threads wait for each other by spinning, which beside another busy process costs more
-    than the work.
+    than the work. The calling thread takes its share, since to wake another takes longer than a small block.
     """
-    threads = _share[-1] if _share else torch.get_num_threads()
-    blocks = min(N, -(-threads // R))
-    edges = [N * k // blocks for k in range(blocks + 1)]
-    items = [(r, first, last) for r in range(R) for first, last in itertools.pairwise(edges)]
-    # Whether autograd records is a matter of each thread, and a new one says yes.
-    unrecorded = torch.no_grad()(work)
-    for done in [_pool(threads).submit(unrecorded, *item) for item in items]:
-        done.result()
+    left, taken = iter(items), threading.Lock()
+
+    def some() -> None:
+        while True:
+            with taken:
+                item = next(left, None)
+            if item is None:
+                return
+            work(*item)
+
+    others = [_pool(threads()).submit(some) for _ in range(min(threads(), len(items)) - 1)]
+    try:
+        some()
+    finally:
+        for one in others:
+            one.result()

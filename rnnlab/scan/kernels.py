@@ -1,11 +1,8 @@
 """The compiled scan: one loop over time, forward and back, written once with a cell's rule inside it.
 
 A call works on one replica and a block of rows of its batch, over all timesteps: rows never meet inside a scan, so
-blocks run on threads of their own without waiting for each other, and a block's state stays in cache.
-
-Going back, each row carries dL/dh_t (and dL/dc_t) as mantissa and power-of-two exponent: true value = mantissa * 2^e.
-The row is rescaled when its norm leaves [2^-10, 2^10], which is exact, so nothing under- or overflows however long the
-sequence is, and no subnormal number slows the loop down.
+blocks run on threads of their own without waiting for each other, and a block's state stays in cache. Going back, each
+row carries dL/dh_t (and dL/dc_t) with an exponent of its own (`rows.py`).
 """
 
 from __future__ import annotations
@@ -22,16 +19,12 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from rnnlab.scan import compiled, pointwise
-from rnnlab.scan.blas import gemm
+from rnnlab.scan import compiled, pointwise, products, rows, sums
+from rnnlab.scan.pointwise import copy
+from rnnlab.scan.products import address, pack, padded, panel, product
+from rnnlab.scan.rows import add_to, clamp, join, power_of_two, renormalize, sum_of_squares
 from rnnlab.scan.rule import Rule
-
-LARGEST, SMALLEST = 2.0**20, 2.0**-20
-"""Bounds on the squared norm of a row's mantissa."""
-
-NEGLIGIBLE = -70
-"""A row this many powers of two below the largest adds nothing to a sum, in float64 either; its last bits would be
-subnormal numbers in float32, which a CPU is slow on."""
+from rnnlab.scan.sums import CHUNK, NONE, condition, factors, multiply, rise, scale_rows
 
 SQUARES = ("h", "c", "a", "a_clipped")
 """Places in the last axis of `squares`: dL/dh_t, dL/dc_t, dL/da_t before and after the adjoint clip."""
@@ -44,78 +37,47 @@ class Kernels(NamedTuple):
     backward: Callable[..., None]
 
 
-@register_jitable(error_model="numpy", fastmath={"contract", "reassoc"})
-def sum_of_squares(row):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for j in range(row.shape[0]):
-        total += np.float64(row[j]) * np.float64(row[j])
-    return total
+@register_jitable(**compiled.OPTIONS)
+def part_of(saved, T, width, r, B, first, last, H):  # type: ignore[no-untyped-def]
+    """What a block of rows saves, [T, width * n * H]: blocks lie one after another, so that each is one piece."""
+    begin = (r * B + first) * T * width * H
+    n = last - first
+    return saved[begin : begin + n * T * width * H].reshape(T, n * width * H)
 
 
 @register_jitable(**compiled.OPTIONS)
-def scale(row, factor):  # type: ignore[no-untyped-def]
-    for j in range(row.shape[0]):
-        row[j] *= factor
+def by_gate(rows, n, gates, H, block):  # type: ignore[no-untyped-def]
+    """Rows of pre-activations [n, gates * H and more] to [gates * n * H], so that a gate of all rows is one piece."""
+    for g in range(gates):
+        for k in range(n):
+            at = (g * n + k) * H
+            copy(rows[k, g * H : (g + 1) * H], block[at : at + H])
 
 
 @register_jitable(**compiled.OPTIONS)
-def power_of_two(one, shift):  # type: ignore[no-untyped-def]
-    """2^shift in the dtype of `one`, or 0 where that would leave the normal range."""
-    return (one - one) if shift < NEGLIGIBLE else one * np.float32(math.ldexp(1.0, min(shift, -NEGLIGIBLE)))
+def pack_gates(W, packed, one):  # type: ignore[no-untyped-def]
+    """W [K, gates * H] to the packed transposes of its gates, [gates, panels, H, PANEL]."""
+    gates, H = packed.shape[0], packed.shape[2]
+    for g in range(gates):
+        pack(W[:, g * H : (g + 1) * H].T, packed[g], one)
 
 
 @register_jitable(**compiled.OPTIONS)
-def join(dh, dc, e, arriving, e_arriving, one):  # type: ignore[no-untyped-def]
-    """Add what arrives at this timestep to the row, at the larger of the two exponents, and return that."""
-    if sum_of_squares(dh) + sum_of_squares(dc) == 0.0:
-        e = e_arriving
-    if e_arriving > e:
-        factor = power_of_two(one, e - e_arriving)
-        scale(dh, factor)
-        scale(dc, factor)
-        e = e_arriving
-    factor = power_of_two(one, e_arriving - e)
-    for j in range(dh.shape[0]):
-        dh[j] += factor * arriving[j]
-    return e
+def through_gates(one, n, N, block, packed, zeros, out):  # type: ignore[no-untyped-def]
+    """out [n, N] = sum over gates of (block of a gate [n, H]) times its packed W^T [H, N]."""
+    gates, H = packed.shape[0], packed.shape[2]
+    start, row = address(zeros), 0
+    for g in range(gates):
+        rows = address(block[g * n * H :])
+        product(one, n, N, H, rows, H, 1, address(packed[g]), start, row, address(out), N)
+        start, row = address(out), N
 
 
 @register_jitable(**compiled.OPTIONS)
-def renormalize(dh, dc, e, one):  # type: ignore[no-untyped-def]
-    """Bring the row's norm near 1 when it has gone far from it; returns the exponent that makes up for it."""
-    size = sum_of_squares(dh) + sum_of_squares(dc)
-    if (size > LARGEST or size < SMALLEST) and size > 0.0 and size < np.inf:
-        _, twice = math.frexp(size)
-        shift = min(max(twice // 2, NEGLIGIBLE), -NEGLIGIBLE)
-        factor = power_of_two(one, -shift)
-        scale(dh, factor)
-        scale(dc, factor)
-        e += shift
-    return e
-
-
-@register_jitable(**compiled.OPTIONS)
-def clamp(row, bound):  # type: ignore[no-untyped-def]
-    """Clamp to [-bound, bound]; returns how many entries were beyond it. NaN stays."""
-    count = 0
-    for j in range(row.shape[0]):
-        if row[j] > bound:
-            row[j] = bound
-            count += 1
-        elif row[j] < -bound:
-            row[j] = -bound
-            count += 1
-    return count
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def align(d, exponents, largest, one, r, first, last):  # type: ignore[no-untyped-def]
-    """Bring timesteps [first, last) of replica r to one exponent, so that they can be summed over time and batch."""
-    for t in range(first, last):
-        for b in range(d.shape[2]):
-            shift = exponents[r, t, b] - largest
-            if shift != 0:
-                scale(d[r, t, b], power_of_two(one, shift))
+def gathering(timesteps, numbers, one):  # type: ignore[no-untyped-def]
+    """Room for the gradients of some timesteps' pre-activations, with a panel's width behind them to read into."""
+    room = np.zeros(timesteps * numbers + panel(one), type(one))
+    return room[: timesteps * numbers].reshape(timesteps, numbers)
 
 
 @functools.cache
@@ -123,95 +85,167 @@ def kernels(rule: Rule) -> Kernels:
     """Compile (or read from the disk cache) the scan with this rule inside."""
     step_forward = register_jitable(**compiled.OPTIONS)(rule.forward)
     step_backward = register_jitable(**compiled.OPTIONS)(rule.backward)
-    own_dgh = rule.own_dgh
-    stamp = _stamp(rule)
+    own_dgh, width, gates = rule.own_dgh, rule.width, rule.gates
+    stamp = source_stamp(rule)
 
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
-    def forward(address, one, gx, W, b_hh, lengths, hs, cs, saved, r, first, last):  # type: ignore[no-untyped-def]
+    def forward(  # type: ignore[no-untyped-def]
+        one, x, shift, W_ih, b, W_hh, b_hh, lengths, hs, cs, saved, r, first, last
+    ):
         stamp  # noqa: B018  part of the key of the disk cache
-        T, G, H = gx.shape[1], gx.shape[3], W.shape[1]
-        n = last - first
-        gh = np.empty((n, G), gx.dtype)
+        T, B, n = hs.shape[1] - 1, hs.shape[2], last - first
+        I, H, G = W_ih.shape[1], W_hh.shape[1], W_hh.shape[2]
+        N, panels, C = padded(G, one), -(-G // panel(one)), cs.shape[3]
+        mine = part_of(saved, T, width, r, B, first, last, H)
+        packed_ih = np.empty((panels, I, panel(one)), hs.dtype)
+        packed_hh = np.empty((panels, H, panel(one)), hs.dtype)
+        pack(W_ih[r], packed_ih, one)
+        pack(W_hh[r], packed_hh, one)
+        biases = np.zeros((2, N), hs.dtype)
+        biases[0, :G], biases[1, :G] = b[r], b_hh[r]
+        ax, ah, gx, gh = (
+            np.empty((n, N), hs.dtype),
+            np.empty((n, N), hs.dtype),
+            np.zeros(n * G, hs.dtype),
+            np.zeros(n * G, hs.dtype),
+        )
+        start, start_row = address(biases[1]), 0
+        if not own_dgh:  # only their sum counts
+            biases[0] += biases[1]
+            start, start_row = address(ax), N
         for t in range(T):
-            for b in range(n):
-                gh[b] = b_hh[r]
-            h_prev = hs[r, t, first:last]
-            gemm(address, False, n, G, H, h_prev.ctypes.data, W[r].ctypes.data, G, one, gh.ctypes.data)
-            for b in range(n):
-                row = first + b
-                h, c = hs[r, t + 1, row], cs[r, t + 1, row]
-                if t < lengths[r, row]:
-                    step_forward(gx[r, t, row], gh[b], h_prev[b], cs[r, t, row], h, c, saved[r, t, row], one)
-                else:
-                    h[:] = 0
-                    c[:] = 0
+            inputs, before = address(x[r, t + shift, first:last]), hs[r, t, first:last]
+            product(one, n, N, I, inputs, I, 1, address(packed_ih), address(biases[0]), 0, address(ax), N)
+            product(one, n, N, H, address(before), H, 1, address(packed_hh), start, start_row, address(ah), N)
+            if own_dgh:
+                by_gate(ax, n, gates, H, gx)
+            by_gate(ah, n, gates, H, gh)
+            h, c = hs[r, t + 1, first:last].reshape(n * H), cs[r, t + 1, first:last].reshape(n * C)
+            step_forward(gx, gh, before.reshape(n * H), cs[r, t, first:last].reshape(n * C), h, c, mine[t], one)
+            for k in range(n):
+                if t >= lengths[r, first + k]:
+                    h[k * H : (k + 1) * H] = 0
+                    c[k * C : (k + 1) * C] = 0
 
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
     def backward(  # type: ignore[no-untyped-def]
-        address, one, hs, cs, saved, W, lengths, slots, arriving, e_arriving, bound,
-        dgx, dgh, exponents, squares, clipped, r, first, last,
+        one, x, shift, hs, cs, saved, W_ih, W_hh, lengths, slots, arriving, e_arriving, bound,
+        dx, exponents, squares, clipped, dW_ih, dW_hh, e_sums, item, r, first, last,
     ):  # fmt: skip
         stamp  # noqa: B018
-        T, G, H = dgx.shape[1], dgx.shape[3], W.shape[1]
-        n = last - first
-        dh, dh_prev = np.zeros((n, H), dgx.dtype), np.zeros((n, H), dgx.dtype)
-        dc, dc_prev = np.zeros((n, cs.shape[3]), dgx.dtype), np.zeros((n, cs.shape[3]), dgx.dtype)
-        e, limit = np.zeros(n, np.int64), np.zeros(1, dgx.dtype)
+        T, B, n = hs.shape[1] - 1, hs.shape[2], last - first
+        I, H, G, C = W_ih.shape[1], W_hh.shape[1], W_hh.shape[2], cs.shape[3]
+        M, L, passes_on = padded(H, one), padded(I, one), dx.shape[1] > 0
+        mine = part_of(saved, T, width, r, B, first, last, H)
+        packed_hh = np.empty((gates, -(-H // panel(one)), H, panel(one)), hs.dtype)
+        pack_gates(W_hh[r], packed_hh, one)
+        packed_ih = np.empty((gates, -(-I // panel(one)) if passes_on else 0, H, panel(one)), hs.dtype)
+        if passes_on:
+            pack_gates(W_ih[r], packed_ih, one)
+        zeros, from_h, from_x = np.zeros(max(L, M), hs.dtype), np.empty((n, M), hs.dtype), np.empty((n, L), hs.dtype)
+
+        chunk = max(CHUNK // n, 1)
+        dgx, dgh = gathering(chunk, n * G, one), gathering(chunk if own_dgh else 0, n * G, one)
+        if not own_dgh:
+            dgh = dgx
+        inputs, states = np.ones((chunk * n, I + 1), hs.dtype), np.ones((chunk * n, H + 1), hs.dtype)
+        e_rows, conditions = np.zeros(chunk * n, np.int64), np.zeros(chunk * n, np.int64)
+        by, columns = np.zeros(chunk * n, hs.dtype), np.zeros((chunk * n + 1, panel(one)), hs.dtype)
+        nothing, no_sums = np.zeros((chunk * n, 0), hs.dtype), np.zeros((0, dW_hh.shape[2]), hs.dtype)
+        gathered = 0
+        dW_ih[item], dW_hh[item], e_sums[item] = 0, 0, NONE
+
+        dh, dh_prev, dc, dc_prev = (
+            np.zeros(n * H, hs.dtype),
+            np.zeros(n * H, hs.dtype),
+            np.zeros(n * C, hs.dtype),
+            np.zeros(n * C, hs.dtype),
+        )
+        e, limit = np.zeros(n, np.int64), np.zeros(1, hs.dtype)
         begun = False
         for t in range(T - 1, -1, -1):
-            for b in range(n):
-                row = first + b
-                slot = slots[r, t, row]
+            for k in range(n):
+                slot = slots[r, t, first + k]
                 if slot >= 0:
                     begun = True
-                    e[b] = join(dh[b], dc[b], e[b], arriving[r, slot, row], e_arriving[r, slot, row], one)
+                    dh_row, dc_row = dh[k * H : (k + 1) * H], dc[k * C : (k + 1) * C]
+                    rows, e_row = arriving[r, slot, first + k], e_arriving[r, slot, first + k]
+                    e[k] = join(dh_row, dc_row, e[k], rows, e_row, one)
             if not begun:  # nothing has arrived yet: exact zeros, and no products
-                for row in range(first, last):
-                    dgx[r, t, row] = 0
-                    dgh[r, t, row] = 0
-                    exponents[r, t, row] = 0
-                    squares[r, t, row] = 0
+                exponents[r, t, first:last] = 0
+                squares[r, t, first:last] = 0
+                if passes_on:
+                    dx[r, t, first:last] = 0
                 continue
-            for b in range(n):
-                row = first + b
-                dgx_row, dgh_row = dgx[r, t, row], dgh[r, t, row]
+            for k in range(n):
+                dh_row, dc_row = dh[k * H : (k + 1) * H], dc[k * C : (k + 1) * C]
+                e[k], square = renormalize(dh_row, dc_row, e[k], one)
+                squares[r, t, first + k, 0] = square
+            h_prev, c_prev = hs[r, t, first:last].reshape(n * H), cs[r, t, first:last].reshape(n * C)
+            dgx_t, dgh_t = dgx[gathered], dgh[gathered]
+            step_backward(dh, dc, mine[t], h_prev, c_prev, one, dgx_t, dgh_t, dh_prev, dc_prev)
+            for k in range(n):
+                row, s = first + k, gathered * n + k
+                reading = squares[r, t, row]
+                copy(hs[r, t, row], states[s, :H])
+                copy(x[r, t + shift, row], inputs[s, :I])
                 if t >= lengths[r, row]:
-                    dgx_row[:] = 0
-                    dgh_row[:] = 0
-                    dh_prev[b] = 0
-                    dc_prev[b] = 0
-                    exponents[r, t, row] = 0
-                    squares[r, t, row] = 0
-                    continue
-                e[b] = renormalize(dh[b], dc[b], e[b], one)
-                exponents[r, t, row] = e[b]
-                squares[r, t, row, 0] = sum_of_squares(dh[b])
-                step_backward(
-                    dh[b], dc[b], saved[r, t, row], hs[r, t, row], cs[r, t, row], one,
-                    dgx_row, dgh_row, dh_prev[b], dc_prev[b],
-                )  # fmt: skip
-                squares[r, t, row, 1] = sum_of_squares(dc[b])
-                if bound > 0:
-                    here = math.ldexp(bound, -min(max(e[b], -1000), 1000))
-                    squares[r, t, row, 2] = sum_of_squares(dgx_row)
-                    limit[0] = min(here, 3e38)  # a bound beyond the format clamps nothing
-                    clipped[r, row] += clamp(dgx_row, limit[0])
-                    if own_dgh:
-                        clamp(dgh_row, limit[0])
-                    squares[r, t, row, 3] = sum_of_squares(dgx_row)
-            d = dgh[r, t, first:last]
-            gemm(address, True, n, H, G, d.ctypes.data, W[r].ctypes.data, G, one, dh_prev.ctypes.data)
+                    for g in range(gates):
+                        dgx_t[(g * n + k) * H : (g * n + k + 1) * H] = 0
+                        dgh_t[(g * n + k) * H : (g * n + k + 1) * H] = 0
+                    dh_prev[k * H : (k + 1) * H] = 0
+                    dc_prev[k * C : (k + 1) * C] = 0
+                    e[k] = 0
+                    reading[:] = 0
+                else:
+                    reading[1] = sum_of_squares(dc[k * C : (k + 1) * C])
+                    if bound > 0:
+                        here = math.ldexp(bound, -min(max(e[k], -1000), 1000))
+                        limit[0] = min(here, 3e38)  # a bound beyond the format clamps nothing
+                        reading[2] = reading[3] = 0
+                        for g in range(gates):
+                            dgx_row = dgx_t[(g * n + k) * H : (g * n + k + 1) * H]
+                            reading[2] += sum_of_squares(dgx_row)
+                            clipped[r, row] += clamp(dgx_row, limit[0])
+                            if own_dgh:
+                                clamp(dgh_t[(g * n + k) * H : (g * n + k + 1) * H], limit[0])
+                            reading[3] += sum_of_squares(dgx_row)
+                exponents[r, t, row] = e_rows[s] = e[k]
+                conditions[s] = condition(reading[0] + reading[1])
+            through_gates(one, n, M, dgh_t, packed_hh, zeros, from_h)
+            for k in range(n):
+                add_to(dh_prev[k * H : (k + 1) * H], from_h[k, :H])
+            if passes_on:
+                through_gates(one, n, L, dgx_t, packed_ih, zeros, from_x)
+                for k in range(n):
+                    copy(from_x[k, :I], dx[r, t, first + k])
             dh, dh_prev = dh_prev, dh
             dc, dc_prev = dc_prev, dc
+            gathered += 1
+            if gathered == chunk or t == 0:
+                count, e_sum = gathered * n, e_sums[item]
+                common = factors(one, count, e_rows, conditions, e_sum, by)
+                if common != NONE:
+                    if common > e_sum != NONE:
+                        rise(dW_hh[item], power_of_two(one, e_sum - common))
+                        rise(dW_ih[item], power_of_two(one, e_sum - common))
+                    e_sums[item] = common
+                    scale_rows(states, count, by)
+                    scale_rows(inputs, count, by)
+                    if own_dgh:
+                        multiply(one, n, gathered, gates, dgx, nothing, no_sums, inputs, dW_ih[item], columns)
+                        multiply(one, n, gathered, gates, dgh, states, dW_hh[item], nothing, no_sums, columns)
+                    else:
+                        multiply(one, n, gathered, gates, dgx, states, dW_hh[item], inputs, dW_ih[item], columns)
+                    states[:, H], inputs[:, I] = 1, 1
+                gathered = 0
 
     return Kernels(forward, backward)
 
 
-def _stamp(rule: Rule) -> str:
+def source_stamp(rule: Rule) -> str:
     """Changes when any source that is compiled into the kernel changes: Numba itself watches this file alone."""
-    import rnnlab.scan.blas
-
-    files = {inspect.getsourcefile(item) for item in (rule.forward, pointwise, compiled, rnnlab.scan.blas)}
+    files = {inspect.getsourcefile(item) for item in (rule.forward, pointwise, compiled, products, rows, sums)}
     digest = hashlib.sha256()
     for file in sorted(filter(None, files)):
         digest.update(Path(file).read_bytes())

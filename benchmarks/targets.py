@@ -1,0 +1,64 @@
+"""What the lab's speed and memory are to reach, each judged by the figures in results.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+
+NOISE = 1.05
+"""Two medians of the same work differ by this much."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A target, whether it is reached, and the figure that is nearest to missing it or furthest from it."""
+
+    what: str
+    reached: str
+    worst: str
+
+
+def targets(results: dict[str, Any]) -> Iterator[Verdict]:
+    """Every target, in the order of the page."""
+    single, fleets, memory, vanishing = (
+        results.get(name, {}).get("rows", []) for name in ("single", "fleets", "memory", "vanishing")
+    )
+    small = [row for row in fleets if row["runs"] == 32 and (row["B"], row["T"], row["H"]) == (20, 100, 50)]
+    long = [row for row in memory if row["T"] >= 10_000]
+    yield at_least(2, "one run: at least 2 times as fast as the loop", single, ratio("loop"))
+    yield at_least(1, "one run: not slower than torch's layers, which record nothing", single, ratio("torch"))
+    yield at_least(1, "one run: not slower than jax", single, ratio("jax"))
+    yield at_least(4, "32 runs at 20, 100, 50: at least 4 times as fast as one by one", small, ratio("one by one"))
+    yield at_least(2, "32 runs at 20, 100, 50: at least 2 times as fast as vmap", small, ratio("vmap"))
+    yield at_most(2.5, "fleets: at most 2.5 times their products alone (healthy gradients)", fleets, ratio("floor"))
+    yield at_most(4, "10,000 timesteps (B 32, H 128) within 4 GiB", long, lambda row: row["peak"] / 2**30, " GiB")
+    yield at_most(NOISE, "a vanishing gradient costs no time (within 5%)", vanishing, ratio("rnnlab"))
+
+
+def ratio(name: str) -> Callable[[Row], float | None]:
+    return lambda row: row["ratios"].get(name)
+
+
+def at_least(bound: float, what: str, rows: list[Row], figure: Callable[[Row], float | None]) -> Verdict:
+    figures = measured(rows, figure)
+    return verdict(what, min(figures, key=lambda one: one[0], default=None), lambda value: value >= bound)
+
+
+def at_most(bound: float, what: str, rows: list[Row], figure: Callable[[Row], float | None], unit: str = "") -> Verdict:
+    figures = measured(rows, figure)
+    return verdict(what, max(figures, key=lambda one: one[0], default=None), lambda value: value <= bound, unit)
+
+
+def measured(rows: list[Row], figure: Callable[[Row], float | None]) -> list[tuple[float, Row]]:
+    return [(value, row) for row in rows if (value := figure(row)) is not None]
+
+
+def verdict(what: str, worst: tuple[float, Row] | None, holds: Callable[[float], bool], unit: str = "") -> Verdict:
+    if worst is None:
+        return Verdict(what, "not measured", "-")
+    value, row = worst
+    where = f"{row['cell']} {row['B']}, {row['T']}, {row['H']}" + (f", {row['runs']} runs" if "runs" in row else "")
+    return Verdict(what, "yes" if holds(value) else "no", f"{value:.2f}{unit} ({where})")

@@ -1,0 +1,157 @@
+"""All parameters of a replica in one row of numbers, and their gradient as such a row.
+
+An optimizer then has one tensor to go over instead of six, and a norm over all parameters is one operation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rnnlab.logspace import Scaled, log2_norm
+
+Floats = NDArray[np.float64]
+
+# Elements that a vectorized loop takes at once, at most: float32, AVX-512, two registers. Rows of whole multiples have
+# no tail that would be rounded differently, and every row begins at the same alignment, alone or in a stack.
+_AT_ONCE = 32
+# Within 2^+-100 a factor is a normal number of both formats, and so is all that matters of a norm above 2^-60.
+_FAR, _LOW = 100, 2.0**-60
+
+
+class Layout:
+    """Where each parameter stands in a row: `count` numbers, and zeros up to `width`, a multiple of 32."""
+
+    def __init__(self, shapes: Mapping[str, Sequence[int]]) -> None:
+        self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
+        self.count = sum(map(math.prod, self.shapes.values()))
+        self.width = -(-self.count // _AT_ONCE) * _AT_ONCE
+
+    def views(self, rows: Tensor) -> dict[str, Tensor]:
+        """The parameters [R, ...] as views into rows [R, width]; each replica's is contiguous."""
+        sizes = [math.prod(shape) for shape in self.shapes.values()]
+        parts = rows[:, : self.count].split(sizes, 1)
+        named = zip(self.shapes.items(), parts, strict=True)
+        return {name: part.unflatten(1, shape) for (name, shape), part in named}
+
+
+class Gradient:
+    """The gradient of all parameters of every replica, whatever its size, and log2 of its L2 norm [R].
+
+    parts: by parameter, mantissas [R, ...] and exponents [R], in the order of the layout. width: that of the rows.
+    """
+
+    def __init__(self, parts: Sequence[Scaled], width: int) -> None:
+        self._parts = parts
+        self._sizes = [math.prod(part.mantissa.shape[1:]) for part in parts]
+        self.count = sum(self._sizes)
+        self._rows, beyond = self._written(width)
+        norms = _norms(self._rows)
+        # Of these the row does not say the size: vanished, exploded, zero or not finite.
+        self._apart = beyond | ~((norms > _LOW) & (norms < np.inf))
+        self.log2_norm = _log2(norms)
+        if self._apart.any():
+            self.log2_norm[self._apart] = _host(log2_norm(self._of(self._apart)))
+
+    def norms(self) -> Floats:
+        """The L2 norm [R]: 0 or inf where float64 cannot hold it."""
+        with np.errstate(over="ignore", under="ignore"):
+            return np.exp2(self.log2_norm)
+
+    def plain(self, log2_factor: Floats | None = None) -> Tensor:
+        """Gradient * 2^log2_factor [R] as fresh rows [R, width]: inf where it overflows, 0 below the smallest normal.
+
+        A factor of float64's precision; its power of two goes to the exponents where the row cannot hold the gradient,
+        so nothing overflows on the way.
+        """
+        rows, apart = self._rows, self._apart
+        if log2_factor is not None:
+            apart = apart | (np.abs(log2_factor) > _FAR)
+            rows = rows * _column(np.exp2(log2_factor.clip(-_FAR, _FAR)), rows)
+        rows = torch.hardshrink(rows, _subnormal(rows.dtype))
+        if apart.any():
+            parts = self._of(apart)
+            if log2_factor is not None:
+                parts = [_rescaled(part, log2_factor[apart]) for part in parts]
+            rows[_index(apart, rows), : self.count] = torch.cat([part.plain().flatten(1) for part in parts], 1)
+        return rows
+
+    def _written(self, width: int) -> tuple[Tensor, NDArray[np.bool_]]:
+        """The plain values, and whose exponents are too far from 0 for them [R]."""
+        each = [part.mantissa.flatten(1) for part in self._parts]
+        rows = torch.cat([*each, each[0].new_zeros(len(each[0]), width - self.count)], 1)
+        beyond = np.zeros(len(rows), np.bool_)
+        for exponent, first, last in self._spans():
+            powers = _host(exponent)
+            if powers.any():
+                beyond |= np.abs(powers) > _FAR
+                rows[:, first:last].mul_(_column(np.ldexp(1.0, powers.clip(-_FAR, _FAR)), rows))
+        return rows, beyond
+
+    def _spans(self) -> list[tuple[Tensor, int, int]]:
+        """The columns of parameters that stand beside each other and share one tensor of exponents."""
+        spans: list[tuple[Tensor, int, int]] = []
+        last = 0
+        for (_, exponent), size in zip(self._parts, self._sizes, strict=True):
+            first, last = last, last + size
+            if spans and spans[-1][0] is exponent:
+                first = spans.pop()[1]
+            spans.append((exponent, first, last))
+        return spans
+
+    def _of(self, chosen: NDArray[np.bool_]) -> list[Scaled]:
+        index = _index(chosen, self._rows)
+        return [Scaled(mantissa[index], exponent[index]) for mantissa, exponent in self._parts]
+
+
+def row_norms(rows: Tensor) -> Floats:
+    """The L2 norm [R] of rows [R, P], in float64: inf beyond its range, inf or nan if not finite."""
+    norms = _norms(rows)
+    far = ~((norms > _LOW) & (norms < np.inf))
+    if far.any():  # the squares of float64 leave float64
+        some = rows[_index(far, rows)]
+        zero = torch.zeros(len(some), dtype=torch.int64, device=rows.device)
+        norms[far] = _host(log2_norm([Scaled(some, zero)]).exp2())
+    return norms
+
+
+def _norms(rows: Tensor) -> Floats:
+    norms: Floats = _host(torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64))
+    return norms
+
+
+def _log2(norms: Floats) -> Floats:
+    with np.errstate(divide="ignore"):
+        return np.log2(norms)
+
+
+def _rescaled(part: Scaled, log2_factor: Floats) -> Scaled:
+    whole = np.floor(log2_factor)
+    factor = _column(np.exp2(log2_factor - whole), part.mantissa)
+    shift = torch.from_numpy(whole.astype(np.int64)).to(part.exponent.device)
+    return Scaled((part.mantissa.flatten(1) * factor).view_as(part.mantissa), part.exponent + shift)
+
+
+def _column(values: Floats, like: Tensor) -> Tensor:
+    """[R] as [R, 1] of the dtype and device of `like`."""
+    return torch.from_numpy(values).to(like)[:, None]
+
+
+def _subnormal(dtype: torch.dtype) -> float:
+    """The largest number below the smallest normal one."""
+    limits = torch.finfo(dtype)
+    return limits.tiny * (1 - limits.eps)
+
+
+def _index(chosen: NDArray[np.bool_], like: Tensor) -> Tensor:
+    return torch.from_numpy(chosen).to(like.device)
+
+
+def _host(tensor: Tensor) -> Any:
+    return tensor.cpu().numpy()

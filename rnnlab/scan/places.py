@@ -1,0 +1,67 @@
+"""The direct gradient on the compiled scan: a cell's rule, once, at each place of the loss.
+
+What arrives from the read-out (or from the layer above at the same timestep) goes through the timestep it arrives at
+and no further, by the same rule and the same saved activations as in the scan.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numba import njit
+from numba.extending import register_jitable
+
+from rnnlab.scan import compiled
+from rnnlab.scan.kernels import part_of, source_stamp
+from rnnlab.scan.pointwise import copy
+from rnnlab.scan.rows import clamp, sum_of_squares
+from rnnlab.scan.rule import Rule
+
+
+@functools.cache
+def direct(rule: Rule) -> Callable[..., None]:
+    """The compiled loop over places with this rule inside."""
+    step_backward = register_jitable(**compiled.OPTIONS)(rule.backward)
+    own_dgh, width, stamp = rule.own_dgh, rule.width, source_stamp(rule)
+
+    @njit(nogil=True, cache=True, **compiled.OPTIONS)
+    def at_places(  # type: ignore[no-untyped-def]
+        one, rows, exponents, times, hs, cs, saved, bound, squares, dgx, r, first, last
+    ):
+        """rows [R, S, B, H] at exponents [R, S, B] to squares [R, S, B, 4] and dgx [R, S, B, G*H], at the same ones."""
+        stamp  # noqa: B018  part of the key of the disk cache
+        T, B, H, C, n = hs.shape[1] - 1, hs.shape[2], hs.shape[3], cs.shape[3], last - first
+        mine = part_of(saved, T, width, r, B, first, last, H)
+        dh, dh_prev, dc, dc_prev = (
+            np.empty(H, hs.dtype),
+            np.empty(H, hs.dtype),
+            np.empty(C, hs.dtype),
+            np.empty(C, hs.dtype),
+        )
+        here, dgh, limit = np.empty(width * H, hs.dtype), np.empty(dgx.shape[3], hs.dtype), np.zeros(1, hs.dtype)
+        for p in range(rows.shape[1]):
+            for row in range(first, last):
+                t, out, reading = times[r, p, row], dgx[r, p, row], squares[r, p, row]
+                reading[:], out[:] = 0, 0
+                if t < 0:
+                    continue
+                copy(rows[r, p, row], dh)
+                dc[:] = 0
+                for w in range(width):
+                    at = (w * n + row - first) * H
+                    copy(mine[t, at : at + H], here[w * H : (w + 1) * H])
+                dgh_row = dgh if own_dgh else out
+                step_backward(dh, dc, here, hs[r, t, row], cs[r, t, row], one, out, dgh_row, dh_prev, dc_prev)
+                reading[0], reading[1] = sum_of_squares(dh), sum_of_squares(dc)
+                if bound > 0:
+                    reading[2] = sum_of_squares(out)
+                    e = exponents[r, p, row]
+                    limit[0] = min(math.ldexp(bound, -min(max(e, -1000), 1000)), 3e38)
+                    clamp(out, limit[0])
+                    reading[3] = sum_of_squares(out)
+
+    loop: Callable[..., None] = at_places
+    return loop
