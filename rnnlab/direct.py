@@ -49,11 +49,13 @@ def direct_readings(network: Network, found: Pass) -> list[Readings]:
     From the top layer down through the layers above at the same timestep, with their recurrence held still. With the
     adjoint clip each layer's dL/da_t is clamped on the way, as it is in the scan.
     """
-    assert found.direct_rows is not None
-    rows, exponents = in_range(found.direct_rows, found.traces[0].hs.dtype)
+    assert found.arriving is not None
+    rows, exponents = found.arriving.rows, found.arriving.exponents
+    only_h = len(network.cell.states) == 1 and not found.bound
     readings: list[Readings] = []
     for index, trace in reversed(list(enumerate(found.traces))):
-        squares, dgx = fast.direct(trace, rows, exponents, found.places.times, found.bound)
+        through = index > 0 or not only_h
+        squares, dgx = fast.direct(trace, rows, exponents, found.places.times, bound=found.bound, through=through)
         readings.insert(0, Readings(by_state(network.cell, squares, found.bound), exponents))
         if index:
             below = (dgx.flatten(1, 2) @ network.layer(index).W_ih.mT).unflatten(1, dgx.shape[1:3])

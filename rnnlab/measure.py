@@ -5,7 +5,8 @@ Everything here reads and nothing changes: no weight, no optimizer state, no ran
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +20,17 @@ from rnnlab.logspace import Scaled, log2_norm, log10_of_squares, log10_percentil
 from rnnlab.network import Network
 from rnnlab.passes import Pass, Readings
 from rnnlab.scan import fast
-from rnnlab.scan.summaries import over_batch, over_places
+from rnnlab.scan.summaries import over_places, summarize
 
 Floats = NDArray[np.float64]
 
 PERCENTS = (5.0, 50.0, 95.0)
+_PERCENTS = np.array(PERCENTS)
+
+_COLUMNS = ("norm", "log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_direct")
+
+Table = tuple[int, str, dict[str, Any]]
+"""A layer, a state, and its columns [R, T]."""
 
 # Adjoint norms this many times the smallest normal number are still exact to far better than 0.01 decades.
 _MARGIN = 8.0
@@ -58,40 +65,38 @@ class Curve:
 
 def curves(network: Network, found: Pass, lengths: Tensor, stride: int = 1) -> list[list[Curve]]:
     """The rows of every replica: total and direct gradient norms against t, for each layer and state."""
-    rows: list[list[Curve]] = [[] for _ in range(network.replicas)]
+    times = [_times(longest, stride) for longest in lengths.amax(1).tolist()]
+    rows: list[list[Curve]] = [[] for _ in times]
     tables = _compiled_tables(network, found, lengths) if found.traces else _tables(network, found, lengths)
-    for index, state, columns in tables:
-        for replica, curve in enumerate(_split(index, state, columns, lengths, stride)):
-            rows[replica].append(curve)
+    for layer, state, columns in tables:
+        for r, (t, lag, every) in enumerate(times):
+            rows[r].append(Curve(layer, state, t, lag, {name: value[r, every] for name, value in columns.items()}))
     return rows
 
 
-Table = tuple[int, str, dict[str, Any]]
-"""A layer, a state, and its columns [R, T]."""
+def _times(longest: int, stride: int) -> tuple[NDArray[np.int64], NDArray[np.int64], slice]:
+    """The timesteps that are written down, their lags, and where they lie on the axis of time."""
+    every = slice((longest - 1) % stride, longest, stride)
+    t = np.arange(longest)[every]
+    return t, longest - 1 - t, every
 
 
 def _compiled_tables(network: Network, found: Pass, lengths: Tensor) -> Iterator[Table]:
     """The tables of a pass on the compiled scan: nothing is lost there, and nothing masked."""
-    direct = direct_readings(network, found)
-    for index, (readings, placed) in enumerate(zip(found.readings, direct, strict=True)):
-        e, e_placed, times = (_numpy(one) for one in (readings.exponents, placed.exponents, found.places.times))
+    alive, times = _numpy(lengths.contiguous()), _numpy(found.places.times.contiguous())
+    for index, (readings, direct) in enumerate(zip(found.readings, direct_readings(network, found), strict=True)):
+        exponents, e_direct = _numpy(readings.exponents), _numpy(direct.exponents)
+        R, T, B = exponents.shape
+        keys, tops = np.empty((R * T, B)), np.empty(T)
         for state, squares in readings.squares.items():
-            R, T, B = squares.shape
-            total, values = np.empty((R, T)), np.empty((len(PERCENTS), R, T))
-            arrays = _numpy(squares), e, _numpy(lengths), np.array(PERCENTS), total, values
-            fast.spread(_summary(arrays), fast.items_of(R, T, fast.blocks_of(R, T) if T * B > _WORTH_A_THREAD else 1))
-            total_direct, scratch = np.empty((R, T)), np.empty(T, np.int64)
-            for r in range(R):
-                over_places(_numpy(placed.squares[state]), e_placed, times, total_direct, scratch, r)
-            yield index, state, _named(total, values + np.log10(B), total_direct)
-
-
-_WORTH_A_THREAD = 20_000
-"""Rows of one replica whose summary takes longer than to wake another thread."""
-
-
-def _summary(arrays: tuple[Any, ...]) -> Callable[[int, int, int, int], None]:
-    return lambda item, r, first, last: over_batch(*arrays, r, first, last)
+            table = np.empty((len(_COLUMNS), R, T))
+            over_places(_numpy(direct.squares[state].contiguous()), e_direct, times, table[-1], tops)
+            work = functools.partial(
+                summarize, _numpy(squares.contiguous()), exponents, alive, _PERCENTS, keys, table[:-1]
+            )
+            pieces = fast.items_of(1, R * T, fast.blocks_of(1, R * T))
+            fast.spread(lambda item, r, first, last, work=work: work(first, last), pieces, keys.size)
+            yield index, state, dict(zip(_COLUMNS, table, strict=True))
 
 
 def _tables(network: Network, found: Pass, lengths: Tensor) -> Iterator[Table]:
@@ -115,18 +120,8 @@ def _columns(readings: Readings, state: str, direct: Floats, lengths: Tensor) ->
         samples = np.where(underflowed(samples, readings.limited, direct), _LOST, samples)
     values = log10_percentiles(samples, alive, PERCENTS) + np.log10(B)
     percentiles = np.ma.masked_array(values, np.isfinite(values) & (values < _NO_NUMBER))
-    return _named(np.ma.masked_array(total, lost), percentiles, log10_total(direct))
-
-
-def _named(total: Any, percentiles: Any, direct: Floats) -> dict[str, Any]:
-    return {
-        "norm": power_of_ten(np.ma.getdata(total)),
-        "log10_norm": total,
-        "log10_p05": percentiles[0],
-        "log10_median": percentiles[1],
-        "log10_p95": percentiles[2],
-        "log10_direct": direct,
-    }
+    found = power_of_ten(total), np.ma.masked_array(total, lost), *percentiles, log10_total(direct)
+    return dict(zip(_COLUMNS, found, strict=True))
 
 
 def _direct(logs: Tensor, found: Pass) -> Floats:
@@ -156,12 +151,6 @@ def underflowed(
         suspect = lost[:, t + 1] | (np.isfinite(after) & (after < doubtful))
         lost[:, t] |= np.isneginf(log10_norms[:, t]) & suspect
     return lost
-
-
-def _split(layer: int, state: str, columns: dict[str, Any], lengths: Tensor, stride: int) -> Iterator[Curve]:
-    for replica, longest in enumerate(_numpy(lengths).max(1)):
-        t = np.arange((longest - 1) % stride, longest, stride)
-        yield Curve(layer, state, t, longest - 1 - t, {name: value[replica, t] for name, value in columns.items()})
 
 
 def spectrum(network: Network) -> dict[str, Floats]:

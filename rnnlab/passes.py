@@ -72,6 +72,8 @@ class Pass:
     """By layer: its states [R, T, B, H]."""
     traces: list[fast.Trace] = field(default_factory=list)
     """By layer, where the compiled scan ran."""
+    arriving: fast.Arriving | None = None
+    """There, the direct rows as they reach the top layer."""
 
 
 class Scratch:
@@ -113,7 +115,7 @@ def fast_pass(
     top = head(network, objective, places, places.gather(traces[-1].hs, shift=1), targets)
     found = Pass(top.losses, top.outputs, targets, places, direct_rows=top.direct)
     arriving = fast.Arriving(*in_range(top.direct, batch.x.dtype), places.slots)
-    clamped = torch.zeros(network.replicas, dtype=torch.int64)
+    found.arriving, clamped = arriving, torch.zeros(network.replicas, dtype=torch.int64)
     by_name: dict[str, Scaled] = {}
     for index in reversed(range(network.shape.layers)):
         adjoint = fast.backward(traces[index], arriving, scratch.layers[index], bound=bound, wants_dx=index > 0)

@@ -111,12 +111,14 @@ class Adjoint:
 
 def prepare(rule: Rule, dtype: torch.dtype) -> bool:
     """Compile both loops for this dtype, or read them from the disk cache; True when they had to be compiled."""
-    loops = kernels(rule)
+    loops = (*kernels(rule), places.direct(rule))
     x, lengths = torch.zeros(1, 2, 1, 1, dtype=dtype), torch.full((1, 1), 2)
     W = x.new_zeros(1, 1, rule.gates)
     work, slots, before = Workspace(), torch.zeros(1, 2, 1, dtype=torch.int64), _misses(loops)
     trace = forward(rule, Inputs(x), Weights(W, W, W[:, 0], None), lengths, work)
-    backward(trace, Arriving(x, torch.ones(1, 2, 1, dtype=torch.int64), slots), work)
+    exponents = torch.ones(1, 2, 1, dtype=torch.int64)
+    backward(trace, Arriving(x, exponents, slots), work)
+    direct(trace, x, exponents, slots)
     return _misses(loops) > before
 
 
@@ -186,24 +188,31 @@ def _added(parts: list[Tensor], exponents: Tensor, R: int, G: int) -> tuple[list
 
 
 def direct(
-    trace: Trace, rows: Tensor, exponents: Tensor, times: Tensor, bound: float | None = None
+    trace: Trace,
+    rows: Tensor,
+    exponents: Tensor,
+    times: Tensor,
+    *,
+    bound: float | None = None,
+    through: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """One timestep back from rows [R, S, B, H] that arrive at `times` [R, S, B], with the recurrence held still.
 
     Returns squares [R, S, B, 4], as in Adjoint, and dL/d(input pre-activations) [R, S, B, G*H], both at the exponents
-    [R, S, B] of the rows. A time of -1 is no place, and gives zero.
+    [R, S, B] of the rows. A time of -1 is no place, and gives zero. Without `through` only dL/dh_t is looked at, and
+    there are no pre-activations.
     """
     R, S, B, _ = rows.shape
     squares = torch.empty(R, S, B, 4, dtype=torch.float64)
-    dgx = rows.new_empty(R, S, B, trace.weights.W_hh.shape[2])
+    dgx = rows.new_empty(R, S, B, trace.weights.W_hh.shape[2] if through else 0)
     loop, inputs = places.direct(trace.rule), _arrays(rows, exponents, times, trace.hs, trace.cs, trace.saved)
     arrays = (_one(rows), *inputs, float(bound or 0.0), *_arrays(squares, dgx))
-    spread(lambda item, *block: loop(*arrays, *block), items_of(R, B, trace.blocks))
+    spread(lambda item, *block: loop(*arrays, *block), items_of(R, B, trace.blocks), rows.numel())
     return squares, dgx
 
 
 def _arrays(*tensors: Tensor) -> list[Any]:
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+    return [(tensor if tensor.is_contiguous() else tensor.contiguous()).numpy() for tensor in tensors]
 
 
 def _one(like: Tensor) -> Any:
@@ -261,8 +270,12 @@ def items_of(R: int, N: int, blocks: int) -> list[Item]:
     return [(r * blocks + k, r, first, last) for r in range(R) for k, (first, last) in enumerate(pairs)]
 
 
-def spread(work: Callable[[int, int, int, int], object], items: list[Item]) -> None:
-    """Call work(item, replica, first, last) for all items, on as many threads as torch has.
+WORTH_A_THREAD = 20_000
+"""Numbers to go over that take as long as it takes to wake another thread, some 50 microseconds."""
+
+
+def spread(work: Callable[[int, int, int, int], object], items: list[Item], numbers: int = WORTH_A_THREAD) -> None:
+    """Call work(item, replica, first, last) for all items, on as many threads as torch has if there are many numbers.
 
     Not on torch's own pool: its threads wait for each other by spinning, which beside another busy process costs more
     than the work. The calling thread takes its share, since to wake another takes longer than a small block.
@@ -277,7 +290,8 @@ def spread(work: Callable[[int, int, int, int], object], items: list[Item]) -> N
                 return
             work(*item)
 
-    others = [_pool(threads()).submit(some) for _ in range(min(threads(), len(items)) - 1)]
+    helpers = min(threads(), len(items)) - 1 if numbers >= WORTH_A_THREAD else 0
+    others = [_pool(threads()).submit(some) for _ in range(helpers)]
     try:
         some()
     finally:

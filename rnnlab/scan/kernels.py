@@ -21,8 +21,8 @@ from numba.extending import register_jitable
 
 from rnnlab.scan import compiled, pointwise, products, rows, sums
 from rnnlab.scan.pointwise import copy
-from rnnlab.scan.products import address, pack, padded, panel, product
-from rnnlab.scan.rows import add_to, clamp, join, power_of_two, renormalize, sum_of_squares
+from rnnlab.scan.products import address, pack, padded, panel, times
+from rnnlab.scan.rows import add_to, clamp, clear, clear_all, join, renormalize, sum_of_squares
 from rnnlab.scan.rule import Rule
 from rnnlab.scan.sums import CHUNK, NONE, condition, factors, multiply, rise, scale_rows
 
@@ -66,10 +66,10 @@ def pack_gates(W, packed, one):  # type: ignore[no-untyped-def]
 def through_gates(one, n, N, block, packed, zeros, out):  # type: ignore[no-untyped-def]
     """out [n, N] = sum over gates of (block of a gate [n, H]) times its packed W^T [H, N]."""
     gates, H = packed.shape[0], packed.shape[2]
-    start, row = address(zeros), 0
+    start, row = address(zeros), np.int64(0)
     for g in range(gates):
         rows = address(block[g * n * H :])
-        product(one, n, N, H, rows, H, 1, address(packed[g]), start, row, address(out), N)
+        times(one, n, N, H, rows, address(packed[g]), start, row, address(out))
         start, row = address(out), N
 
 
@@ -78,6 +78,42 @@ def gathering(timesteps, numbers, one):  # type: ignore[no-untyped-def]
     """Room for the gradients of some timesteps' pre-activations, with a panel's width behind them to read into."""
     room = np.zeros(timesteps * numbers + panel(one), type(one))
     return room[: timesteps * numbers].reshape(timesteps, numbers)
+
+
+@register_jitable(**compiled.OPTIONS)
+def of_row(block, pieces, n, k):  # type: ignore[no-untyped-def]
+    """Views of row k's pieces of a block [pieces * n * H]: [pieces, H]."""
+    return block.reshape(pieces, n, block.shape[0] // (pieces * n))[:, k]
+
+
+@register_jitable(**compiled.OPTIONS)
+def arrive(slots, arriving, exponents, dh, dc, e, one, r, t, first):  # type: ignore[no-untyped-def]
+    """Add what arrives at timestep t to the block's rows; whether anything did."""
+    n, any_did = e.shape[0], False
+    for k in range(n):
+        slot = slots[r, t, first + k]
+        if slot >= 0:
+            any_did = True
+            rows, e_row = arriving[r, slot, first + k], exponents[r, slot, first + k]
+            e[k] = join(of_row(dh, 1, n, k)[0], of_row(dc, 1, n, k)[0], e[k], rows, e_row, one)
+    return any_did
+
+
+@register_jitable(**compiled.OPTIONS)
+def clip(d, own, own_d, bound, e, reading, limit):  # type: ignore[no-untyped-def]
+    """Clamp a row's pre-activation gradients d [gates, H] (and, where it has them, own_d) to the bound at its exponent.
+
+    Their squares before and after go to `reading`; returns how many entries were beyond the bound.
+    """
+    limit[0] = min(math.ldexp(bound, -min(max(e, -1000), 1000)), 3e38)  # a bound beyond the format clamps nothing
+    reading[2], reading[3], count = 0.0, 0.0, 0
+    for g in range(d.shape[0]):
+        reading[2] += sum_of_squares(d[g])
+        count += clamp(d[g], limit[0])
+        reading[3] += sum_of_squares(d[g])
+        if own:
+            clamp(own_d[g], limit[0])
+    return count
 
 
 @functools.cache
@@ -94,29 +130,24 @@ def kernels(rule: Rule) -> Kernels:
     ):
         stamp  # noqa: B018  part of the key of the disk cache
         T, B, n = hs.shape[1] - 1, hs.shape[2], last - first
-        I, H, G = W_ih.shape[1], W_hh.shape[1], W_hh.shape[2]
-        N, panels, C = padded(G, one), -(-G // panel(one)), cs.shape[3]
+        I, H, G, C = W_ih.shape[1], W_hh.shape[1], W_hh.shape[2], cs.shape[3]
+        N, panels, dtype = padded(G, one), -(-G // panel(one)), hs.dtype
         mine = part_of(saved, T, width, r, B, first, last, H)
-        packed_ih = np.empty((panels, I, panel(one)), hs.dtype)
-        packed_hh = np.empty((panels, H, panel(one)), hs.dtype)
+        packed_ih, packed_hh = np.empty((panels, I, panel(one)), dtype), np.empty((panels, H, panel(one)), dtype)
         pack(W_ih[r], packed_ih, one)
         pack(W_hh[r], packed_hh, one)
-        biases = np.zeros((2, N), hs.dtype)
-        biases[0, :G], biases[1, :G] = b[r], b_hh[r]
-        ax, ah, gx, gh = (
-            np.empty((n, N), hs.dtype),
-            np.empty((n, N), hs.dtype),
-            np.zeros(n * G, hs.dtype),
-            np.zeros(n * G, hs.dtype),
-        )
+        biases, ax, ah = np.zeros((2, N), dtype), np.empty((n, N), dtype), np.empty((n, N), dtype)
+        gx, gh = np.zeros(n * G, dtype), np.zeros(n * G, dtype)
+        copy(b[r], biases[0, :G])
+        copy(b_hh[r], biases[1, :G])
         start, start_row = address(biases[1]), 0
         if not own_dgh:  # only their sum counts
-            biases[0] += biases[1]
+            add_to(biases[0], biases[1])
             start, start_row = address(ax), N
         for t in range(T):
             inputs, before = address(x[r, t + shift, first:last]), hs[r, t, first:last]
-            product(one, n, N, I, inputs, I, 1, address(packed_ih), address(biases[0]), 0, address(ax), N)
-            product(one, n, N, H, address(before), H, 1, address(packed_hh), start, start_row, address(ah), N)
+            times(one, n, N, I, inputs, address(packed_ih), address(biases), 0, address(ax))
+            times(one, n, N, H, address(before), address(packed_hh), start, start_row, address(ah))
             if own_dgh:
                 by_gate(ax, n, gates, H, gx)
             by_gate(ah, n, gates, H, gh)
@@ -124,8 +155,8 @@ def kernels(rule: Rule) -> Kernels:
             step_forward(gx, gh, before.reshape(n * H), cs[r, t, first:last].reshape(n * C), h, c, mine[t], one)
             for k in range(n):
                 if t >= lengths[r, first + k]:
-                    h[k * H : (k + 1) * H] = 0
-                    c[k * C : (k + 1) * C] = 0
+                    clear(hs[r, t + 1, first + k])
+                    clear(cs[r, t + 1, first + k])
 
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
     def backward(  # type: ignore[no-untyped-def]
@@ -135,52 +166,47 @@ def kernels(rule: Rule) -> Kernels:
         stamp  # noqa: B018
         T, B, n = hs.shape[1] - 1, hs.shape[2], last - first
         I, H, G, C = W_ih.shape[1], W_hh.shape[1], W_hh.shape[2], cs.shape[3]
-        M, L, passes_on = padded(H, one), padded(I, one), dx.shape[1] > 0
+        M, L, passes_on, dtype = padded(H, one), padded(I, one), dx.shape[1] > 0, hs.dtype
         mine = part_of(saved, T, width, r, B, first, last, H)
-        packed_hh = np.empty((gates, -(-H // panel(one)), H, panel(one)), hs.dtype)
+        packed_hh = np.empty((gates, -(-H // panel(one)), H, panel(one)), dtype)
+        packed_ih = np.empty((gates, -(-I // panel(one)) if passes_on else 0, H, panel(one)), dtype)
         pack_gates(W_hh[r], packed_hh, one)
-        packed_ih = np.empty((gates, -(-I // panel(one)) if passes_on else 0, H, panel(one)), hs.dtype)
         if passes_on:
             pack_gates(W_ih[r], packed_ih, one)
-        zeros, from_h, from_x = np.zeros(max(L, M), hs.dtype), np.empty((n, M), hs.dtype), np.empty((n, L), hs.dtype)
+        zeros, from_h, from_x = np.zeros(max(L, M), dtype), np.empty((n, M), dtype), np.empty((n, L), dtype)
 
         chunk = max(CHUNK // n, 1)
         dgx, dgh = gathering(chunk, n * G, one), gathering(chunk if own_dgh else 0, n * G, one)
         if not own_dgh:
             dgh = dgx
-        inputs, states = np.ones((chunk * n, I + 1), hs.dtype), np.ones((chunk * n, H + 1), hs.dtype)
+        inputs, states = np.ones((chunk * n, I + 1), dtype), np.ones((chunk * n, H + 1), dtype)
+        nothing, no_sums = np.zeros((chunk * n, 0), dtype), np.zeros((0, dW_hh.shape[2]), dtype)
         e_rows, conditions = np.zeros(chunk * n, np.int64), np.zeros(chunk * n, np.int64)
-        by, columns = np.zeros(chunk * n, hs.dtype), np.zeros((chunk * n + 1, panel(one)), hs.dtype)
-        nothing, no_sums = np.zeros((chunk * n, 0), hs.dtype), np.zeros((0, dW_hh.shape[2]), hs.dtype)
-        gathered = 0
-        dW_ih[item], dW_hh[item], e_sums[item] = 0, 0, NONE
+        by, columns = np.zeros(chunk * n, dtype), np.zeros((chunk * n + 1, panel(one)), dtype)
+        sum_ih, sum_hh, gathered = dW_ih[item], dW_hh[item], 0
+        clear_all(sum_ih)
+        clear_all(sum_hh)
+        e_sums[item] = NONE
 
         dh, dh_prev, dc, dc_prev = (
-            np.zeros(n * H, hs.dtype),
-            np.zeros(n * H, hs.dtype),
-            np.zeros(n * C, hs.dtype),
-            np.zeros(n * C, hs.dtype),
+            np.zeros(n * H, dtype),
+            np.zeros(n * H, dtype),
+            np.zeros(n * C, dtype),
+            np.zeros(n * C, dtype),
         )
-        e, limit = np.zeros(n, np.int64), np.zeros(1, hs.dtype)
-        begun = False
+        e, limit, begun = np.zeros(n, np.int64), np.zeros(1, dtype), False
         for t in range(T - 1, -1, -1):
-            for k in range(n):
-                slot = slots[r, t, first + k]
-                if slot >= 0:
-                    begun = True
-                    dh_row, dc_row = dh[k * H : (k + 1) * H], dc[k * C : (k + 1) * C]
-                    rows, e_row = arriving[r, slot, first + k], e_arriving[r, slot, first + k]
-                    e[k] = join(dh_row, dc_row, e[k], rows, e_row, one)
-            if not begun:  # nothing has arrived yet: exact zeros, and no products
-                exponents[r, t, first:last] = 0
-                squares[r, t, first:last] = 0
-                if passes_on:
-                    dx[r, t, first:last] = 0
+            begun |= arrive(slots, arriving, e_arriving, dh, dc, e, one, r, t, first)
+            if not begun:  # exact zeros, and no products
+                for row in range(first, last):
+                    clear(exponents[r, t, row : row + 1])
+                    clear(squares[r, t, row])
+                    if passes_on:
+                        clear(dx[r, t, row])
                 continue
             for k in range(n):
                 dh_row, dc_row = dh[k * H : (k + 1) * H], dc[k * C : (k + 1) * C]
-                e[k], square = renormalize(dh_row, dc_row, e[k], one)
-                squares[r, t, first + k, 0] = square
+                e[k], squares[r, t, first + k, 0] = renormalize(dh_row, dc_row, e[k], one)
             h_prev, c_prev = hs[r, t, first:last].reshape(n * H), cs[r, t, first:last].reshape(n * C)
             dgx_t, dgh_t = dgx[gathered], dgh[gathered]
             step_backward(dh, dc, mine[t], h_prev, c_prev, one, dgx_t, dgh_t, dh_prev, dc_prev)
@@ -189,27 +215,18 @@ def kernels(rule: Rule) -> Kernels:
                 reading = squares[r, t, row]
                 copy(hs[r, t, row], states[s, :H])
                 copy(x[r, t + shift, row], inputs[s, :I])
-                if t >= lengths[r, row]:
-                    for g in range(gates):
-                        dgx_t[(g * n + k) * H : (g * n + k + 1) * H] = 0
-                        dgh_t[(g * n + k) * H : (g * n + k + 1) * H] = 0
-                    dh_prev[k * H : (k + 1) * H] = 0
-                    dc_prev[k * C : (k + 1) * C] = 0
-                    e[k] = 0
-                    reading[:] = 0
-                else:
+                if t < lengths[r, row]:
                     reading[1] = sum_of_squares(dc[k * C : (k + 1) * C])
                     if bound > 0:
-                        here = math.ldexp(bound, -min(max(e[k], -1000), 1000))
-                        limit[0] = min(here, 3e38)  # a bound beyond the format clamps nothing
-                        reading[2] = reading[3] = 0
-                        for g in range(gates):
-                            dgx_row = dgx_t[(g * n + k) * H : (g * n + k + 1) * H]
-                            reading[2] += sum_of_squares(dgx_row)
-                            clipped[r, row] += clamp(dgx_row, limit[0])
-                            if own_dgh:
-                                clamp(dgh_t[(g * n + k) * H : (g * n + k + 1) * H], limit[0])
-                            reading[3] += sum_of_squares(dgx_row)
+                        of_x, of_h = of_row(dgx_t, gates, n, k), of_row(dgh_t, gates, n, k)
+                        clipped[r, row] += clip(of_x, own_dgh, of_h, bound, e[k], reading, limit)
+                else:
+                    clear_all(of_row(dgx_t, gates, n, k))
+                    clear_all(of_row(dgh_t, gates, n, k))
+                    clear(dh_prev[k * H : (k + 1) * H])
+                    clear(dc_prev[k * C : (k + 1) * C])
+                    clear(reading)
+                    e[k] = 0
                 exponents[r, t, row] = e_rows[s] = e[k]
                 conditions[s] = condition(reading[0] + reading[1])
             through_gates(one, n, M, dgh_t, packed_hh, zeros, from_h)
@@ -223,21 +240,20 @@ def kernels(rule: Rule) -> Kernels:
             dc, dc_prev = dc_prev, dc
             gathered += 1
             if gathered == chunk or t == 0:
-                count, e_sum = gathered * n, e_sums[item]
-                common = factors(one, count, e_rows, conditions, e_sum, by)
+                common = factors(one, gathered * n, e_rows, conditions, e_sums[item], by)
                 if common != NONE:
-                    if common > e_sum != NONE:
-                        rise(dW_hh[item], power_of_two(one, e_sum - common))
-                        rise(dW_ih[item], power_of_two(one, e_sum - common))
+                    rise(sum_hh, common - e_sums[item], one)
+                    rise(sum_ih, common - e_sums[item], one)
                     e_sums[item] = common
-                    scale_rows(states, count, by)
-                    scale_rows(inputs, count, by)
+                    scale_rows(states, gathered * n, by)
+                    scale_rows(inputs, gathered * n, by)
                     if own_dgh:
-                        multiply(one, n, gathered, gates, dgx, nothing, no_sums, inputs, dW_ih[item], columns)
-                        multiply(one, n, gathered, gates, dgh, states, dW_hh[item], nothing, no_sums, columns)
+                        multiply(one, n, gathered, gates, dgh, states, sum_hh, nothing, no_sums, columns)
+                        multiply(one, n, gathered, gates, dgx, nothing, no_sums, inputs, sum_ih, columns)
                     else:
-                        multiply(one, n, gathered, gates, dgx, states, dW_hh[item], inputs, dW_ih[item], columns)
-                    states[:, H], inputs[:, I] = 1, 1
+                        multiply(one, n, gathered, gates, dgx, states, sum_hh, inputs, sum_ih, columns)
+                    for s in range(gathered * n):
+                        states[s, H] = inputs[s, I] = one
                 gathered = 0
 
     return Kernels(forward, backward)

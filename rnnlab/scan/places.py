@@ -17,7 +17,7 @@ from numba.extending import register_jitable
 from rnnlab.scan import compiled
 from rnnlab.scan.kernels import part_of, source_stamp
 from rnnlab.scan.pointwise import copy
-from rnnlab.scan.rows import clamp, sum_of_squares
+from rnnlab.scan.rows import clamp, clear, sum_of_squares
 from rnnlab.scan.rule import Rule
 
 
@@ -45,11 +45,15 @@ def direct(rule: Rule) -> Callable[..., None]:
         for p in range(rows.shape[1]):
             for row in range(first, last):
                 t, out, reading = times[r, p, row], dgx[r, p, row], squares[r, p, row]
-                reading[:], out[:] = 0, 0
+                clear(reading)
+                clear(out)
                 if t < 0:
                     continue
+                if out.shape[0] == 0:
+                    reading[0] = sum_of_squares(rows[r, p, row])
+                    continue
                 copy(rows[r, p, row], dh)
-                dc[:] = 0
+                clear(dc)
                 for w in range(width):
                     at = (w * n + row - first) * H
                     copy(mine[t, at : at + H], here[w * H : (w + 1) * H])

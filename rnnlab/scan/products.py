@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import llvmlite.binding
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -32,6 +33,8 @@ def _register_file() -> tuple[int, int]:
 
 
 BYTES, ROWS = _register_file()
+HALF = max(BYTES // 2, 16)
+"""Bytes of the shortest vector: the last columns of a matrix waste less of it."""
 
 
 def size_of(one: Any) -> int:
@@ -48,7 +51,7 @@ def _size_of(one):  # type: ignore[no-untyped-def]
 @register_jitable
 def address(array):  # type: ignore[no-untyped-def]
     """Of its first number."""
-    return array.ctypes.data
+    return np.intp(array.ctypes.data)
 
 
 @register_jitable
@@ -59,13 +62,13 @@ def panel(one):  # type: ignore[no-untyped-def]
 
 @register_jitable
 def padded(columns, one):  # type: ignore[no-untyped-def]
-    """Columns of C: the next multiple of a vector."""
-    lanes = BYTES // size_of(one)
+    """Columns of C: the next multiple of half a vector."""
+    lanes = HALF // size_of(one)
     return -(-columns // lanes) * lanes
 
 
-def _tile(vectors: int) -> Any:
-    """The compiled tile whose columns are this many vectors."""
+def _tile(vectors: int, length: int = BYTES) -> Any:
+    """The compiled tile whose columns are this many vectors of this many bytes."""
 
     @intrinsic  # type: ignore[untyped-decorator]
     def tile(
@@ -78,7 +81,7 @@ def _tile(vectors: int) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             real = context.get_value_type(signature.args[0])
             size = context.get_abi_sizeof(real)
-            emit = _Tile(builder, real, size, ir.VectorType(real, BYTES // size), vectors)
+            emit = _Tile(builder, real, size, ir.VectorType(real, length // size), vectors)
             end = builder.append_basic_block("tile.end")
             switch = builder.switch(args[1], end)
             for rows in range(1, ROWS + 1):
@@ -163,7 +166,7 @@ class _Tile:
         return self.builder.shuffle_vector(first, undefined, ir.Constant(lanes, [0] * self.vector.count))
 
 
-_wide, _narrow = _tile(2), _tile(1)
+_wide, _narrow, _half = _tile(2), _tile(1), _tile(1, HALF)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -209,8 +212,26 @@ def product(one, M, N, K, a, a_row, a_k, b, start, start_row, c, c_row):  # type
             rows = (M - row + parts - part - 1) // (parts - part)
             of_a, of_c = a + row * a_row * size, c + (row * c_row + j) * size
             of_start = start + (row * start_row + j) * size
-            if N - j >= width:
+            left, done = min(N - j, width), 0
+            if left == width:
                 _wide(one, rows, K, of_a, a_row, a_k, columns, width, of_start, start_row, of_c, c_row)
-            else:
+                done = width
+            elif left >= width // 2:
                 _narrow(one, rows, K, of_a, a_row, a_k, columns, width, of_start, start_row, of_c, c_row)
+                done = width // 2
+            if done < left:
+                at = done * size
+                _half(one, rows, K, of_a, a_row, a_k, columns + at, width, of_start + at, start_row, of_c + at, c_row)
             row += rows
+
+
+@register_jitable
+def times(one, M, N, K, a, packed, start, start_row, c):  # type: ignore[no-untyped-def]
+    """C [M, N] = start + A [M, K] B, for a dense A."""
+    product(one, M, N, K, a, K, np.int64(1), packed, start, np.int64(start_row), c, N)
+
+
+@register_jitable
+def add_transposed(one, M, N, K, a, packed, c, c_row):  # type: ignore[no-untyped-def]
+    """C [M, N] += A^T B, for a dense A [K, M]."""
+    product(one, M, N, K, a, np.int64(1), M, packed, c, c_row, c, c_row)

@@ -36,6 +36,18 @@ def scale(row, factor):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(**OPTIONS)
+def clear(row):  # type: ignore[no-untyped-def]
+    for j in range(row.shape[0]):
+        row[j] = 0
+
+
+@register_jitable(**OPTIONS)
+def clear_all(rows):  # type: ignore[no-untyped-def]
+    for k in range(rows.shape[0]):
+        clear(rows[k])
+
+
+@register_jitable(**OPTIONS)
 def add_to(row, other):  # type: ignore[no-untyped-def]
     for j in range(row.shape[0]):
         row[j] += other[j]

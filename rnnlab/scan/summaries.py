@@ -1,6 +1,11 @@
 """Compiled summaries of row norms over a batch, as gradients.csv has them: the slow and obvious way is `logspace`.
 
-A row's norm is sqrt(square) * 2^exponent, too large or too small for any number format.
+A row's norm is sqrt(square) * 2^exponent, too large or too small for any number format. Until something is written down
+a row is a *key*: log2 of square * 4^exponent with straight lines between the powers of two,
+
+    key = power + fraction   where   square * 4^exponent = 2^power * (1 + fraction),  0 <= fraction < 1.
+
+Keys sort as the norms do, hold them as precisely as their logarithms would, and cost no logarithm. Exact zero is -inf.
 """
 
 from __future__ import annotations
@@ -10,107 +15,153 @@ import math
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
+from numpy.typing import NDArray
 
 from rnnlab.scan.compiled import OPTIONS
 
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
 LOG10_2 = math.log10(2.0)
 
-FEW = 40
-"""Up to so many values an insertion sort is the faster one."""
+SMALLEST = float(np.finfo(np.float64).smallest_normal)
+WIDTH, BIAS = np.int64(52), np.int64(1023)
+FRACTION, BITS_OF_ONE = np.int64((1 << 52) - 1), np.int64(1023 << 52)
+"""A float64 is the bits of its fraction, and above them its power of two plus the bias."""
+
+NEGLIGIBLE = -1000.0
+"""A part this many powers of two below the largest adds nothing to a sum, and is a normal number still."""
 
 
 @register_jitable(**OPTIONS)
-def binary(square, exponent):  # type: ignore[no-untyped-def]
-    """square * 4^exponent as a fraction in [0.5, 1) and a power of two."""
-    fraction, power = math.frexp(square)
-    return fraction, power + 2 * exponent
+def key_of(square, exponent):  # type: ignore[no-untyped-def]
+    """The key of a row; what is not finite stays what it is."""
+    if not square < np.inf:
+        return square
+    if square == 0.0:
+        return -np.inf
+    if square < SMALLEST:  # a subnormal number does not begin with 1
+        square, exponent = square * 2.0**200, exponent - 100
+    bits = np.float64(square).view(np.int64)
+    fraction = np.int64(bits & FRACTION | BITS_OF_ONE).view(np.float64) - 1.0
+    return float((bits >> WIDTH) - BIAS + 2 * exponent) + fraction
 
 
 @register_jitable(**OPTIONS)
-def sort(values):  # type: ignore[no-untyped-def]
-    if values.shape[0] > FEW:
-        values.sort()
-        return
-    for j in range(1, values.shape[0]):
-        value, k = values[j], j
-        while k > 0 and values[k - 1] > value:
-            values[k] = values[k - 1]
-            k -= 1
-        values[k] = value
+def log10_of(key):  # type: ignore[no-untyped-def]
+    """log10 of the norm of the row with this key."""
+    if not abs(key) < np.inf:
+        return key
+    power = math.floor(key)
+    return 0.5 * LOG10_2 * (power + math.log2(1.0 + (key - power)))
 
 
 @register_jitable(**OPTIONS)
-def percentile(ordered, percent):  # type: ignore[no-untyped-def]
-    """By linear interpolation; between -inf and a number it is -inf."""
-    place = percent / 100 * (ordered.shape[0] - 1)
-    below = math.floor(place)
-    low, weight = ordered[below], place - below
-    if weight == 0 or low == -np.inf:
-        return low
-    return low * (1 - weight) + ordered[below + 1] * weight
+def part(key, top):  # type: ignore[no-untyped-def]
+    """square * 4^exponent of a finite key, in units of 2^floor(top), where top is the largest of the keys."""
+    power = math.floor(key)
+    shift = np.int64(max(power - math.floor(top), NEGLIGIBLE))
+    return (1.0 + (key - power)) * np.int64((shift + BIAS) << WIDTH).view(np.float64)
+
+
+@register_jitable(**OPTIONS)
+def log10_root(total, top):  # type: ignore[no-untyped-def]
+    """log10 of the root of a sum of such parts, or of rows that are not finite."""
+    if total == 0.0:
+        return -np.inf
+    return 0.5 * LOG10_2 * (math.floor(top) + math.log2(total)) if total < np.inf else total
 
 
 @njit(nogil=True, cache=True, **OPTIONS)
-def over_batch(squares, exponents, lengths, percents, total, percentiles, r, first, last):  # type: ignore[no-untyped-def]
-    """log10 of the norm over the batch, and percentiles of log10 row norms, at timesteps [first, last) of replica r.
+def over_batch(squares, exponents, lengths, keys, totals, norms, first, last):  # type: ignore[no-untyped-def]
+    """Keys [R*T, B] of all rows, those beyond their length being inf; log10 norms over the batch and plain ones [R, T].
 
-    squares float64 [R, T, B], exponents int64 [R, T, B], lengths [R, B]: rows beyond their length are left out.
-    total [R, T], percentiles [len(percents), R, T]. Exact zero is -inf; a row that is not finite makes the total so.
+    squares float64 [R, T, B], exponents int64 [R, T, B], lengths [R, B]; timesteps [first, last) of the R*T.
     """
-    values = np.empty(squares.shape[2])
-    for t in range(first, last):
-        count, top, broken, worst = 0, -(2**62), False, 0.0
-        for b in range(squares.shape[2]):
+    T, B = squares.shape[1], squares.shape[2]
+    for n in range(first, last):
+        r, t = n // T, n % T
+        top, total = -np.inf, 0.0
+        for b in range(B):
+            keys[n, b] = np.inf
             if t < lengths[r, b]:
-                square, e = squares[r, t, b], exponents[r, t, b]
-                values[count] = 0.5 * math.log10(square) + e * LOG10_2 if square > 0 else -np.inf
-                if not square < np.inf:
-                    values[count] = square
-                    worst += square  # inf, or nan if one is
-                    broken = True
-                elif square > 0:
-                    top = max(top, binary(square, e)[1])
-                count += 1
-        sum_of_parts = 0.0
-        for b in range(squares.shape[2]):
-            if t < lengths[r, b] and 0 < squares[r, t, b] < np.inf:
-                fraction, power = binary(squares[r, t, b], exponents[r, t, b])
-                sum_of_parts += math.ldexp(fraction, max(power - top, -2000))
-        if broken:
-            total[r, t] = worst
-        else:
-            total[r, t] = 0.5 * (math.log10(sum_of_parts) + top * LOG10_2) if sum_of_parts > 0 else -np.inf
-        alive = values[:count]
-        if math.isnan(worst) or count == 0:
-            percentiles[:, r, t] = np.nan
-        else:
-            sort(alive)
-            for i in range(percents.shape[0]):
-                percentiles[i, r, t] = percentile(alive, percents[i])
+                key = keys[n, b] = key_of(squares[r, t, b], exponents[r, t, b])
+                if key < np.inf:
+                    top = max(top, key)
+                else:
+                    total += key
+        if top > -np.inf:
+            for b in range(B):
+                if abs(keys[n, b]) < np.inf:
+                    total += part(keys[n, b], top)
+        totals[r, t] = log10_root(total, top)
+        norms[r, t] = 10.0 ** totals[r, t]
 
 
 @njit(nogil=True, cache=True, **OPTIONS)
-def over_places(squares, exponents, times, total, tops, r):  # type: ignore[no-untyped-def]
-    """log10 of the norm over the batch of rows that lie at places, [R, S, B], added up where they belong: total [R, T].
+def percentiles(ordered, lengths, totals, percents, found, first, last):  # type: ignore[no-untyped-def]
+    """Percentiles [len(percents), R, T] of log10(B * row norm), from keys [R*T, B] in ascending order.
 
-    times [R, S, B] says where, -1 being nowhere; tops int64 [T] is scratch.
+    By linear interpolation; between -inf and a number it is -inf. NaN where the total is, or where no row is alive.
     """
-    tops[:], total[r] = -(2**62), 0.0
-    for p in range(squares.shape[1]):
-        for b in range(squares.shape[2]):
-            t, square = times[r, p, b], squares[r, p, b]
-            if t >= 0 and 0 < square < np.inf:
-                tops[t] = max(tops[t], binary(square, exponents[r, p, b])[1])
-    for p in range(squares.shape[1]):
-        for b in range(squares.shape[2]):
-            t, square = times[r, p, b], squares[r, p, b]
-            if t >= 0 and not square < np.inf:
-                total[r, t] += square
-            elif t >= 0 and square > 0:
-                fraction, power = binary(square, exponents[r, p, b])
-                total[r, t] += math.ldexp(fraction, max(power - tops[t], -2000))
-    for t in range(total.shape[1]):
-        if total[r, t] > 0 and total[r, t] < np.inf:
-            total[r, t] = 0.5 * (math.log10(total[r, t]) + tops[t] * LOG10_2)
-        elif total[r, t] == 0:
-            total[r, t] = -np.inf
+    T, of_batch = totals.shape[1], math.log10(lengths.shape[1])
+    for n in range(first, last):
+        r, t = n // T, n % T
+        alive = 0
+        for b in range(lengths.shape[1]):
+            alive += t < lengths[r, b]
+        for i in range(percents.shape[0]):
+            if alive == 0 or math.isnan(totals[r, t]):
+                found[i, r, t] = np.nan
+                continue
+            place = percents[i] / 100 * (alive - 1)
+            below = int(place)
+            low, weight = log10_of(ordered[n, below]), place - below
+            if weight > 0 and low > -np.inf:
+                low = low * (1 - weight) + log10_of(ordered[n, below + 1]) * weight
+            found[i, r, t] = low + of_batch
+
+
+@njit(nogil=True, cache=True, **OPTIONS)
+def over_places(squares, exponents, times, totals, tops):  # type: ignore[no-untyped-def]
+    """log10 norms [R, T] over the batch of rows [R, S, B] that lie at `times` [R, S, B], -1 being nowhere.
+
+    tops [T] is scratch.
+    """
+    R, S, B = squares.shape
+    for r in range(R):
+        tops[:], totals[r] = -np.inf, 0.0
+        for s in range(S):
+            for b in range(B):
+                t, key = times[r, s, b], key_of(squares[r, s, b], exponents[r, s, b])
+                if t >= 0 and key < np.inf:
+                    tops[t] = max(tops[t], key)
+                elif t >= 0:
+                    totals[r, t] += key
+        for s in range(S):
+            for b in range(B):
+                t, key = times[r, s, b], key_of(squares[r, s, b], exponents[r, s, b])
+                if t >= 0 and abs(key) < np.inf:
+                    totals[r, t] += part(key, tops[t])
+        for t in range(totals.shape[1]):
+            totals[r, t] = log10_root(totals[r, t], tops[t])
+
+
+def summarize(
+    squares: Floats,
+    exponents: Counts,
+    lengths: Counts,
+    percents: Floats,
+    keys: Floats,
+    table: Floats,
+    first: int,
+    last: int,
+) -> None:
+    """Fill table [2 + len(percents), R, T] at timesteps [first, last) of the R*T: the norm over the batch, its log10,
+    and percentiles of log10(B * row norm) over the rows alive, as `logspace` has them.
+
+    squares [R, T, B] and exponents [R, T, B] of the rows, lengths [R, B]; keys [R*T, B] is scratch.
+    """
+    over_batch(squares, exponents, lengths, keys, table[1], table[0], first, last)
+    keys[first:last].sort(-1)  # numpy's own is vectorized, at 20 rows and at 256
+    percentiles(keys, lengths, table[1], percents, table[2:], first, last)

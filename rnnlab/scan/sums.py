@@ -7,11 +7,13 @@ could no longer change a sum (a vanished gradient) cost nothing at all.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from rnnlab.scan.products import OPTIONS, address, move, panel, product, size_of
+from rnnlab.scan.products import OPTIONS, add_transposed, address, move, panel, size_of
 from rnnlab.scan.rows import NEGLIGIBLE, power_of_two, scale
 
 CHUNK = 192
@@ -32,7 +34,7 @@ def condition(size):  # type: ignore[no-untyped-def]
     return ALIVE if size < np.inf else BROKEN
 
 
-@njit(nogil=True, cache=True, **OPTIONS)
+@register_jitable(**OPTIONS)
 def factors(one, count, exponents, conditions, e, into):  # type: ignore[no-untyped-def]
     """What brings each of the gathered rows to the exponent of the sums, which may rise to the rows'.
 
@@ -66,7 +68,7 @@ def runs(j, n, gates, H, width, begin, into):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True, cache=True, **OPTIONS)
+@register_jitable(**OPTIONS)
 def multiply(one, n, timesteps, gates, d, before, W_hh, x, W_ih, columns):  # type: ignore[no-untyped-def]
     """W_hh += before^T d and W_ih += x^T d, over n rows of each gathered timestep.
 
@@ -85,8 +87,8 @@ def multiply(one, n, timesteps, gates, d, before, W_hh, x, W_ih, columns):  # ty
                     move(one, source + begin[piece] * size, target + into[piece] * size)
         w, count, packed = min(width, N - j), timesteps * n, address(columns)
         hh, ih = address(W_hh) + j * size, address(W_ih) + j * size
-        product(one, W_hh.shape[0], w, count, address(before), 1, before.shape[1], packed, hh, N, hh, N)
-        product(one, W_ih.shape[0], w, count, address(x), 1, x.shape[1], packed, ih, N, ih, N)
+        add_transposed(one, W_hh.shape[0], w, count, address(before), packed, hh, N)
+        add_transposed(one, W_ih.shape[0], w, count, address(x), packed, ih, N)
 
 
 @register_jitable
@@ -98,10 +100,11 @@ def scale_rows(rows, count, by):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def rise(sums, factor):  # type: ignore[no-untyped-def]
-    """Bring sums [K, N] to a larger exponent."""
-    for k in range(sums.shape[0]):
-        scale(sums[k], factor)
+def rise(sums, by, one):  # type: ignore[no-untyped-def]
+    """Bring sums [K, N] to an exponent that is larger by so much; empty sums are zero, and stay so."""
+    if by > 0:
+        for k in range(sums.shape[0]):
+            scale(sums[k], power_of_two(one, -by))
 
 
 @njit(nogil=True, cache=True, **OPTIONS)
@@ -115,7 +118,7 @@ def add_blocks(one, parts, exponents, out, out_exponents):  # type: ignore[no-un
         top = exponents[r].max()
         out_exponents[r] = 0 if top == NONE else top
         for block in range(blocks):
-            factor = power_of_two(one, exponents[r, block] - top)
+            factor = one * np.float32(math.ldexp(1.0, max(exponents[r, block] - top, -126)))
             for k in range(K):
                 row, into = parts[r, block, k], out[r, k]
                 for j in range(into.shape[0]):
