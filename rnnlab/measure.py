@@ -6,7 +6,7 @@ Everything here reads and nothing changes: no weight, no optimizer state, no ran
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,12 +91,14 @@ def _compiled_tables(network: Network, found: Pass, lengths: Tensor) -> Iterator
         for state, squares in readings.squares.items():
             table = np.empty((len(_COLUMNS), R, T))
             over_places(_numpy(direct.squares[state].contiguous()), e_direct, times, table[-1], tops)
-            work = functools.partial(
-                summarize, _numpy(squares.contiguous()), exponents, alive, _PERCENTS, keys, table[:-1]
-            )
-            pieces = fast.items_of(1, R * T, fast.blocks_of(1, R * T))
-            fast.spread(lambda item, r, first, last, work=work: work(first, last), pieces, keys.size)
+            arrays = _numpy(squares.contiguous()), exponents, alive, _PERCENTS, keys, table[:-1]
+            work = _of_block(functools.partial(summarize, *arrays))
+            fast.spread(work, fast.items_of(1, R * T, fast.blocks_of(1, R * T)), keys.size)
             yield index, state, dict(zip(_COLUMNS, table, strict=True))
+
+
+def _of_block(work: Callable[[int, int], None]) -> Callable[[int, int, int, int], None]:
+    return lambda item, r, first, last: work(first, last)
 
 
 def _tables(network: Network, found: Pass, lengths: Tensor) -> Iterator[Table]:

@@ -34,7 +34,7 @@ class Lstm(Cell):
         return (o * c.tanh(), c), (i, f, g, o)
 
     def rule(self) -> Rule:
-        return Rule(forward, backward, gates=4, width=5, second=True)
+        return Rule(forward, backward, gates=4, width=4, second=True)
 
     def squashings(self) -> tuple[str, ...]:
         return ("sigmoid", "sigmoid", "tanh", "sigmoid")
@@ -42,23 +42,27 @@ class Lstm(Cell):
 
 def forward(gx, gh, h_prev, c_prev, h, c, saved, one):  # type: ignore[no-untyped-def]
     H = h.shape[0]
-    gates = saved[: 4 * H]
-    pointwise.add(gx, gh, gates)
-    i, f, g, o, tanh_c = saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H], saved[3 * H : 4 * H], saved[4 * H :]
+    pointwise.add(gx, gh, saved)
+    i, f, g, o = saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H], saved[3 * H :]
     pointwise.sigmoid(saved[: 2 * H])
     pointwise.tanh(g)
     pointwise.sigmoid(o)
     for j in range(H):
         c[j] = f[j] * c_prev[j] + i[j] * g[j]
-    pointwise.copy(c, tanh_c)
-    pointwise.tanh(tanh_c)
+    pointwise.copy(c, h)
+    pointwise.tanh(h)
     for j in range(H):
-        h[j] = o[j] * tanh_c[j]
+        h[j] = o[j] * h[j]
 
 
 def backward(dh, dc, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
     H = dh.shape[0]
-    i, f, g, o, tanh_c = saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H], saved[3 * H : 4 * H], saved[4 * H :]
+    i, f, g, o = saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H], saved[3 * H :]
+    # tanh(c) is computed anew: to keep it would cost more time, in memory traffic, than it takes.
+    tanh_c = dh_prev
+    for j in range(H):
+        tanh_c[j] = f[j] * c_prev[j] + i[j] * g[j]
+    pointwise.tanh(tanh_c)
     di, df, dg, do = dgx[:H], dgx[H : 2 * H], dgx[2 * H : 3 * H], dgx[3 * H :]
     # Short loops over few rows each: LLVM gives up vectorizing when it must compare too many pointers.
     for j in range(H):

@@ -34,7 +34,9 @@ class Workspace:
         dtype = dtype or like.dtype
         held = self.buffers.get(name)
         if held is None or held.shape != shape or held.dtype != dtype:
-            held = self.buffers[name] = torch.empty(shape, dtype=dtype)
+            # numpy's large arrays lie on huge pages where the system has them.
+            array = np.empty(shape, str(dtype).removeprefix("torch."))
+            held = self.buffers[name] = torch.from_numpy(array)
         return held
 
 
