@@ -21,6 +21,7 @@ from rnnlab.network import Network, Shape, draw
 from rnnlab.objective import Objective
 from rnnlab.passes import Pass, Scratch, Sequences, fast_forward, fast_pass, general_forward, general_pass
 from rnnlab.scan import fast
+from rnnlab.scan.threads import own_threads
 from rnnlab.tasks import Single, Task
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class Fleet:
 
     def threads(self) -> AbstractContextManager[None]:
         """What a training runs under, so that the scan's threads and torch's do not get in each other's way."""
-        return fast.own_threads() if self.scan == "fast" else nullcontext()
+        return own_threads() if self.scan == "fast" else nullcontext()
 
     def state(self) -> dict[str, Any]:
         """A copy of everything that the next update depends on; torch.load can read it with weights_only=True."""

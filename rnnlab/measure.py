@@ -19,8 +19,8 @@ from rnnlab.direct import direct_log10, direct_readings
 from rnnlab.logspace import Scaled, log2_norm, log10_of_squares, log10_percentiles, log10_total, power_of_ten
 from rnnlab.network import Network
 from rnnlab.passes import Pass, Readings
-from rnnlab.scan import fast
 from rnnlab.scan.summaries import over_places, summarize
+from rnnlab.scan.threads import blocks_of, items_of, spread
 
 Floats = NDArray[np.float64]
 
@@ -93,7 +93,7 @@ def _compiled_tables(network: Network, found: Pass, lengths: Tensor) -> Iterator
             over_places(_numpy(direct.squares[state].contiguous()), e_direct, times, table[-1], tops)
             arrays = _numpy(squares.contiguous()), exponents, alive, _PERCENTS, keys, table[:-1]
             work = _of_block(functools.partial(summarize, *arrays))
-            fast.spread(work, fast.items_of(1, R * T, fast.blocks_of(1, R * T)), keys.size)
+            spread(work, items_of(1, R * T, blocks_of(1, R * T)), keys.size)
             yield index, state, dict(zip(_COLUMNS, table, strict=True))
 
 

@@ -261,7 +261,9 @@ def kernels(rule: Rule) -> Kernels:
 
 def source_stamp(rule: Rule) -> str:
     """Changes when any source that is compiled into the kernel changes: Numba itself watches this file alone."""
-    files = {inspect.getsourcefile(item) for item in (rule.forward, pointwise, compiled, products, rows, sums)}
+    files = {
+        inspect.getsourcefile(item) for item in (rule.forward, source_stamp, pointwise, compiled, products, rows, sums)
+    }
     digest = hashlib.sha256()
     for file in sorted(filter(None, files)):
         digest.update(Path(file).read_bytes())

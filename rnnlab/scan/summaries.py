@@ -165,3 +165,13 @@ def summarize(
     over_batch(squares, exponents, lengths, keys, table[1], table[0], first, last)
     keys[first:last].sort(-1)  # numpy's own is vectorized, at 20 rows and at 256
     percentiles(keys, lengths, table[1], percents, table[2:], first, last)
+
+
+KERNELS = (over_batch, percentiles, over_places)
+
+
+def warm() -> None:
+    """Compile the kernels, or read them from the disk cache."""
+    squares, counts, tables = np.zeros((1, 1, 1)), np.zeros((1, 1, 1), np.int64), np.zeros((3, 1, 1))
+    summarize(squares, counts, counts[0], np.full(1, 50.0), squares[0].copy(), tables, 0, 1)
+    over_places(squares, counts, counts, tables[0], np.zeros(1))
