@@ -88,7 +88,7 @@ class ClipAdjoint(Clip):
 
     name: Literal["adjoint"] = "adjoint"
     threshold: float = Field(
-        default=1.0, gt=0, le=1e9, description="largest size of one entry of dL/da_t that is let through"
+        default=1.0, ge=1e-30, le=1e9, description="largest size of one entry of dL/da_t that is let through"
     )
 
     def in_scan(self) -> float | None:

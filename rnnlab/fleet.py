@@ -184,7 +184,7 @@ class Fleet:
         else:
             top = general_forward(self.network, batch)
         places = self.objective.places(batch.lengths, batch.x.shape[1])
-        outputs, targets = self.network.read_out(places.gather(top)), self.objective.targets(batch.y, places)
+        outputs, targets = self.network.read_out(places.gather(top).double()), self.objective.targets(batch.y, places)
         return Pass(self.objective.losses(outputs, targets, places), outputs, targets, places)
 
     def threads(self) -> AbstractContextManager[None]:

@@ -11,7 +11,7 @@ from rnnlab.logspace import Scaled
 from rnnlab.network import Network
 from rnnlab.objective import Objective, Places
 
-_NEAR = 30
+NEAR = 30
 """Sizes of gradients within 2^+-30 need no exponent, and then nothing has to be shifted later."""
 
 
@@ -52,7 +52,7 @@ def _narrow(W: Tensor, b: Tensor, dtype: torch.dtype) -> dict[str, Scaled]:
     exponent = torch.zeros(len(W), dtype=torch.int64, device=W.device)
     if not all_near(largest):
         exponent = torch.frexp(largest.where(largest.isfinite(), 0)).exponent.long()
-        exponent = exponent.where(exponent.abs() > _NEAR, 0)
+        exponent = exponent.where(exponent.abs() > NEAR, 0)
         both = Scaled(both, -exponent).plain()
     both = both.to(dtype)
     return {
@@ -64,6 +64,6 @@ def _narrow(W: Tensor, b: Tensor, dtype: torch.dtype) -> dict[str, Scaled]:
 def all_near(largest: Tensor) -> bool:
     """Whether numbers of these sizes are as good without an exponent: all within 2^+-30, or zero."""
     sizes = largest.cpu().numpy()
-    if sizes.min() >= 0.5**_NEAR and sizes.max() < 2.0**_NEAR:
+    if sizes.min() >= 0.5**NEAR and sizes.max() < 2.0**NEAR:
         return True
-    return bool(((sizes == 0) | ((sizes >= 0.5 ** (_NEAR + 1)) & (sizes < 2.0**_NEAR))).all())
+    return bool(((sizes == 0) | ((sizes >= 0.5 ** (NEAR + 1)) & (sizes < 2.0**NEAR))).all())

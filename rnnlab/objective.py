@@ -83,8 +83,6 @@ class Objective:
     def losses(self, outputs: Tensor, targets: Tensor, places: Places) -> Tensor:
         """The loss of each replica [R], from outputs [R, S, B, O] and their targets."""
         each = cross_entropy(outputs, targets) if self.kind == "class" else (outputs - targets).square().mean(-1)
-        if self.placement != "all":
-            return each.mean((1, 2))
         alive = places.times >= 0
         return each.where(alive, 0).sum((1, 2)) / alive.sum((1, 2))
 

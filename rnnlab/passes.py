@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.cells import Cell
-from rnnlab.head import all_near, head
+from rnnlab.head import NEAR, all_near, head
 from rnnlab.logspace import Scaled, scaled_rows
 from rnnlab.network import Layer, Network
 from rnnlab.objective import Objective, Places
@@ -47,7 +47,7 @@ class Readings:
 
 @dataclass
 class Pass:
-    """What one pass yields, for R replicas."""
+    """What one pass yields, for R replicas; the compiled scan's is good until the next pass with the same scratch."""
 
     losses: Tensor
     """[R], of the batch."""
@@ -121,7 +121,7 @@ def fast_pass(
         adjoint = fast.backward(traces[index], arriving, scratch.layers[index], bound=bound, wants_dx=index > 0)
         found.readings.insert(0, Readings(by_state(network.cell, adjoint.squares, bound), adjoint.exponents))
         if index:
-            arriving = fast.Arriving(adjoint.dx, adjoint.exponents, _every_timestep(adjoint.dx))
+            arriving = _handed_down(adjoint)
         clamped = clamped + adjoint.clipped.sum(1)
         by_name |= {f"layer{index}.{name}": Scaled(sums, adjoint.sums_exponent) for name, sums in adjoint.sums.items()}
     by_name |= top.gradients
@@ -141,7 +141,7 @@ def in_range(rows: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     if all_near(largest):
         return rows.to(dtype), torch.zeros(largest.shape, dtype=torch.int64, device=rows.device)
     mantissa, exponents = scaled_rows(rows)
-    far = exponents.abs() > 30
+    far = exponents.abs() > NEAR
     return torch.where(far[..., None], mantissa, rows).to(dtype), exponents.where(far, 0)
 
 
@@ -221,6 +221,14 @@ def _general_readings(cell: Cell, trace: general.Trace, adjoints: list[Tensor], 
 def _clamped(traces: list[general.Trace], bound: float, replicas: int) -> Tensor:
     counts = [(g.abs() > bound).sum((1, 2)) for trace in traces for g in trace.before.values()]
     return torch.stack(counts).sum(0) if counts else torch.zeros(replicas, device=traces[0].states[0][0].device)
+
+
+def _handed_down(adjoint: fast.Adjoint) -> fast.Arriving:
+    rows, exponents = adjoint.dx, adjoint.exponents
+    if rows.dtype == torch.float64:  # the scan's squares hold float32's whole range, but not float64's
+        rows, more = in_range(rows, rows.dtype)
+        exponents = exponents + more
+    return fast.Arriving(rows, exponents, _every_timestep(rows))
 
 
 def _every_timestep(rows: Tensor) -> Tensor:

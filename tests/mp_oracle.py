@@ -140,9 +140,7 @@ def derivatives(part: Tensor, by: list[Tensor]) -> list[Tensor]:
 def slopes_of_loss(outputs: Numbers, batch: Sequences, objective: Objective) -> Numbers:
     """dL/d(outputs) [T, B, O]: zero wherever nothing is read out."""
     lengths, y = batch.lengths[0].tolist(), batch.y[0]
-    places = [
-        (t, b) for b, n in enumerate(lengths) for t in (range(n) if objective.placement == "all" else [n - 1])
-    ]
+    places = [(t, b) for b, n in enumerate(lengths) for t in (range(n) if objective.placement == "all" else [n - 1])]
     d = numbers(np.zeros(outputs.shape))
     for t, b in places:
         target = (y[t, b] if objective.per_timestep else y[b]).numpy()

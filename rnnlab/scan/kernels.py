@@ -24,7 +24,7 @@ from rnnlab.scan.pointwise import copy
 from rnnlab.scan.products import address, pack, padded, panel, times
 from rnnlab.scan.rows import add_to, clamp, clear, clear_all, join, renormalize, sum_of_squares
 from rnnlab.scan.rule import Rule
-from rnnlab.scan.sums import CHUNK, NONE, condition, factors, multiply, rise, scale_rows
+from rnnlab.scan.sums import CHUNK, NONE, add_gathered, settle
 
 SQUARES = ("h", "c", "a", "a_clipped")
 """Places in the last axis of `squares`: dL/dh_t, dL/dc_t, dL/da_t before and after the adjoint clip."""
@@ -74,10 +74,10 @@ def through_gates(one, n, N, block, packed, zeros, out):  # type: ignore[no-unty
 
 
 @register_jitable(**compiled.OPTIONS)
-def gathering(timesteps, numbers, one):  # type: ignore[no-untyped-def]
+def gathering(timesteps, gates, numbers, one):  # type: ignore[no-untyped-def]
     """Room for the gradients of some timesteps' pre-activations, with a panel's width behind them to read into."""
-    room = np.zeros(timesteps * numbers + panel(one), type(one))
-    return room[: timesteps * numbers].reshape(timesteps, numbers)
+    room = np.zeros(timesteps * gates * numbers + panel(one), type(one))
+    return room[: timesteps * gates * numbers].reshape(timesteps, gates, numbers)
 
 
 @register_jitable(**compiled.OPTIONS)
@@ -176,13 +176,12 @@ def kernels(rule: Rule) -> Kernels:
         zeros, from_h, from_x = np.zeros(max(L, M), dtype), np.empty((n, M), dtype), np.empty((n, L), dtype)
 
         chunk = max(CHUNK // n, 1)
-        dgx, dgh = gathering(chunk, n * G, one), gathering(chunk if own_dgh else 0, n * G, one)
+        dgx, dgh = gathering(chunk, gates, n * H, one), gathering(chunk if own_dgh else 0, gates, n * H, one)
         if not own_dgh:
             dgh = dgx
         inputs, states = np.ones((chunk * n, I + 1), dtype), np.ones((chunk * n, H + 1), dtype)
-        nothing, no_sums = np.zeros((chunk * n, 0), dtype), np.zeros((0, dW_hh.shape[2]), dtype)
         e_rows, conditions = np.zeros(chunk * n, np.int64), np.zeros(chunk * n, np.int64)
-        by, columns = np.zeros(chunk * n, dtype), np.zeros((chunk * n + 1, panel(one)), dtype)
+        sizes, columns = np.zeros(chunk * n, np.int64), np.zeros((chunk * n + 1, panel(one)), dtype)
         sum_ih, sum_hh, gathered = dW_ih[item], dW_hh[item], 0
         clear_all(sum_ih)
         clear_all(sum_hh)
@@ -208,7 +207,7 @@ def kernels(rule: Rule) -> Kernels:
                 dh_row, dc_row = dh[k * H : (k + 1) * H], dc[k * C : (k + 1) * C]
                 e[k], squares[r, t, first + k, 0] = renormalize(dh_row, dc_row, e[k], one)
             h_prev, c_prev = hs[r, t, first:last].reshape(n * H), cs[r, t, first:last].reshape(n * C)
-            dgx_t, dgh_t = dgx[gathered], dgh[gathered]
+            dgx_t, dgh_t = dgx[gathered].reshape(n * G), dgh[gathered].reshape(n * G)
             step_backward(dh, dc, mine[t], h_prev, c_prev, one, dgx_t, dgh_t, dh_prev, dc_prev)
             for k in range(n):
                 row, s = first + k, gathered * n + k
@@ -227,8 +226,7 @@ def kernels(rule: Rule) -> Kernels:
                     clear(dc_prev[k * C : (k + 1) * C])
                     clear(reading)
                     e[k] = 0
-                exponents[r, t, row] = e_rows[s] = e[k]
-                conditions[s] = condition(reading[0] + reading[1])
+                exponents[r, t, row] = e[k]
             through_gates(one, n, M, dgh_t, packed_hh, zeros, from_h)
             for k in range(n):
                 add_to(dh_prev[k * H : (k + 1) * H], from_h[k, :H])
@@ -236,24 +234,17 @@ def kernels(rule: Rule) -> Kernels:
                 through_gates(one, n, L, dgx_t, packed_ih, zeros, from_x)
                 for k in range(n):
                     copy(from_x[k, :I], dx[r, t, first + k])
+            for k in range(n):
+                s = gathered * n + k
+                e_rows[s], conditions[s] = settle(dgx[gathered], dgh[gathered], own_dgh, n, k, e[k], one)
             dh, dh_prev = dh_prev, dh
             dc, dc_prev = dc_prev, dc
             gathered += 1
             if gathered == chunk or t == 0:
-                common = factors(one, gathered * n, e_rows, conditions, e_sums[item], by)
-                if common != NONE:
-                    rise(sum_hh, common - e_sums[item], one)
-                    rise(sum_ih, common - e_sums[item], one)
-                    e_sums[item] = common
-                    scale_rows(states, gathered * n, by)
-                    scale_rows(inputs, gathered * n, by)
-                    if own_dgh:
-                        multiply(one, n, gathered, gates, dgh, states, sum_hh, nothing, no_sums, columns)
-                        multiply(one, n, gathered, gates, dgx, nothing, no_sums, inputs, sum_ih, columns)
-                    else:
-                        multiply(one, n, gathered, gates, dgx, states, sum_hh, inputs, sum_ih, columns)
-                    for s in range(gathered * n):
-                        states[s, H] = inputs[s, I] = one
+                e_sums[item] = add_gathered(
+                    one, n, gathered, own_dgh, dgx, dgh, states, inputs, e_rows, conditions, sizes, columns,
+                    sum_hh, sum_ih, e_sums[item],
+                )  # fmt: skip
                 gathered = 0
 
     return Kernels(forward, backward)

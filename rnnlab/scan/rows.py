@@ -7,11 +7,13 @@ overflows however long the sequence is, and no subnormal number slows the loop d
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from numba.extending import register_jitable
+from numba.extending import overload, register_jitable
 
 from rnnlab.scan.compiled import OPTIONS
+from rnnlab.scan.pointwise import copy
 
 LARGEST, SMALLEST = 2.0**20, 2.0**-20
 """Bounds on the squared norm of a row's mantissa."""
@@ -19,6 +21,10 @@ LARGEST, SMALLEST = 2.0**20, 2.0**-20
 NEGLIGIBLE = -70
 """A row this many powers of two below the largest adds nothing to a sum, in float64 either; its last bits would be
 subnormal numbers in float32, which a CPU is slow on."""
+
+
+NEAR = 20
+"""A row whose largest entry is within 2^-20 and 2^20 need not be rescaled to be judged by its exponent."""
 
 
 @register_jitable(error_model="numpy", fastmath={"contract", "reassoc"})
@@ -59,35 +65,99 @@ def power_of_two(one, shift):  # type: ignore[no-untyped-def]
     return (one - one) if shift < NEGLIGIBLE else one * np.float32(math.ldexp(1.0, min(shift, -NEGLIGIBLE)))
 
 
+ZERO, BEYOND = -10_000, 10_000
+"""Top exponents of a row that is exactly zero, and of one that is not finite."""
+
+
+def top_exponent(row: Any) -> int:
+    """floor(log2) of the largest size in a row; ZERO or BEYOND where there is none. (Subnormal sizes count as tiny.)"""
+    largest = np.abs(row).max(initial=0.0)
+    if not largest < np.inf:
+        return BEYOND
+    return int(max(np.frexp(largest)[1] - 1, np.finfo(row.dtype).minexp - 1)) if largest else ZERO
+
+
+@overload(top_exponent, jit_options=OPTIONS)
+def _top_exponent(row):  # type: ignore[no-untyped-def]
+    # Sizes compare as their bits do, and integers in a vector: a maximum of floats must mind NaN one by one.
+    bits = np.int32 if row.dtype.bitwidth == 32 else np.int64
+    sign_off = bits(np.iinfo(bits).max)
+    fraction, bias = (23, 127) if row.dtype.bitwidth == 32 else (52, 1023)
+
+    def find(row):  # type: ignore[no-untyped-def]
+        largest, numbers = bits(0), row.view(bits)
+        for j in range(numbers.shape[0]):
+            largest = max(largest, numbers[j] & sign_off)
+        exponent = np.int64(largest >> fraction) - bias
+        if largest == 0:
+            return ZERO
+        return BEYOND if exponent > bias else exponent
+
+    return find
+
+
+@register_jitable(**OPTIONS)
+def rescale(row, by, one):  # type: ignore[no-untyped-def]
+    """row <- row * 2^by, for any `by`: exact where the result is a normal number."""
+    while by != 0:
+        part = min(max(by, NEGLIGIBLE), -NEGLIGIBLE)
+        scale(row, power_of_two(one, part))
+        by -= part
+
+
+@register_jitable(**OPTIONS)
+def lower(row, by, top, one):  # type: ignore[no-untyped-def]
+    """row <- row * 2^by, or zero where its largest entry, 2^top, comes below what counts beside 1."""
+    if by + top < NEGLIGIBLE:
+        clear(row)
+    else:
+        rescale(row, by, one)
+
+
 @register_jitable(**OPTIONS)
 def join(dh, dc, e, arriving, e_arriving, one):  # type: ignore[no-untyped-def]
-    """Add what arrives at this timestep to the row, at the larger of the two exponents, and return that."""
-    if sum_of_squares(dh) + sum_of_squares(dc) == 0.0:
-        e = e_arriving
-    if e_arriving > e:
-        factor = power_of_two(one, e - e_arriving)
-        scale(dh, factor)
-        scale(dc, factor)
-        e = e_arriving
-    factor = power_of_two(one, e_arriving - e)
-    for j in range(dh.shape[0]):
-        dh[j] += factor * arriving[j]
-    return e
+    """Add `arriving` [H] to dh [H]; the exponent at which dh and dc [H] are then.
+
+    Judged by what the rows hold and not by their exponents alone: a row of zeros has an exponent too, and one that has
+    come through saturated units is far smaller than its exponent says.
+    """
+    top = top_exponent(arriving)
+    if top == ZERO:
+        return e
+    own = max(top_exponent(dh), top_exponent(dc))
+    if own == ZERO:
+        copy(arriving, dh)
+        return e_arriving
+    if own == BEYOND or top == BEYOND:
+        add_to(dh, arriving)
+        return e
+    if abs(own) > NEAR:
+        rescale(dh, -own, one)
+        rescale(dc, -own, one)
+        e, own = e + own, 0
+    # 2^127 is a number of float32, and the largest factor that this can come to.
+    common = max(e, e_arriving + (max(top, -126) if abs(top) > NEAR else 0))
+    lower(dh, e - common, own, one)
+    lower(dc, e - common, own, one)
+    if e_arriving - common + top >= NEGLIGIBLE:
+        factor = one * np.float32(math.ldexp(1.0, e_arriving - common))
+        for j in range(dh.shape[0]):
+            dh[j] += factor * arriving[j]
+    return common
 
 
 @register_jitable(**OPTIONS)
 def renormalize(dh, dc, e, one):  # type: ignore[no-untyped-def]
-    """Bring the row's norm near 1 when it has gone far from it; its exponent after that, and the square of dh."""
+    """Bring dh and dc [H] near 1 when they have gone far from it; their exponent after that, and the square of dh."""
     square = sum_of_squares(dh)
     size = square + sum_of_squares(dc)
-    if (size > LARGEST or size < SMALLEST) and size > 0.0 and size < np.inf:
-        _, twice = math.frexp(size)
-        shift = min(max(twice // 2, NEGLIGIBLE), -NEGLIGIBLE)
-        factor = power_of_two(one, -shift)
-        scale(dh, factor)
-        scale(dc, factor)
-        e += shift
-        square = sum_of_squares(dh)
+    if not (size > SMALLEST and size < LARGEST):
+        # The squares themselves may have left float64.
+        top = max(top_exponent(dh), top_exponent(dc))
+        if top != ZERO and top != BEYOND and top != 0:
+            rescale(dh, -top, one)
+            rescale(dc, -top, one)
+            e, square = e + top, sum_of_squares(dh)
     return e, square
 
 

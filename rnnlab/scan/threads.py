@@ -8,7 +8,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
 
@@ -76,17 +76,23 @@ def spread(work: Callable[[int, int, int, int], object], items: list[Item], numb
     left, taken = iter(items), threading.Lock()
 
     def some() -> None:
+        nonlocal left
         while True:
             with taken:
                 item = next(left, None)
             if item is None:
                 return
-            work(*item)
+            try:
+                work(*item)
+            except BaseException:  # the others need not begin anything more
+                left = iter(())
+                raise
 
     helpers = min(threads(), len(items)) - 1 if numbers >= WORTH_A_THREAD else 0
     others = [_pool(threads()).submit(some) for _ in range(helpers)]
     try:
         some()
     finally:
-        for one in others:
-            one.result()
+        wait(others)
+    for one in others:
+        one.result()
