@@ -26,7 +26,7 @@ class Places:
 
     def gather(self, states: Tensor, shift: int = 0) -> Tensor:
         """The rows at these places, shifted in time: [R, T', B, N] to [R, S, B, N]."""
-        index = self._index + shift if shift else self._index
+        index = self._index_after if shift == 1 else self._index + shift
         return states.gather(1, index.expand(-1, -1, -1, states.shape[-1]))
 
     @cached_property
@@ -44,6 +44,10 @@ class Places:
     def weights(self) -> Tensor:
         """What a place counts in its replica's mean, [R, 1, 1, 1]."""
         return (1 / self.counts)[:, None, None, None]
+
+    @cached_property
+    def _index_after(self) -> Tensor:
+        return self._index + 1
 
     @cached_property
     def _index(self) -> Tensor:

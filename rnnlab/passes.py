@@ -67,9 +67,9 @@ class Pass:
     direct_rows: Tensor | None = None
     """dL/dh_t of the top layer through the read-out alone, [R, S, B, H]."""
     layer_inputs: list[Tensor] = field(default_factory=list)
-    """By layer: its input [R, T, B, I]."""
+    """By layer, of a general pass: its input [R, T, B, I]."""
     layer_states: list[tuple[Tensor, ...]] = field(default_factory=list)
-    """By layer: its states [R, T, B, H]."""
+    """By layer, of a general pass: its states [R, T, B, H]."""
     traces: list[fast.Trace] = field(default_factory=list)
     """By layer, where the compiled scan ran."""
     arriving: fast.Arriving | None = None
@@ -122,7 +122,8 @@ def fast_pass(
         found.readings.insert(0, Readings(by_state(network.cell, adjoint.squares, bound), adjoint.exponents))
         if index:
             arriving = _handed_down(adjoint)
-        clamped = clamped + adjoint.clipped.sum(1)
+        if bound:
+            clamped = clamped + adjoint.clipped.sum(1)
         by_name |= {f"layer{index}.{name}": Scaled(sums, adjoint.sums_exponent) for name, sums in adjoint.sums.items()}
     by_name |= top.gradients
     found.gradients = {name: by_name[name] for name in network.parameters}
@@ -130,8 +131,6 @@ def fast_pass(
     found.clamped = clamped.double() / _entries(network, batch) if bound else None
     found.gates = lambda: [trace.gates() for trace in traces]
     found.traces = traces
-    found.layer_inputs = [batch.x, *(trace.hs[:, 1:] for trace in traces[:-1])]
-    found.layer_states = [(trace.hs[:, 1:], trace.cs[:, 1:])[: len(network.cell.states)] for trace in traces]
     return found
 
 
