@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from rnnlab.parts import Part, table
 
@@ -88,8 +88,18 @@ class ClipAdjoint(Clip):
 
     name: Literal["adjoint"] = "adjoint"
     threshold: float = Field(
-        default=1.0, ge=1e-30, le=1e9, description="largest size of one entry of dL/da_t that is let through"
+        default=1.0,
+        gt=0,
+        le=1e9,
+        description="largest size of one entry of dL/da_t that is let through, at least 1e-30",
     )
+
+    @field_validator("threshold")
+    @classmethod
+    def _is_a_number_of_float32(cls, threshold: float) -> float:
+        if threshold < 1e-30:
+            raise ValueError("below 1e-30 a float32 scan clamps everything to zero")
+        return threshold
 
     def in_scan(self) -> float | None:
         return self.threshold

@@ -155,6 +155,12 @@ def test_a_threshold_that_bounds_nothing_is_refused(name: str, threshold: Any, m
         made(name, threshold)
 
 
+def test_an_adjoint_clip_below_float32_is_refused() -> None:
+    assert made("adjoint", 1e-30).threshold == 1e-30
+    with pytest.raises(ValidationError, match="below 1e-30 a float32 scan clamps everything to zero"):
+        made("adjoint", 1e-31)
+
+
 def test_no_clip_takes_no_threshold() -> None:
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         CLIPS["none"](threshold=1.0)
