@@ -21,10 +21,10 @@ from alternatives import GATES, Update
 from numba import njit
 from torch import Tensor
 
-from rnnlab.scan.products import OPTIONS, address, pack, padded, panel, product
-
-CHUNK = 192
-"""Rows that are gathered before they are multiplied into dW_hh, as the lab does it."""
+from rnnlab.scan.compiled import OPTIONS
+from rnnlab.scan.products import address, pack, padded, panel, product
+from rnnlab.scan.sums import CHUNK
+from rnnlab.scan.threads import blocks_of
 
 
 def torch_products(cell: str, B: int, T: int, H: int, runs: int = 1) -> Update:
@@ -41,7 +41,7 @@ def blocks(cell: str, B: int, T: int, H: int, runs: int) -> Iterator[tuple[Tenso
     """W_hh [H, G*H] and states [T, rows, H] of each block of rows of each run, so that the blocks fill the threads."""
     for _ in range(runs):
         W = torch.rand(H, GATES[cell] * H) / H
-        for rows in torch.arange(B).tensor_split(min(B, -(-torch.get_num_threads() // runs))):
+        for rows in torch.arange(B).tensor_split(blocks_of(runs, B)):
             yield W, torch.rand(T, len(rows), H)
 
 

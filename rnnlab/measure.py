@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnlab.direct import direct_log10, direct_readings
-from rnnlab.logspace import Scaled, log2_norm, log10_of_squares, log10_percentiles, log10_total, power_of_ten
+from rnnlab.flat import row_norms
+from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, power_of_ten
 from rnnlab.network import Network
 from rnnlab.passes import Pass, Readings
 from rnnlab.scan.summaries import over_places, summarize
@@ -198,9 +199,7 @@ def saturated(activation: Tensor, squashing: str) -> Tensor:
 
 def l2_norm(tensors: list[Tensor]) -> Floats:
     """The L2 norm [R] over all the tensors [R, ...] of a replica, in float64."""
-    zero = torch.zeros(tensors[0].shape[0], dtype=torch.int64, device=tensors[0].device)
-    norm: Floats = _numpy(log2_norm([Scaled(tensor.detach(), zero) for tensor in tensors]).exp2())
-    return norm
+    return row_norms(torch.cat([tensor.detach().flatten(1) for tensor in tensors], 1))
 
 
 def _numpy(tensor: Tensor) -> Any:

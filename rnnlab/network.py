@@ -13,6 +13,7 @@ from torch import Tensor
 from rnnlab.cells import Cell
 from rnnlab.flat import Layout
 from rnnlab.inits import Inits
+from rnnlab.scan.layer import Layer
 
 _PURPOSE = 0x77656967
 """Marks the stream that initial weights are drawn from, apart from the streams of the data."""
@@ -27,16 +28,6 @@ class Shape:
     layers: int
     outputs: int
     recurrent_bias: bool
-
-
-@dataclass(frozen=True)
-class Layer:
-    """The parameters of one layer: W_ih [R, I, G*H], W_hh [R, H, G*H], b [R, G*H], and b_hh [R, G*H] or None."""
-
-    W_ih: Tensor
-    W_hh: Tensor
-    b: Tensor
-    b_hh: Tensor | None
 
 
 class Network:

@@ -10,7 +10,7 @@ Adaptive or not, none may look at a norm over a parameter: replicas would then s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -73,6 +73,11 @@ class _Moments(OptimizerPart):
     )
     amsgrad: bool = Field(default=False, description="Divide by the largest mean square so far (Reddi et al. 2018).")
 
+    def _options(self) -> dict[str, Any]:
+        """What torch calls them."""
+        options = {name: getattr(self, name) for name in ("lr", "eps", "weight_decay", "amsgrad")}
+        return options | {"betas": (self.beta1, self.beta2), "fused": True}
+
 
 class Adam(_Moments):
     """Adam: momentum, divided by the root of the running mean square.
@@ -88,16 +93,7 @@ class Adam(_Moments):
     def build(self, parameters: list[Tensor]) -> Optimizer:
         from torch.optim import Adam as TorchAdam
 
-        betas = (self.beta1, self.beta2)
-        return TorchAdam(
-            parameters,
-            lr=self.lr,
-            betas=betas,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            amsgrad=self.amsgrad,
-            fused=True,
-        )
+        return TorchAdam(parameters, **self._options())
 
 
 class AdamW(_Moments):
@@ -116,16 +112,7 @@ class AdamW(_Moments):
     def build(self, parameters: list[Tensor]) -> Optimizer:
         from torch.optim import AdamW as TorchAdamW
 
-        betas = (self.beta1, self.beta2)
-        return TorchAdamW(
-            parameters,
-            lr=self.lr,
-            betas=betas,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            amsgrad=self.amsgrad,
-            fused=True,
-        )
+        return TorchAdamW(parameters, **self._options())
 
 
 class Rmsprop(OptimizerPart):

@@ -16,10 +16,11 @@ from torch import Tensor
 from rnnlab.cells import Cell
 from rnnlab.head import NEAR, all_near, head
 from rnnlab.logspace import Scaled, scaled_rows
-from rnnlab.network import Layer, Network
+from rnnlab.network import Network
 from rnnlab.objective import Objective, Places
 from rnnlab.scan import fast, general
 from rnnlab.scan.kernels import SQUARES
+from rnnlab.scan.layer import Layer
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,7 @@ def fast_forward(network: Network, batch: Sequences, scratch: Scratch) -> list[f
     assert rule is not None
     inputs, traces = fast.Inputs(batch.x), []
     for layer, work in zip(network.layers, scratch.layers, strict=True):
-        weights = fast.Weights(layer.W_ih, layer.W_hh, layer.b, layer.b_hh)
-        traces.append(fast.forward(rule, inputs, weights, batch.lengths, work))
+        traces.append(fast.forward(rule, inputs, layer, batch.lengths, work))
         inputs = fast.Inputs(traces[-1].hs, shift=1)
     return traces
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rnnlab.scan import places, summaries
 from rnnlab.scan.kernels import kernels
+from rnnlab.scan.layer import Layer
 from rnnlab.scan.products import padded
 from rnnlab.scan.rule import Rule
 from rnnlab.scan.sums import add_blocks
@@ -44,16 +45,6 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """A layer's parameters: W_ih [R, I, G*H], W_hh [R, H, G*H], b [R, G*H], b_hh [R, G*H] or None."""
-
-    W_ih: Tensor
-    W_hh: Tensor
-    b: Tensor
-    b_hh: Tensor | None
-
-
-@dataclass(frozen=True)
 class Trace:
     """What a forward scan leaves for the backward one: hs, cs [R, T+1, B, H] (index 0 is the zero state), and `saved`.
 
@@ -62,7 +53,7 @@ class Trace:
 
     rule: Rule
     inputs: Inputs
-    weights: Weights
+    weights: Layer
     hs: Tensor
     cs: Tensor
     saved: Tensor
@@ -107,12 +98,12 @@ class Adjoint:
 
 
 def prepare(rule: Rule, dtype: torch.dtype) -> bool:
-    """Compile both loops for this dtype, or read them from the disk cache; True when they had to be compiled."""
+    """Compile what a measured update runs, for this dtype, or read it from disk; True when it had to be compiled."""
     loops = (*kernels(rule), places.direct(rule), add_blocks, *summaries.KERNELS)
     x, lengths = torch.zeros(1, 2, 1, 1, dtype=dtype), torch.full((1, 1), 2)
     W = x.new_zeros(1, 1, rule.gates)
     work, slots, before = Workspace(), torch.zeros(1, 2, 1, dtype=torch.int64), _misses(loops)
-    trace = forward(rule, Inputs(x), Weights(W, W, W[:, 0], None), lengths, work)
+    trace = forward(rule, Inputs(x), Layer(W, W, W[:, 0], None), lengths, work)
     exponents = torch.ones(1, 2, 1, dtype=torch.int64)
     backward(trace, Arriving(x, exponents, slots), work)
     direct(trace, x, exponents, slots)
@@ -125,7 +116,7 @@ def _misses(loops: Iterable[Any]) -> int:
     return sum(sum(loop.stats.cache_misses.values()) for loop in loops)
 
 
-def forward(rule: Rule, inputs: Inputs, weights: Weights, lengths: Tensor, work: Workspace) -> Trace:
+def forward(rule: Rule, inputs: Inputs, weights: Layer, lengths: Tensor, work: Workspace) -> Trace:
     """Run h_t, c_t = rule(x_t W_ih + b, h_{t-1} W_hh + b_hh, state) over time from zero states.
 
     lengths [R, B] int64; beyond a row's length its state is zero.

@@ -7,7 +7,6 @@ and no further, by the same rule and the same saved activations as in the scan.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -15,9 +14,9 @@ from numba import njit
 from numba.extending import register_jitable
 
 from rnnlab.scan import compiled
-from rnnlab.scan.kernels import part_of, source_stamp
+from rnnlab.scan.kernels import clip, part_of, source_stamp
 from rnnlab.scan.pointwise import copy
-from rnnlab.scan.rows import clamp, clear, sum_of_squares
+from rnnlab.scan.rows import clear, sum_of_squares
 from rnnlab.scan.rule import Rule
 
 
@@ -25,7 +24,7 @@ from rnnlab.scan.rule import Rule
 def direct(rule: Rule) -> Callable[..., None]:
     """The compiled loop over places with this rule inside."""
     step_backward = register_jitable(**compiled.OPTIONS)(rule.backward)
-    own_dgh, width, stamp = rule.own_dgh, rule.width, source_stamp(rule)
+    own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
 
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
     def at_places(  # type: ignore[no-untyped-def]
@@ -61,11 +60,8 @@ def direct(rule: Rule) -> Callable[..., None]:
                 step_backward(dh, dc, here, hs[r, t, row], cs[r, t, row], one, out, dgh_row, dh_prev, dc_prev)
                 reading[0], reading[1] = sum_of_squares(dh), sum_of_squares(dc)
                 if bound > 0:
-                    reading[2] = sum_of_squares(out)
-                    e = exponents[r, p, row]
-                    limit[0] = min(math.ldexp(bound, -min(max(e, -1000), 1000)), 3e38)
-                    clamp(out, limit[0])
-                    reading[3] = sum_of_squares(out)
+                    of_x = out.reshape(gates, H)
+                    clip(of_x, False, of_x, bound, exponents[r, p, row], reading, limit)
 
     loop: Callable[..., None] = at_places
     return loop
