@@ -39,7 +39,7 @@ def fleet_of(cell: str, B: int, T: int, H: int, runs: int = 1, init: Any = "torc
             "device": "cpu",
         }
     )
-    fleet = Fleet(config, range(runs))
+    fleet = Fleet(config.seeded(*range(runs)))
     batches = [next(stream) for stream in fleet.streams]
     fleet.streams = [itertools.repeat(batch) for batch in batches]
     return fleet

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from rnnlab.flat import Gradient
 
+    Floats = NDArray[np.float64]
+
 
 class Clip(Part):
     """A rule for what is done to the gradient; `none` leaves it alone."""
@@ -24,8 +27,12 @@ class Clip(Part):
         """The elementwise bound on pre-activation gradients inside the backward scan, or None."""
         return None
 
-    def __call__(self, gradient: Gradient) -> tuple[Tensor, NDArray[np.float64]]:
-        """A gradient to what the optimizer gets, rows [R, P] that nothing else holds, and the clipped share [R]."""
+    @classmethod
+    def act(cls, clips: Sequence[Self], gradient: Gradient) -> tuple[Tensor, Floats]:
+        """A gradient to what the optimizer gets, rows [R, P] that nothing else holds, and the clipped share [R].
+
+        clips: one for each replica, all of this class.
+        """
         return gradient.plain(), np.zeros(len(gradient.log2_norm))
 
 
@@ -49,14 +56,15 @@ class ClipNorm(Clip):
         default=1.0, gt=0, le=1e9, description="largest L2 norm over all parameters that is let through"
     )
 
-    def __call__(self, gradient: Gradient) -> tuple[Tensor, NDArray[np.float64]]:
-        log2_norm = gradient.log2_norm
-        acts = log2_norm > math.log2(self.threshold)
+    @classmethod
+    def act(cls, clips: Sequence[Self], gradient: Gradient) -> tuple[Tensor, Floats]:
+        log2_norm, level = gradient.log2_norm, np.array([math.log2(clip.threshold) for clip in clips])
+        acts = log2_norm > level
         if not acts.any():
-            return super().__call__(gradient)
+            return super().act(clips, gradient)
         # An infinite entry has no direction, and stays.
         bounded = acts & (log2_norm < np.inf)
-        return gradient.plain(np.where(bounded, math.log2(self.threshold) - log2_norm, 0.0)), acts.astype(np.float64)
+        return gradient.plain(np.where(bounded, level - log2_norm, 0.0)), acts.astype(np.float64)
 
 
 class ClipValue(Clip):
@@ -69,11 +77,13 @@ class ClipValue(Clip):
         default=1.0, gt=0, le=1e9, description="largest size of one gradient entry that is let through"
     )
 
-    def __call__(self, gradient: Gradient) -> tuple[Tensor, NDArray[np.float64]]:
+    @classmethod
+    def act(cls, clips: Sequence[Self], gradient: Gradient) -> tuple[Tensor, Floats]:
         plain = gradient.plain()
-        beyond = (plain.abs() > self.threshold).sum(1).cpu().numpy()
+        limits = plain.new_tensor([[clip.threshold] for clip in clips])
+        beyond = (plain.abs() > limits).sum(1).cpu().numpy()
         # An entry too large for the number format is known to be beyond the threshold; NaN stays NaN.
-        return plain.clamp_(-self.threshold, self.threshold), beyond / gradient.count
+        return plain.clamp_(-limits, limits), beyond / gradient.count
 
 
 class ClipAdjoint(Clip):
@@ -103,6 +113,19 @@ class ClipAdjoint(Clip):
 
     def in_scan(self) -> float | None:
         return self.threshold
+
+
+def clip_each(clips: Sequence[Clip], gradient: Gradient) -> tuple[Tensor, Floats]:
+    """What `act` gives, for clips of any classes: neighbours of one class at a time."""
+    import torch
+
+    from rnnlab.flat import stretches
+
+    found = stretches([type(clip) for clip in clips])
+    if len(found) == 1:
+        return clips[0].act(clips, gradient)
+    parts = [clips[a].act(clips[a:b], gradient.of(a, b)) for a, b in found]
+    return torch.cat([rows for rows, _ in parts]), np.concatenate([shares for _, shares in parts])
 
 
 CLIPS = table(NoClip, ClipNorm, ClipValue, ClipAdjoint)

@@ -34,11 +34,11 @@ class _Rows(NamedTuple):
         norm: Tensor = torch.linalg.vector_norm(self.mantissa, dim=-1)
         return norm.log10() + self.exponent.double() * LOG10_2
 
-    def clamped(self, bound: float | None) -> _Rows:
-        """Clamped to [-bound, bound], in true values."""
-        if bound is None:
+    def clamped(self, bounds: Tensor | None) -> _Rows:
+        """Clamped to [-bound, bound] of each replica, in true values."""
+        if bounds is None:
             return self
-        here = (bound * torch.exp2(-self.exponent.double().clamp(-1000, 1000)))[..., None]
+        here = (bounds[:, None, None] * torch.exp2(-self.exponent.double().clamp(-1000, 1000)))[..., None]
         return _Rows.of(self.mantissa.clamp(-here, here), self.exponent)
 
 
@@ -51,12 +51,12 @@ def direct_readings(network: Network, found: Pass) -> list[Readings]:
     """
     assert found.arriving is not None
     rows, exponents = found.arriving.rows, found.arriving.exponents
-    only_h = len(network.cell.states) == 1 and not found.bound
+    only_h = len(network.cell.states) == 1 and found.bounds is None
     readings: list[Readings] = []
     for index, trace in reversed(list(enumerate(found.traces))):
         through = index > 0 or not only_h
-        squares, dgx = fast.direct(trace, rows, exponents, found.places.times, bound=found.bound, through=through)
-        readings.insert(0, Readings(by_state(network.cell, squares, found.bound), exponents))
+        squares, dgx = fast.direct(trace, rows, exponents, found.places.times, bounds=found.bounds, through=through)
+        readings.insert(0, Readings(by_state(network.cell, squares, found.bounds), exponents))
         if index:
             below = (dgx.flatten(1, 2) @ network.layer(index).W_ih.mT).unflatten(1, dgx.shape[1:3])
             rows, more = in_range(below.double(), below.dtype)
@@ -74,13 +74,13 @@ def direct_log10(network: Network, found: Pass, index: int) -> dict[str, Tensor]
     rows = _Rows.of(found.direct_rows)
     for above in reversed(range(index + 1, network.shape.layers)):
         a, _ = _through_cell(network, found, above, rows)
-        a = a.clamped(found.bound)
+        a = a.clamped(found.bounds)
         rows = _Rows.of(a.mantissa @ network.layer(above).W_ih.double().mT[:, None], a.exponent)
     logs = {"h": rows.log10_norm()}
-    if len(network.cell.states) > 1 or found.bound is not None:
+    if len(network.cell.states) > 1 or found.bounds is not None:
         a, second = _through_cell(network, found, index, rows)
         logs |= {name: one.log10_norm() for name, one in zip(network.cell.states[1:], second, strict=True)}
-        logs |= {"a": a.log10_norm(), "a_clipped": a.clamped(found.bound).log10_norm()}
+        logs |= {"a": a.log10_norm(), "a_clipped": a.clamped(found.bounds).log10_norm()}
     return logs
 
 

@@ -5,8 +5,10 @@ An optimizer then has one tensor to go over instead of six, and a norm over all 
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +59,15 @@ class Gradient:
         self._apart = beyond | ~((norms > _LOW) & (norms < np.inf))
         self.log2_norm = _log2(norms)
         if self._apart.any():
-            self.log2_norm[self._apart] = _host(log2_norm(self._of(self._apart)))
+            self.log2_norm[self._apart] = _host(log2_norm(self._chosen(self._apart)))
+
+    def of(self, first: int, last: int) -> Gradient:
+        """That of some replicas: a view."""
+        some = copy.copy(self)
+        some._parts = [Scaled(mantissa[first:last], exponent[first:last]) for mantissa, exponent in self._parts]
+        some._rows, some._apart = self._rows[first:last], self._apart[first:last]
+        some.log2_norm = self.log2_norm[first:last]
+        return some
 
     def norms(self) -> Floats:
         """The L2 norm [R]: 0 or inf where float64 cannot hold it."""
@@ -76,7 +86,7 @@ class Gradient:
             rows = rows * _column(np.exp2(log2_factor.clip(-_FAR, _FAR)), rows)
         rows = torch.hardshrink(rows, _subnormal(rows.dtype))
         if apart.any():
-            parts = self._of(apart)
+            parts = self._chosen(apart)
             if log2_factor is not None:
                 parts = [_rescaled(part, log2_factor[apart]) for part in parts]
             rows[_index(apart, rows), : self.count] = torch.cat([part.plain().flatten(1) for part in parts], 1)
@@ -105,9 +115,16 @@ class Gradient:
             spans.append((exponent, first, last))
         return spans
 
-    def _of(self, chosen: NDArray[np.bool_]) -> list[Scaled]:
+    def _chosen(self, chosen: NDArray[np.bool_]) -> list[Scaled]:
         index = _index(chosen, self._rows)
         return [Scaled(mantissa[index], exponent[index]) for mantissa, exponent in self._parts]
+
+
+def stretches(keys: Iterable[Any]) -> list[tuple[int, int]]:
+    """Where neighbours are equal: first and one after last, [a, a, b] to [(0, 2), (2, 3)]."""
+    lengths = [len(list(same)) for _, same in itertools.groupby(keys)]
+    edges = itertools.accumulate(lengths, initial=0)
+    return list(itertools.pairwise(edges))
 
 
 def row_norms(rows: Tensor) -> Floats:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnlab.clips import Clip
+from rnnlab.clips import clip_each
+from rnnlab.config.shape import shape_of
 from rnnlab.errors import DeviceMissingError, UsageError
 from rnnlab.flat import Gradient, row_norms
 from rnnlab.network import Network, Shape, draw
@@ -22,6 +22,7 @@ from rnnlab.objective import Objective
 from rnnlab.passes import Pass, Scratch, Sequences, fast_forward, fast_pass, general_forward, general_pass
 from rnnlab.scan import fast
 from rnnlab.scan.threads import own_threads
+from rnnlab.stepper import Stepper
 from rnnlab.tasks import Single, Task
 
 if TYPE_CHECKING:
@@ -52,30 +53,37 @@ class Taken:
 
 
 class Fleet:
-    """R networks, their data streams and their optimizer: everything of a training but its records."""
+    """R networks, their data streams and their optimizers: everything of a training but its records.
 
-    def __init__(self, config: Config, seeds: Sequence[int]) -> None:
-        self.config, self.task = config, config.task
+    configs: one a replica, all of one shape (`config.shape`); initial weights, clip, optimizer options, seed and so the
+    stream of data are each replica's own. With `states`, as `state` gives them, the replicas go on from there.
+    """
+
+    def __init__(self, configs: Sequence[Config], states: Sequence[Mapping[str, Any]] | None = None) -> None:
+        if len({shape_of(config) for config in configs}) != 1:
+            raise ValueError("the runs of a fleet must be of one shape")
+        self.configs, config = list(configs), configs[0]
+        self.task, self.batch, self.evaluate_size = config.task, config.train.batch, config.train.evaluate_size
         self.device = choose_device(config.device)
         self.dtype = getattr(torch, config.dtype)
         self.cell = config.model.build_cell()
         self.scan = choose_scan(config.train.scan, self.cell.rule() is not None, self.device)
         self.objective = objective(self.task)
+        self._bounds = _bounds(configs, self.device)
         shape = network_shape(config)
-        drawn = [draw(self.cell, shape, config.model.init, seed, config.model.forget_bias) for seed in seeds]
+        drawn = [_drawn(one) for one in configs] if states is None else [_arrays(state) for state in states]
         self.network = Network.stack(self.cell, shape, drawn, self.dtype, self.device)
         self.parameters = list(self.network.parameters.values())
         assert self.network.flat is not None
         self.flat = self.network.flat
-        self.optimizer = config.optimizer.build([self.flat])
-        self.sources: list[Source] = [self.task.stream(seed, config.dtype) for seed in seeds]
-        self.streams = [source.batches(config.train.batch) for source in self.sources]
+        remembered = None if states is None else [state["optimizer"] for state in states]
+        self.stepper = Stepper(self.flat, [one.optimizer for one in configs], remembered)
+        self.sources: list[Source] = [one.task.stream(one.seed, one.dtype) for one in configs]
+        for source, state in zip(self.sources, states or (), strict=states is not None):
+            source.restore(state["source"])
+        self.streams = [source.batches(self.batch) for source in self.sources]
         self._scratch, self._evaluation_scratch = Scratch(shape.layers), Scratch(shape.layers)
         self._even: dict[tuple[int, int, int], Tensor] = {}
-
-    @property
-    def clip(self) -> Clip:
-        return self.config.clip
 
     def update(self) -> Taken:
         """One update of every replica on the next batch of its stream."""
@@ -88,37 +96,23 @@ class Fleet:
         batch = self.sequences([next(stream) for stream in self.streams])
         found = self.measure(batch)
         gradient = Gradient(list(found.gradients.values()), self.flat.shape[1])
-        rows, shares = self.clip(gradient)
+        rows, shares = clip_each([config.clip for config in self.configs], gradient)
         if found.clamped is not None:
             shares = _floats(found.clamped)
         losses, clipped_norms = _floats(found.losses), row_norms(rows)
         finite = np.isfinite(losses) & np.isfinite(clipped_norms) & (gradient.log2_norm < np.inf)
         return Taken(found, batch.lengths, rows, losses, gradient.norms(), clipped_norms, shares, finite)
 
-    @torch.no_grad()
     def apply(self, taken: Taken) -> None:
         """Let the optimizer move the weights of the replicas whose loss and gradient are finite, and no others."""
-        if not taken.finite.any():
-            return
-        still = torch.from_numpy(np.flatnonzero(~taken.finite)).to(self.device)
-        # A zero gradient would not do: momentum and weight decay move a weight all the same.
-        held = [(tensor, tensor[still].clone()) for tensor in self._stacked()] if len(still) else []
-        self.flat.grad = taken.gradients.index_fill(0, still, 0) if len(still) else taken.gradients
-        self.optimizer.step()
-        for tensor, values in held:
-            tensor[still] = values
-
-    def _stacked(self) -> list[Tensor]:
-        """The parameters, and what the optimizer remembers of each replica."""
-        states = [part for state in self.optimizer.state.values() for part in state.values()]
-        return [self.flat, *(one for one in states if isinstance(one, Tensor) and one.dim())]
+        # A zero gradient would not do for the others: momentum and weight decay move a weight all the same.
+        self.stepper.step(taken.gradients, taken.finite)
 
     def measure(self, batch: Sequences) -> Pass:
         """A forward and backward pass that leaves the weights where they are."""
-        bound = self.clip.in_scan()
         if self.scan == "fast":
-            return fast_pass(self.network, batch, self.objective, self._scratch, bound=bound)
-        return general_pass(self.network, batch, self.objective, bound=bound)
+            return fast_pass(self.network, batch, self.objective, self._scratch, bound=self._bounds)
+        return general_pass(self.network, batch, self.objective, bound=self._bounds)
 
     def sequences(self, batches: Sequence[Batch]) -> Sequences:
         """One batch of each replica as tensors [R, T, B, ...], cut to the longest sequence."""
@@ -161,7 +155,7 @@ class Fleet:
         A test split that has an end is taken whole.
         """
         whole = split == "test" and self.sources[0].size is not None
-        size = 2**31 if whole else self.config.train.evaluate_size
+        size = 2**31 if whole else self.evaluate_size
         numbers = self.task.timesteps * self.network.layer(0).W_hh.shape[2]
         chunk = max(1, min(256, _EVALUATED_AT_ONCE // numbers))
         totals = np.zeros((4, self.network.replicas))
@@ -191,21 +185,17 @@ class Fleet:
         """What a training runs under, so that the scan's threads and torch's do not get in each other's way."""
         return own_threads() if self.scan == "fast" else nullcontext()
 
-    def state(self) -> dict[str, Any]:
-        """A copy of everything that the next update depends on; torch.load can read it with weights_only=True."""
+    def state(self, r: int) -> dict[str, Any]:
+        """A copy of all that replica r's next update depends on; torch.load can read it with weights_only=True."""
         return {
-            "parameters": {name: tensor.cpu().clone() for name, tensor in self.network.parameters.items()},
-            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
-            "sources": [source.state() for source in self.sources],
+            "parameters": {name: tensor.cpu().clone() for name, tensor in self.network.replica(r).items()},
+            "optimizer": self.stepper.state(r),
+            "source": self.sources[r].state(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`, exactly."""
-        for name, tensor in self.network.parameters.items():
-            tensor.copy_(state["parameters"][name])
-        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
-        for source, one in zip(self.sources, state["sources"], strict=True):
-            source.restore(one)
+    def pick(self, replicas: Sequence[int]) -> Fleet:
+        """A fleet of these replicas alone, as they are now."""
+        return Fleet([self.configs[r] for r in replicas], [self.state(r) for r in replicas])
 
     def prepare(self, notify: Callable[[str], None]) -> None:
         """Compile the scan now (or read it from the disk cache) and say so if that takes a while."""
@@ -260,6 +250,21 @@ def network_shape(config: Config) -> Shape:
     model, needs = config.model, config.model.build_cell().needs_recurrent_bias
     recurrent_bias = needs if model.recurrent_bias is None else model.recurrent_bias
     return Shape(config.task.inputs, model.hidden, model.layers, config.task.outputs, recurrent_bias)
+
+
+def _bounds(configs: Sequence[Config], device: torch.device) -> Tensor | None:
+    """The adjoint clip's bound of each replica [R]; one shape means that all have one or none has."""
+    bounds = [bound for config in configs if (bound := config.clip.in_scan()) is not None]
+    return torch.tensor(bounds, dtype=torch.float64, device=device) if bounds else None
+
+
+def _drawn(config: Config) -> dict[str, Any]:
+    model = config.model
+    return draw(model.build_cell(), network_shape(config), model.init, config.seed, model.forget_bias)
+
+
+def _arrays(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tensor.numpy() for name, tensor in state["parameters"].items()}
 
 
 def _lengths(batch: Batch) -> Any:

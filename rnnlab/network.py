@@ -59,6 +59,10 @@ class Network:
             tensor.copy_(torch.from_numpy(np.stack([one[name] for one in replicas])))
         return cls(cell, shape, parameters, flat)
 
+    def replica(self, r: int) -> dict[str, Tensor]:
+        """The parameters of one replica, as views."""
+        return {name: tensor[r] for name, tensor in self.parameters.items()}
+
     @property
     def replicas(self) -> int:
         return self.parameters["readout.b"].shape[0]

@@ -22,6 +22,9 @@ from rnnlab.scan import fast, general
 from rnnlab.scan.kernels import SQUARES
 from rnnlab.scan.layer import Layer
 
+Bound = float | Tensor | None
+"""Of the adjoint clip: one for all replicas, or one for each [R]."""
+
 
 @dataclass(frozen=True)
 class Sequences:
@@ -59,8 +62,8 @@ class Pass:
     places: Places
     gradients: dict[str, Scaled] = field(default_factory=dict)
     readings: list[Readings] = field(default_factory=list)
-    bound: float | None = None
-    """Of the adjoint clip."""
+    bounds: Tensor | None = None
+    """Of the adjoint clip, float64 [R]."""
     clamped: Tensor | None = None
     """With the adjoint clip: the share of the entries of dL/da_t that were clamped, [R]."""
     gates: Callable[[], list[list[Tensor]]] = list
@@ -106,9 +109,10 @@ def fast_forward(network: Network, batch: Sequences, scratch: Scratch) -> list[f
 
 @torch.no_grad()
 def fast_pass(
-    network: Network, batch: Sequences, objective: Objective, scratch: Scratch, *, bound: float | None = None
+    network: Network, batch: Sequences, objective: Objective, scratch: Scratch, *, bound: Bound = None
 ) -> Pass:
     """Forward and backward on the compiled scan (CPU; a cell with a rule)."""
+    bounds = _bounds(bound, network)
     traces = fast_forward(network, batch, scratch)
     places = scratch.places(objective, batch.lengths, batch.x.shape[1])
     targets = objective.targets(batch.y, places)
@@ -118,20 +122,27 @@ def fast_pass(
     found.arriving, clamped = arriving, torch.zeros(network.replicas, dtype=torch.int64)
     by_name: dict[str, Scaled] = {}
     for index in reversed(range(network.shape.layers)):
-        adjoint = fast.backward(traces[index], arriving, scratch.layers[index], bound=bound, wants_dx=index > 0)
-        found.readings.insert(0, Readings(by_state(network.cell, adjoint.squares, bound), adjoint.exponents))
+        adjoint = fast.backward(traces[index], arriving, scratch.layers[index], bounds=bounds, wants_dx=index > 0)
+        found.readings.insert(0, Readings(by_state(network.cell, adjoint.squares, bounds), adjoint.exponents))
         if index:
             arriving = _handed_down(adjoint)
-        if bound:
+        if bounds is not None:
             clamped = clamped + adjoint.clipped.sum(1)
         by_name |= {f"layer{index}.{name}": Scaled(sums, adjoint.sums_exponent) for name, sums in adjoint.sums.items()}
     by_name |= top.gradients
     found.gradients = {name: by_name[name] for name in network.parameters}
-    found.bound = bound
-    found.clamped = clamped.double() / _entries(network, batch) if bound else None
+    found.bounds = bounds
+    found.clamped = clamped.double() / _entries(network, batch) if bounds is not None else None
     found.gates = lambda: [trace.gates() for trace in traces]
     found.traces = traces
     return found
+
+
+def _bounds(bound: Bound, network: Network) -> Tensor | None:
+    if bound is None:
+        return None
+    device = network.parameters["readout.b"].device
+    return torch.as_tensor(bound, dtype=torch.float64, device=device).expand(network.replicas).contiguous()
 
 
 def in_range(rows: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -144,9 +155,9 @@ def in_range(rows: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return torch.where(far[..., None], mantissa, rows).to(dtype), exponents.where(far, 0)
 
 
-def by_state(cell: Cell, squares: Tensor, bound: float | None) -> dict[str, Tensor]:
+def by_state(cell: Cell, squares: Tensor, bounds: Tensor | None) -> dict[str, Tensor]:
     """The compiled scan's squares [..., 4] by the name of the state."""
-    names = [*cell.states, *(["a", "a_clipped"] if bound else [])]
+    names = [*cell.states, *(["a", "a_clipped"] if bounds is not None else [])]
     return {name: squares[..., SQUARES.index(name)] for name in names}
 
 
@@ -159,15 +170,16 @@ def general_forward(network: Network, batch: Sequences) -> Tensor:
 
 
 @torch.enable_grad()
-def general_pass(network: Network, batch: Sequences, objective: Objective, *, bound: float | None = None) -> Pass:
+def general_pass(network: Network, batch: Sequences, objective: Objective, *, bound: Bound = None) -> Pass:
     """Forward and backward by autograd over the cell's definition (any device, any cell)."""
+    bounds = _bounds(bound, network)
     leaves = {name: p.detach().requires_grad_() for name, p in network.parameters.items()}
     copy = Network(network.cell, network.shape, leaves)
     traces, inputs = [], []
     x = batch.x
     for layer in copy.layers:
         inputs.append(x)
-        traces.append(_general_layer(network.cell, layer, x, batch.lengths, bound))
+        traces.append(_general_layer(network.cell, layer, x, batch.lengths, bounds))
         x = traces[-1].h
     places = objective.places(batch.lengths, x.shape[1])
     read = places.gather(x).double()
@@ -184,10 +196,10 @@ def general_pass(network: Network, batch: Sequences, objective: Objective, *, bo
         by_state = [
             torch.stack(parts, 1) for parts in zip(*([next(adjoints) for _ in s] for s in trace.states), strict=True)
         ]
-        found.readings.append(_general_readings(network.cell, trace, by_state, bound))
-    if bound:
-        found.bound = bound
-        found.clamped = _clamped(traces, bound, network.replicas).double() / _entries(network, batch)
+        found.readings.append(_general_readings(network.cell, trace, by_state, bounds))
+    if bounds is not None:
+        found.bounds = bounds
+        found.clamped = _clamped(traces, bounds, network.replicas).double() / _entries(network, batch)
     found.gates = lambda: [
         [torch.stack(gate, 1).detach() for gate in zip(*trace.gates, strict=True)] for trace in traces
     ]
@@ -198,14 +210,14 @@ def general_pass(network: Network, batch: Sequences, objective: Objective, *, bo
     return found
 
 
-def _general_layer(cell: Cell, layer: Layer, x: Tensor, lengths: Tensor, bound: float | None = None) -> general.Trace:
+def _general_layer(cell: Cell, layer: Layer, x: Tensor, lengths: Tensor, bounds: Tensor | None = None) -> general.Trace:
     gx = torch.baddbmm(layer.b[:, None], x.flatten(1, 2), layer.W_ih).unflatten(1, x.shape[1:3])
-    return general.forward(cell.definition, gx, layer.W_hh, layer.b_hh, lengths, states=len(cell.states), bound=bound)
+    return general.forward(cell.definition, gx, layer.W_hh, layer.b_hh, lengths, states=len(cell.states), bounds=bounds)
 
 
-def _general_readings(cell: Cell, trace: general.Trace, adjoints: list[Tensor], bound: float | None) -> Readings:
+def _general_readings(cell: Cell, trace: general.Trace, adjoints: list[Tensor], bounds: Tensor | None) -> Readings:
     rows = dict(zip(cell.states, adjoints, strict=True))
-    if bound:
+    if bounds is not None:
         T = range(len(trace.states))
         nothing = torch.zeros_like(torch.cat(trace.gates[0], -1))
         rows["a"] = torch.stack([trace.before.get(t, nothing) for t in T], 1)
@@ -217,8 +229,8 @@ def _general_readings(cell: Cell, trace: general.Trace, adjoints: list[Tensor], 
     return Readings(squares, exponents, "float32" if adjoints[0].dtype == torch.float32 else "float64")
 
 
-def _clamped(traces: list[general.Trace], bound: float, replicas: int) -> Tensor:
-    counts = [(g.abs() > bound).sum((1, 2)) for trace in traces for g in trace.before.values()]
+def _clamped(traces: list[general.Trace], bounds: Tensor, replicas: int) -> Tensor:
+    counts = [(g.abs() > bounds[:, None, None]).sum((1, 2)) for trace in traces for g in trace.before.values()]
     return torch.stack(counts).sum(0) if counts else torch.zeros(replicas, device=traces[0].states[0][0].device)
 
 

@@ -82,7 +82,7 @@ class RunDir:
         return status_of(self.read_run())
 
     @classmethod
-    def check(cls, root: str | os.PathLike[str], name: str, *, force: bool = False) -> None:
+    def check(cls, root: str | os.PathLike[str], name: str, *, force: bool = False, dead: bool = False) -> None:
         """Raise now what `create` would raise later, and touch nothing.
 
         Raises UsageError for a name that cannot be, RunExistsError for one that is taken, RunFolderError for a
@@ -90,7 +90,7 @@ class RunDir:
         """
         check_name(name)
         _check_root(Path(root))
-        _check_free(cls(Path(root) / name), force)
+        _check_free(cls(Path(root) / name), force, dead)
 
     @classmethod
     def create(
@@ -100,17 +100,19 @@ class RunDir:
         info: Mapping[str, Any] | None = None,
         *,
         force: bool = False,
+        dead: bool = False,
         numbered: bool = False,
     ) -> RunDir:
         """Begin a run: its folder with a `run.json` of status `running`, both there at once or not at all.
 
         Call it when the run really starts: with `force` this is the moment an older run of that name goes.
+        With `dead` the process that wrote that one is known to be gone, though run.json may not tell.
         With `numbered` a taken name becomes name-2, name-3, ... instead. Raises as `check` does.
         """
         names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2))) if numbered else iter([name])
         for candidate in names:
             try:
-                cls.check(root, candidate, force=force)
+                cls.check(root, candidate, force=force, dead=dead)
                 return _claim(cls(Path(root) / candidate), info or {}, force)
             except RunExistsError:
                 if not numbered:
@@ -180,7 +182,7 @@ def _check_root(root: Path) -> None:
         raise RunFolderError(f"{there} cannot be written; give another folder with --out")
 
 
-def _check_free(run: RunDir, force: bool) -> None:
+def _check_free(run: RunDir, force: bool, dead: bool) -> None:
     if not os.path.lexists(run.path) or _is_empty_folder(run.path):
         return
     if run.path.is_symlink() or not run.is_run:
@@ -189,7 +191,7 @@ def _check_free(run: RunDir, force: bool) -> None:
         raise RunExistsError(
             f"{run.path} is there already ({_status_or_broken(run)}); choose another --name, or replace it with --force"
         )
-    if _status_or_broken(run) == "running":
+    if _status_or_broken(run) == "running" and not dead:
         raise RunExistsError(f"{run.path} is being written by a running process; stop that, or choose another --name")
 
 

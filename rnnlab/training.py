@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import math
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from rnnlab.analysis import judge
-from rnnlab.atomic import atomic
-from rnnlab.config import Config, StopRule
-from rnnlab.errors import RnnlabError
+from rnnlab.config import Config
+from rnnlab.errors import RunFailedError
 from rnnlab.fleet import Fleet, Taken
 from rnnlab.interruptions import Interruptions
-from rnnlab.measure import Curve, curves, l2_norm, saturation, spectrum
+from rnnlab.measure import curves, l2_norm, saturation, spectrum
 from rnnlab.plan import is_evaluated, is_logged, updates_of
-from rnnlab.provenance import git_state, versions
-from rnnlab.records import GradientLog, MetricsLog
-from rnnlab.rundir import RunDir, default_name, now
+from rnnlab.recording import Recorder, read_checkpoint
+from rnnlab.rundir import RunDir, default_name
 from rnnlab.runs import Run
-from rnnlab.tasks import sha256
+from rnnlab.starting import Start, check_resumable, in_words, origin, own
 
 Notify = Callable[[str], None]
+
+_SAVE_EVERY = 60.0
+"""Seconds between two checkpoints: what a killed process loses at most, unless writing them would take a fiftieth."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come; `update` counts the updates made."""
+    """How far one run has come; `update` counts the updates made."""
 
+    run: str
     update: int
     updates: int
     loss: float
@@ -52,238 +49,233 @@ class Progress:
 Observe = Callable[[Progress], None]
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Who hears of a training: now and then where all its runs are, of each run that ends, and messages."""
+
+    standing: Callable[[list[Progress]], None] = lambda runs: None
+    ended: Callable[[str, str, str], None] = lambda name, status, reason: None
+    notify: Notify = lambda message: None
+
+
 def train(
     config: Config,
     *,
     out: str | PathLike[str] = "runs",
     force: bool = False,
+    resume: bool = False,
     command: Sequence[str] | None = None,
     observe: Observe | None = None,
     notify: Notify | None = None,
 ) -> Run:
     """Train the network of a config, measure it, and write its run folder.
 
-    Raises before anything is written: RunExistsError, RunFolderError, DeviceMissingError, DataMissingError,
+    With `resume` it goes on with the interrupted run of that name from its last checkpoint, to the same end, bit for
+    bit. Raises before anything is written: RunExistsError, RunFolderError, DeviceMissingError, DataMissingError,
     DataFormatError, UsageError. Once it runs, RunFailedError when it cannot go on (a full disk); rows so far are kept.
     """
     name = config.name or default_name(config.task.name, config.model.cell, config.task.timesteps, config.seed)
-    if config.name:
+    start = Start(config, name, force, resume=resume, numbered=not config.name)
+    if resume:
+        check_resumable(RunDir(Path(out) / name), config)
+    elif config.name:
         RunDir.check(out, name, force=force)
-    fleet = Fleet(config, [config.seed])
-    notify = notify or (lambda message: None)
-    fleet.prepare(notify)
-    info = _born(config, fleet, command)
-    run = RunDir.create(out, name, info, force=force, numbered=not config.name)
+    watch = Watch(notify=notify or (lambda message: None))
+    if observe is not None:
+        watch = Watch(lambda runs: observe(runs[0]), watch.ended, watch.notify)
+    (folder,) = train_fleet([start], out=out, command=command, watch=watch)
+    return Run(folder.path)
+
+
+def train_fleet(
+    starts: Sequence[Start],
+    *,
+    out: str | PathLike[str],
+    command: Sequence[str] | None = None,
+    watch: Watch = Watch(),
+) -> list[RunDir]:
+    """Train runs of one shape together, each to its own end, and write a folder for each.
+
+    Those that go on from checkpoints must all have made the same number of updates. Raises as `train` does; runs that
+    have not ended then are kept as `interrupted` (`failed`, where there is only one and it is its own fault).
+    """
+    folders = [RunDir(Path(out) / start.name) for start in starts]
+    states = [read_checkpoint(run.checkpoint) for run in folders] if starts[0].resume else None
+    fleet = Fleet([start.config for start in starts], states)
+    fleet.prepare(watch.notify)
+    shared = origin(fleet, command)
     with Interruptions() as interruptions:
-        training = _Training(fleet, run, observe or (lambda progress: None), interruptions)
+        runs: list[Recorder] = []
+        training = _Training(fleet, runs, watch, interruptions)
         try:
-            _write_config(config, run)
+            for r, start in enumerate(starts):
+                folder = folders[r] if states else start.folder(out, {**shared, **own(fleet, r)})
+                runs.append(Recorder(start.config, folder))
+                runs[r].go_on(states[r]) if states else runs[r].begin()
+            folders = [run.dir for run in runs]
             with fleet.threads():
-                status, reason = training.run()
-                training.finish(status, reason)
+                training.run(runs)
         except BaseException as error:
             interruptions.hold()
             training.give_up(error)
             raise
-        finally:
-            training.close()
-    return Run(run.path)
+    return folders
 
 
-def _born(config: Config, fleet: Fleet, command: Sequence[str] | None) -> dict[str, Any]:
-    """What run.json says from the start."""
-    chance = config.task.chance()
-    return {
-        "versions": versions(),
-        "git": git_state(),
-        "device": str(fleet.device),
-        "dtype": config.dtype,
-        "scan": fleet.scan,
-        "threads": torch.get_num_threads(),
-        "seed": config.seed,
-        "command": list(command) if command is not None else sys.argv,
-        "parameters": fleet.network.count(),
-        "chance": {"loss": chance.loss, "error": chance.error},
-        "data": [{"path": str(path), "sha256": sha256(path)} for path in config.task.files()],
-    }
+@dataclass
+class _Clock:
+    """Time spent on a training, that of earlier processes included, and when to save and to show."""
 
+    before: float = 0.0
+    begun: float = field(default_factory=time.perf_counter)
+    saved: float = 0.0
+    shown: float = 0.0
+    every: float = _SAVE_EVERY
 
-def _write_config(config: Config, run: RunDir) -> None:
-    with atomic(run.config) as file:
-        file.write(config.to_yaml().encode())
+    def here(self) -> float:
+        """Seconds in this process."""
+        return time.perf_counter() - self.begun
+
+    def spent(self) -> float:
+        return self.before + self.here()
 
 
 class _Training:
-    """One run from its first update to its last word."""
+    """A fleet from its first update to the last word of each of its runs."""
 
-    def __init__(self, fleet: Fleet, run: RunDir, observe: Observe, interruptions: Interruptions) -> None:
-        self.fleet, self.dir, self.observe, self.config = fleet, run, observe, fleet.config
-        self.interruptions = interruptions
+    def __init__(self, fleet: Fleet, runs: list[Recorder], watch: Watch, interruptions: Interruptions) -> None:
+        self.fleet, self.runs, self.watch, self.interruptions = fleet, runs, watch, interruptions
+        self.config = fleet.configs[0]
         self.updates = updates_of(self.config)
         self.probes = set(self.config.probe.which)
-        self.stop = self.config.train.stop_rule
         self.size = fleet.sources[0].size
-        self.done, self.clipped, self.skipped = 0, 0.0, 0
-        self.latest: dict[str, float | None] = {}
-        self.begun, self.shown = time.perf_counter(), 0.0
-        self.gradients: GradientLog | None = None
-        self.metrics: MetricsLog | None = None
-        self.curve: Curve | None = None
-        """The top layer's h, when it was last recorded and finite."""
-        self.broken = False
+        self.clock = _Clock()
+        self.between = True
+        """Between two updates: weights, streams and counts belong together."""
 
-    def run(self) -> tuple[str, str]:
-        """All updates; the run's last status and why it ended."""
-        self.gradients = GradientLog(self.dir.gradients)
-        self.metrics = MetricsLog(self.dir.metrics)
-        for update in range(self.updates):
-            taken = self._update(update)
-            if not taken.finite.all() and self.config.train.nonfinite == "stop":
-                return "diverged", f"loss or gradient was not finite at update {update}"
-            if self.stop and is_evaluated(self.config, update, self.updates) and self._is_met(self.stop):
-                return "completed", f"stop rule met: {self.stop}"
+    def run(self, runs: list[Recorder]) -> None:
+        """All updates that are left, of all runs."""
+        self.runs, first = list(runs), runs[0].done
+        self.clock = _Clock(runs[0].seconds)
+        for update in range(first, self.updates):
+            self._update(update, first)
+            self._end({r: end for r, run in enumerate(self.runs) if (end := run.ending(self.updates))})
+            if not self.runs:
+                return
+            self._save_if_due()
             self.interruptions.let_in()
-        if not math.isfinite(self.latest["eval_loss"] or 0.0):
-            return "diverged", "the loss is not finite after the last update"
-        return "completed", "all updates made"
 
-    def _is_met(self, rule: StopRule) -> bool:
-        loss, error = self.latest["eval_loss"], self.latest["eval_error"]
-        return loss is not None and error is not None and rule.met(loss, error)
-
-    def _update(self, update: int) -> Taken:
+    def _update(self, update: int, first: int) -> None:
+        self.between = False
         due = self.config.probe.schedule.due(update, self.updates)
         weighed = due and "weights" in self.probes
         before = [parameter.detach().clone() for parameter in self.fleet.parameters] if weighed else []
         taken = self.fleet.take()
         # The first of a streak of non-finite updates is always shown; with `nonfinite: skip` the others are alike.
-        shown = due or (not taken.finite.all() and not self.broken)
-        self.broken = not taken.finite.all()
+        shown = [due or (not fine and not run.broken) for run, fine in zip(self.runs, taken.finite, strict=True)]
         # Measured before the weights move: these are the ones that the gradients went through.
         row = spectrum(self.fleet.network) if due and "spectrum" in self.probes else {}
         if due and "saturation" in self.probes:
             row["saturation"] = saturation(self.fleet.network, taken.found, taken.lengths)
-        if shown and "adjoint" in self.probes:
-            self._write_curves(update, taken)
+        if any(shown) and "adjoint" in self.probes:
+            self._write_curves(update, taken, shown)
         self.fleet.apply(taken)
-        self.done = update + 1
-        self.clipped += float(taken.clipped[0])
-        self.skipped += self.broken
+        for run, clipped, finite in zip(self.runs, taken.clipped, taken.finite, strict=True):
+            run.count(float(clipped), bool(finite))
         if weighed:
             after = [parameter.detach() for parameter in self.fleet.parameters]
             row["weight_norm"] = l2_norm(after)
             row["update_norm"] = l2_norm([new - old for new, old in zip(after, before, strict=True)])
-        if shown or is_logged(self.config, update, self.updates):
-            self._write_metrics(update, taken, {name: float(value[0]) for name, value in row.items()})
-        self._show(taken)
-        return taken
+        if any(shown) or is_logged(self.config, update, self.updates):
+            self._write_metrics(update, taken, row, shown)
+        self.between = True
+        self._show(taken, update + 1, update + 1 - first)
 
-    def _write_curves(self, update: int, taken: Taken) -> None:
-        assert self.gradients is not None
-        for curve in curves(self.fleet.network, taken.found, taken.lengths, self.config.probe.stride)[0]:
-            self.gradients.write(update, curve.layer, curve.state, curve.t, curve.lag, **curve.columns)
-            if curve.state == "h" and curve.layer == self.config.model.layers - 1:
-                self.curve = curve if curve.is_finite or self.curve is None else self.curve
+    def _write_curves(self, update: int, taken: Taken, shown: Sequence[bool]) -> None:
+        every = curves(self.fleet.network, taken.found, taken.lengths, self.config.probe.stride)
+        for run, rows, wanted in zip(self.runs, every, shown, strict=True):
+            if wanted:
+                run.write_curves(update, rows)
 
-    def _write_metrics(self, update: int, taken: Taken, row: dict[str, float]) -> None:
-        assert self.metrics is not None
-        figures: dict[str, float | None] = {
-            "update": update,
-            "epoch": None if self.size is None else update * self.config.train.batch / self.size,
-            "loss": float(taken.losses[0]),
-            "error": float(self.fleet.errors(taken.found)[0]),
-            "grad_norm": float(taken.grad_norms[0]),
-            "grad_norm_clipped": float(taken.clipped_norms[0]),
-            "clipped": float(taken.clipped[0]),
-            "lr": float(self.fleet.optimizer.param_groups[0]["lr"]),
-            "eval_loss": None,
-            "eval_error": None,
+    def _write_metrics(self, update: int, taken: Taken, row: Mapping[str, Any], shown: Sequence[bool]) -> None:
+        logged = is_logged(self.config, update, self.updates)
+        figures: dict[str, Any] = {
+            "loss": taken.losses,
+            "error": self.fleet.errors(taken.found),
+            "grad_norm": taken.grad_norms,
+            "grad_norm_clipped": taken.clipped_norms,
+            "clipped": taken.clipped,
         }
         if is_evaluated(self.config, update, self.updates):
-            loss, error = self.fleet.evaluate("validation")
-            figures |= {"eval_loss": float(loss[0]), "eval_error": float(error[0])}
-        self.latest |= {name: value for name, value in figures.items() if value is not None}
-        self.metrics.write(figures | row | {"seconds": time.perf_counter() - self.begun})
+            figures["eval_loss"], figures["eval_error"] = self.fleet.evaluate("validation")
+        epoch = None if self.size is None else update * self.config.train.batch / self.size
+        seconds = self.clock.spent()
+        for r, run in enumerate(self.runs):
+            if logged or shown[r]:
+                own = {name: float(values[r]) for name, values in {**figures, **row}.items()}
+                lr = run.config.optimizer.lr
+                run.write_metrics({"update": update, "epoch": epoch, "lr": lr, "seconds": seconds} | own)
 
-    def _show(self, taken: Taken) -> None:
-        spent = time.perf_counter() - self.begun
-        if spent - self.shown < 0.1 and self.done < self.updates:
+    def _show(self, taken: Taken, done: int, here: int) -> None:
+        spent = self.clock.here()
+        if spent - self.clock.shown < 0.1 and done < self.updates:
             return
-        self.shown, rate = spent, self.done / spent
-        latest = self.latest.get
-        self.observe(
-            Progress(
-                self.done,
-                self.updates,
-                float(taken.losses[0]),
-                latest("error"),
-                latest("eval_loss"),
-                latest("eval_error"),
-                float(taken.grad_norms[0]),
-                self.clip_rate(),
-                rate,
-                (self.updates - self.done) / rate,
-            )
-        )
+        self.clock.shown, rate = spent, here / spent
+        self.watch.standing([self._progress(run, taken, r, rate) for r, run in enumerate(self.runs)])
 
-    def result(self) -> dict[str, Any]:
-        """The figures that run.json closes with."""
-        names = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
-        latest = {name: self.latest.get(name) for name in names}
-        return {**latest, "clip_rate": self.clip_rate(), "nonfinite_updates": self.skipped}
+    def _progress(self, run: Recorder, taken: Taken, r: int, rate: float) -> Progress:
+        latest = run.latest.get
+        evaluated = latest("error"), latest("eval_loss"), latest("eval_error")
+        loss, grad_norm, left = float(taken.losses[r]), float(taken.grad_norms[r]), (self.updates - run.done) / rate
+        return Progress(run.name, run.done, self.updates, loss, *evaluated, grad_norm, run.clip_rate(), rate, left)
 
-    def clip_rate(self) -> float | None:
-        """Mean of `clipped` over all updates; None where nothing clips."""
-        return self.clipped / self.done if self.done and self.config.clip.name != "none" else None
+    def _end(self, ends: Mapping[int, tuple[str, str]]) -> None:
+        """The last word of the runs that end now; the others go on as a smaller fleet."""
+        if not ends:
+            return
+        leaving = self.fleet.pick(list(ends)) if len(ends) < len(self.runs) else self.fleet
+        tested = np.transpose(leaving.evaluate("test"))
+        seconds = self.clock.spent()
+        for k, (r, (status, reason)) in enumerate(ends.items()):
+            run = self.runs[r]
+            run.finish(status, reason, leaving.state(k), seconds, tuple(tested[k]))
+            self.watch.ended(run.name, status, reason)
+        stay = [r for r in range(len(self.runs)) if r not in ends]
+        self.runs = [self.runs[r] for r in stay]
+        self.fleet = self.fleet.pick(stay) if stay else self.fleet
 
-    def finish(self, status: str, reason: str) -> None:
-        """Test, save the weights, and write the last word to run.json."""
-        speed = self.done / (time.perf_counter() - self.begun)
-        loss, error = self.fleet.evaluate("test")
-        result = self.result() | {"test_loss": float(loss[0]), "test_error": float(error[0])}
-        self._save()
-        self.close()
-        end = {"updates": self.done, "updates_per_second": speed, "result": result}
-        if self.curve is not None:
-            log10_norm, direct = (self.curve.with_marks(name) for name in ("log10_norm", "log10_direct"))
-            end["verdict"] = judge(self.curve.lag, log10_norm, direct).as_dict()
-        self.dir.finish(status, reason, **end)
-
-    def give_up(self, error: BaseException) -> None:
-        """Close a run that did not reach its end; what is written stays."""
-        known = isinstance(error, (RnnlabError, OSError))
-        failed = isinstance(error, Exception)
-        reason = str(error) if known else f"{type(error).__name__}: {error}".rstrip(": ")
-        if not failed:
-            reason = "interrupted by Ctrl-C" if type(error) is KeyboardInterrupt else "ended by a signal"
-        kept = "" if failed or not self._is_saved() else " and a checkpoint"
-        # On a full disk neither can be written; the error that is already on its way says so.
-        with contextlib.suppress(RnnlabError, OSError):
-            self.dir.finish("failed" if failed else "interrupted", reason, updates=self.done, result=self.result())
-        error.add_note(f"what {self.done} updates gave{kept} is kept in {self.dir.path}")
-
-    def _is_saved(self) -> bool:
-        try:
+    def _save_if_due(self) -> None:
+        spent = self.clock.here()
+        if spent - self.clock.saved < self.clock.every:
+            return
+        # A disk without room for it may have some again for the next one; rows that do not fit end the run.
+        with contextlib.suppress(RunFailedError):
             self._save()
-        except Exception:  # whatever it is, the run's last word is still to be written
-            return False
-        return True
+        self.clock.saved = self.clock.here()
+        self.clock.every = max(_SAVE_EVERY, 50 * (self.clock.saved - spent))
 
     def _save(self) -> None:
-        # torch's writer makes another error of one that a file raises, an interruption among them.
-        memory = io.BytesIO()
-        torch.save({"updates": self.done, "saved": now(), **self.fleet.state()}, memory)
-        with atomic(self.dir.checkpoint) as file:
-            file.write(memory.getbuffer())
+        for r, run in enumerate(self.runs):
+            run.save(self.fleet.state(r), self.clock.spent())
 
-    def close(self) -> None:
-        for log in (self.gradients, self.metrics):
-            if log is not None:
-                log.close()
+    def give_up(self, error: BaseException) -> None:
+        """Close the runs that did not reach their ends, with a checkpoint where they can go on from it."""
+        interrupted, kept = not isinstance(error, Exception), ""
+        # A second signal comes in the middle of an update: half of it is no state to go on from.
+        if interrupted and self.between and self.runs:
+            with contextlib.suppress(Exception):  # whatever it is, the last words are still to be written
+                self._save()
+                kept = " and a checkpoint"
+        failed = not interrupted and self.fleet.network.replicas == 1
+        for run in self.runs:
+            run.give_up("failed" if failed else "interrupted", in_words(error))
+        if self.runs:
+            count, first = len(self.runs), self.runs[0]
+            where = first.dir.path if count == 1 else f"{count} folders in {first.dir.path.parent}"
+            error.add_note(f"what {first.done} updates gave{kept} is kept in {where}")
 
 
 def parameters_of(run: Run | str | Path) -> dict[str, np.ndarray[Any, Any]]:
     """The weights that a run ended with, as arrays [in, gates*hidden] by name (layer0.W_hh, readout.W, ...)."""
     path = RunDir(run.path if isinstance(run, Run) else run).checkpoint
-    state = torch.load(path, weights_only=True)
-    return {name: tensor[0].numpy() for name, tensor in state["parameters"].items()}
+    return {name: tensor.numpy() for name, tensor in read_checkpoint(path)["parameters"].items()}

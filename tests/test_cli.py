@@ -249,7 +249,7 @@ def test_train_hands_over_what_was_asked_for(rnn: Call, training: FakeTraining) 
     )
     assert training.asked is not None
     assert training.asked.pop("command")[0] == "rnnlab"
-    assert training.asked == {"out": "there", "force": True}
+    assert training.asked == {"out": "there", "force": True, "resume": False}
 
 
 def test_the_result_goes_to_stdout_and_the_rest_to_stderr(rnn: Call, training: FakeTraining) -> None:
@@ -352,7 +352,7 @@ def test_keys_are_completed() -> None:
 
 
 def event(update: int) -> Progress:
-    return Progress(update, 100, 0.5, 0.25, None, None, 1.0, 0.0, 10.0, 3.0)
+    return Progress("run", update, 100, 0.5, 0.25, None, None, 1.0, 0.0, 10.0, 3.0)
 
 
 class Stream(io.StringIO):

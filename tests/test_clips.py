@@ -39,7 +39,8 @@ def drawn(
 def clipped(clip: Clip, gradients: list[Scaled]) -> tuple[list[Tensor], Tensor]:
     """What the optimizer gets, by parameter, and the clipped share."""
     layout = Layout({str(k): one.mantissa.shape[1:] for k, one in enumerate(gradients)})
-    rows, share = clip(Gradient(gradients, layout.width))
+    gradient = Gradient(gradients, layout.width)
+    rows, share = clip.act([clip] * len(gradient.log2_norm), gradient)
     assert (rows[:, layout.count :] == 0).all()
     return list(layout.views(rows).values()), torch.from_numpy(share)
 

@@ -14,6 +14,7 @@ from test_training import config
 
 from rnnlab.fleet import Fleet
 from rnnlab.interruptions import Interruptions
+from rnnlab.recording import read_checkpoint
 from rnnlab.runs import Run
 from rnnlab.training import train
 
@@ -93,8 +94,7 @@ def test_an_interrupted_run_goes_on_from_a_whole_update(
     assert sorted(set(run.gradients["update"])) == [0, 1, 2, 3]
     assert "4 updates" in caught.value.__notes__[0]
     assert "checkpoint" in caught.value.__notes__[0]
-    whole, rest = Fleet(config(), [0]), Fleet(config(), [0])
-    rest.restore(torch.load(run.dir.checkpoint, weights_only=True))
+    whole, rest = Fleet(config().seeded(0)), Fleet(config().seeded(0), [read_checkpoint(run.dir.checkpoint)])
     for _ in range(7):
         whole.update()
     for _ in range(3):

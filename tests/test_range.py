@@ -238,7 +238,7 @@ def test_the_norm_clip_keeps_the_true_direction(cell: Cell, timesteps: int, deca
     assert log10_norm(true) > decades
     network, _, found = read(cell, "exploding", "last", dtype, timesteps)
     gradient = as_taken(network, found)
-    rows, shares = ClipNorm(threshold=0.25)(gradient)
+    rows, shares = ClipNorm.act([ClipNorm(threshold=0.25)] * len(gradient.log2_norm), gradient)
     assert shares.tolist() == [1.0]
     with no_range():
         expected = true * (Decimal("0.25") / (true * true).sum().sqrt())
@@ -287,10 +287,11 @@ def test_a_gradient_beyond_the_format_gives_rows_of_zero(dtype: torch.dtype) -> 
     assert apart(in_one_row(parts), lower) < RELATIVE[dtype]
     gradient = Gradient(parts, Layout({name: true[name].shape for name in names}).width)
     assert gradient.log2_norm[0] * math.log10(2) == pytest.approx(log10_norm(lower), rel=0, abs=RELATIVE[dtype])
-    rows, shares = ClipNorm(threshold=1.0)(gradient)
+    rows, shares = ClipNorm.act([ClipNorm(threshold=1.0)] * len(gradient.log2_norm), gradient)
     assert shares.tolist() == [0.0]
     assert not rows.any()
-    rows, shares = ClipNorm(threshold=1e-6)(as_taken(network, found))
+    taken = as_taken(network, found)
+    rows, shares = ClipNorm.act([ClipNorm(threshold=1e-6)], taken)
     assert shares.tolist() == [1.0]
     assert torch.linalg.vector_norm(rows.double()).item() == pytest.approx(1e-6, rel=RELATIVE[dtype])
     assert not rows[0, : gradient.count].any()

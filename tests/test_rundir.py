@@ -167,7 +167,7 @@ def test_processes_that_start_at_once_get_a_folder_each(tmp_path: Path) -> None:
 
 def test_a_run_made_meanwhile_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = RunDir.create(tmp_path, "one", {"mark": "theirs"})
-    monkeypatch.setattr("rnnlab.rundir._check_free", lambda run, force: None)
+    monkeypatch.setattr("rnnlab.rundir._check_free", lambda run, force, dead: None)
     with pytest.raises(RunExistsError, match="made by another process"):
         RunDir.create(tmp_path, "one")
     assert theirs.read_run()["mark"] == "theirs"

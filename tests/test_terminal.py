@@ -19,7 +19,7 @@ from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
 from rnnlab.training import Progress
 
-EVENT = Progress(1200, 2000, 0.02312, 0.0131, 0.024, 0.015, 0.3211, 0.12, 48.63, 16.4)
+EVENT = Progress("run", 1200, 2000, 0.02312, 0.0131, 0.024, 0.015, 0.3211, 0.12, 48.63, 16.4)
 
 maybe = st.none() | st.floats()
 

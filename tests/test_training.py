@@ -120,12 +120,11 @@ def test_random_state_is_untouched(tmp_path: Path) -> None:
 
 
 def test_a_fleet_goes_on_from_its_state_to_the_last_bit() -> None:
-    whole, part = Fleet(config(), [0]), Fleet(config(), [0])
+    whole, part = Fleet(config().seeded(0)), Fleet(config().seeded(0))
     for _ in range(3):
         whole.update()
         part.update()
-    rest = Fleet(config(), [0])
-    rest.restore(part.state())
+    rest = Fleet(config().seeded(0), [part.state(0)])
     for _ in range(3):
         whole.update()
         rest.update()
@@ -134,15 +133,12 @@ def test_a_fleet_goes_on_from_its_state_to_the_last_bit() -> None:
 
 
 def test_a_state_is_of_its_moment_and_can_be_restored_again() -> None:
-    fleet, rest = Fleet(config(), [0, 1]), Fleet(config(), [0, 1])
+    configs = config().seeded(0, 1)
+    fleet = Fleet(configs)
     fleet.update()
-    state = fleet.state()
-    assert {name: tensor.is_contiguous() for name, tensor in state["parameters"].items()} == dict.fromkeys(
-        fleet.network.parameters, True
-    )
+    states = [fleet.state(r) for r in range(2)]
     ends = []
-    for one in (fleet, rest, rest):
-        one.restore(state)
+    for one in (fleet, Fleet(configs, states), Fleet(configs, states)):
         one.update()
         ends.append(one.flat.clone())
     assert torch.equal(ends[0], ends[1])
@@ -151,7 +147,7 @@ def test_a_state_is_of_its_moment_and_can_be_restored_again() -> None:
 
 def test_what_was_taken_stays_until_it_is_applied() -> None:
     """Two batches taken from the same weights, the first applied last."""
-    fleet, other = Fleet(config(), [0]), Fleet(config(), [0])
+    fleet, other = Fleet(config().seeded(0)), Fleet(config().seeded(0))
     first, kept = fleet.take(), other.take().gradients.clone()
     fleet.take()
     assert torch.equal(first.gradients, kept)
@@ -163,7 +159,7 @@ def test_what_was_taken_stays_until_it_is_applied() -> None:
 def test_replicas_of_a_fleet_are_the_runs_alone() -> None:
     """Adam at R = 3 in float64 after 20 updates: the same as three runs, to 1e-10."""
     settings = config(dtype="float64", clip={"name": "norm", "threshold": 0.05})
-    fleet, alone = Fleet(settings, [0, 1, 2]), [Fleet(settings, [seed]) for seed in (0, 1, 2)]
+    fleet, alone = Fleet(settings.seeded(0, 1, 2)), [Fleet([one]) for one in settings.seeded(0, 1, 2)]
     for _ in range(20):
         fleet.update()
         for one in alone:
@@ -200,7 +196,7 @@ def test_metrics_say_what_happened(tmp_path: Path) -> None:
 def test_the_loss_in_metrics_is_that_of_the_first_batch(tmp_path: Path) -> None:
     """Update 0 is measured before any weight has moved."""
     run = train(config(probe={"schedule": [0]}), out=tmp_path)
-    fleet = Fleet(config(), [0])
+    fleet = Fleet(config().seeded(0))
     step = fleet.measure(fleet.sequences([next(fleet.streams[0])]))
     assert run.metrics["loss"][0] == pytest.approx(step.losses.item())
 
@@ -226,7 +222,7 @@ def test_clipping_by_norm_goes_on_where_the_gradient_leaves_float32(tmp_path: Pa
 
 
 def test_skip_leaves_the_weights_and_counts(tmp_path: Path) -> None:
-    before = Fleet(config(**EXPLODING), [0]).network.parameters
+    before = Fleet(config(**EXPLODING).seeded(0)).network.parameters
     run = train(config(**EXPLODING | {"train": EXPLODING["train"] | {"nonfinite": "skip"}}), out=tmp_path)
     assert run.status == "completed"
     assert run.info["result"]["nonfinite_updates"] == 4

@@ -104,7 +104,7 @@ def test_float64_rows_far_from_one_keep_their_size(size: float, scan: str) -> No
 def test_a_broken_replica_stands_still_and_the_others_go_on() -> None:
     """With momentum, where a zero gradient would still move it."""
     settings = config(optimizer={"name": "sgd", "lr": 0.1, "momentum": 0.9}, dtype="float64")
-    fleet, alone = Fleet(settings, [0, 1, 2]), Fleet(settings, [0])
+    fleet, alone = Fleet(settings.seeded(0, 1, 2)), Fleet(settings.seeded(0))
     fleet.update()
     alone.update()
     before = {name: tensor.clone() for name, tensor in fleet.network.parameters.items()}

@@ -25,6 +25,7 @@ Examples:
   rnnlab train -c experiment.yaml --set model.cell=gru --set task.length=200
   rnnlab train -c experiment.yaml --set 'train.stop=error < 0.01' --seed 3
   rnnlab train -c runs/addition-lstm-T100-s0/config.yaml --name again
+  rnnlab train -c runs/again/config.yaml --resume
   rnnlab new - | rnnlab train -c - --dry-run
 
 \b
@@ -61,6 +62,9 @@ def train(
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder that the run's folder is made in.")] = "runs",
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run and its folder.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a run of that name.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted run of that name, from its last checkpoint.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved config and what would be written, then stop.")
     ] = False,
@@ -84,7 +88,7 @@ def train(
     if dry_run:
         _show_plan(described, as_json)
         return
-    run = _train(described, out, force, quiet)
+    run = _train(described, out, force, resume, quiet)
     if as_json:
         print(json.dumps({"path": str(run.path), **run.info}, indent=2))
     elif not quiet:
@@ -100,7 +104,7 @@ def _options(**given: str | None) -> list[Setting]:
     return [Setting((key,), text, f"--{key} {text}") for key, text in given.items() if text is not None]
 
 
-def _train(config: Config, out: str, force: bool, quiet: bool) -> Run:
+def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> Run:
     from rnnlab.cli.progress import ProgressLine
     from rnnlab.training import train
 
@@ -108,7 +112,15 @@ def _train(config: Config, out: str, force: bool, quiet: bool) -> Run:
     _listen()
     command = ["rnnlab", *sys.argv[1:]]
     try:
-        return train(config, out=out, force=force, command=command, observe=progress.observe, notify=progress.say)
+        return train(
+            config,
+            out=out,
+            force=force,
+            resume=resume,
+            command=command,
+            observe=progress.observe,
+            notify=progress.say,
+        )
     except KeyboardInterrupt as interrupt:
         progress.close()
         # Whoever has written something notes on the exception what is kept, and where.

@@ -88,6 +88,10 @@ class Config(Section):
         """The resolved config as YAML, which `load_config` reads back to an equal config."""
         return dump(self.resolved())
 
+    def seeded(self, *seeds: int) -> list[Config]:
+        """This config under each of these seeds."""
+        return [self.model_copy(update={"seed": seed}) for seed in seeds]
+
     def identity(self) -> str:
         """A hash of what the run is: the resolved config without device, name and notes; 64 hexadecimal digits."""
         kept = {key: value for key, value in self.resolved().items() if key not in NOT_IDENTITY}

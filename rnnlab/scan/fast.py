@@ -138,9 +138,12 @@ def forward(rule: Rule, inputs: Inputs, weights: Layer, lengths: Tensor, work: W
 
 
 def backward(
-    trace: Trace, arriving: Arriving, work: Workspace, *, bound: float | None = None, wants_dx: bool = False
+    trace: Trace, arriving: Arriving, work: Workspace, *, bounds: Tensor | None = None, wants_dx: bool = False
 ) -> Adjoint:
-    """Run the scan back from the last timestep: total dL/dh_t and dL/dc_t for every t on the way, in one pass."""
+    """Run the scan back from the last timestep: total dL/dh_t and dL/dc_t for every t on the way, in one pass.
+
+    bounds float64 [R]: of the adjoint clip, where there is one.
+    """
     R, T, B = trace.hs.shape[0], trace.hs.shape[1] - 1, trace.hs.shape[2]
     like, weights, blocks = trace.hs, trace.weights, trace.blocks
     width, (H, G) = weights.W_ih.shape[1], weights.W_hh.shape[1:]
@@ -157,7 +160,7 @@ def backward(
     inputs = _arrays(trace.hs, trace.cs, trace.saved, weights.W_ih, weights.W_hh, trace.lengths, arriving.slots)
     outputs = _arrays(dx, exponents, squares, clipped, dW_ih, dW_hh, e_parts)
     arrays = (_one(like), *_arrays(trace.inputs.rows), trace.inputs.shift, *inputs)
-    arrays = (*arrays, *_arrays(arriving.rows, arriving.exponents), float(bound or 0.0), *outputs)
+    arrays = (*arrays, *_arrays(arriving.rows, arriving.exponents), _or_none(bounds, R), *outputs)
     loop = kernels(trace.rule).backward
     spread(lambda *item: loop(*arrays, *item), items_of(R, B, blocks))
     (of_x, of_h), top = _added([dW_ih, dW_hh], e_parts, R, G)
@@ -182,7 +185,7 @@ def direct(
     exponents: Tensor,
     times: Tensor,
     *,
-    bound: float | None = None,
+    bounds: Tensor | None = None,
     through: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """One timestep back from rows [R, S, B, H] that arrive at `times` [R, S, B], with the recurrence held still.
@@ -195,9 +198,13 @@ def direct(
     squares = torch.empty(R, S, B, 4, dtype=torch.float64)
     dgx = rows.new_empty(R, S, B, trace.weights.W_hh.shape[2] if through else 0)
     loop, inputs = places.direct(trace.rule), _arrays(rows, exponents, times, trace.hs, trace.cs, trace.saved)
-    arrays = (_one(rows), *inputs, float(bound or 0.0), *_arrays(squares, dgx))
+    arrays = (_one(rows), *inputs, _or_none(bounds, R), *_arrays(squares, dgx))
     spread(lambda item, *block: loop(*arrays, *block), items_of(R, B, trace.blocks), rows.numel())
     return squares, dgx
+
+
+def _or_none(bounds: Tensor | None, R: int) -> Any:
+    return np.zeros(R) if bounds is None else bounds.numpy()
 
 
 def _arrays(*tensors: Tensor) -> list[Any]:

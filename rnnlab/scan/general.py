@@ -38,27 +38,27 @@ def forward(
     lengths: Tensor,
     *,
     states: int,
-    bound: float | None = None,
+    bounds: Tensor | None = None,
 ) -> Trace:
     """Run state_t = definition(gx_t, h_{t-1} W_hh + b_hh, state_{t-1}) from zero states, keeping every state.
 
-    gx [R, T, B, G*H], W_hh [R, H, G*H], b_hh [R, G*H], lengths [R, B]. With `bound`, dL/da_t is clamped to
+    gx [R, T, B, G*H], W_hh [R, H, G*H], b_hh [R, G*H], lengths [R, B]. With `bounds` [R], dL/da_t is clamped to
     [-bound, bound] on the way back, before it travels on to t-1.
     """
     R, T, B, _ = gx.shape
     zero = gx.new_zeros(R, B, W_hh.shape[1])
     state: State = (zero,) * states
     ragged = bool((lengths < T).any())
-    trace = Trace()
+    trace, limits = Trace(), None if bounds is None else bounds[:, None, None].to(gx)
     for t in range(T):
         gx_t, gh_t = gx[:, t], torch.bmm(state[0], W_hh)
         if b_hh is not None:
             gh_t = gh_t + b_hh[:, None]
-        if bound is not None and gx_t.requires_grad:
-            gx_t.register_hook(_recorded_clamp(trace, t, bound))
+        if limits is not None and gx_t.requires_grad:
+            gx_t.register_hook(_recorded_clamp(trace, t, limits))
             # The first state is a constant, and nothing travels on from t = 0.
             if gh_t.requires_grad:
-                gh_t.register_hook(lambda gradient: gradient.clamp(-bound, bound))
+                gh_t.register_hook(lambda gradient: gradient.clamp(-limits, limits))
         state, gates = definition(gx_t, gh_t, state)
         trace.states.append(state)
         trace.gates.append(gates)
@@ -69,10 +69,10 @@ def forward(
     return trace
 
 
-def _recorded_clamp(trace: Trace, t: int, bound: float) -> Callable[[Tensor], Tensor]:
+def _recorded_clamp(trace: Trace, t: int, limits: Tensor) -> Callable[[Tensor], Tensor]:
     def clamp(gradient: Tensor) -> Tensor:
         trace.before[t] = gradient
-        trace.after[t] = gradient.clamp(-bound, bound)
+        trace.after[t] = gradient.clamp(-limits, limits)
         return trace.after[t]
 
     return clamp

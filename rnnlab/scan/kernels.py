@@ -160,7 +160,7 @@ def kernels(rule: Rule) -> Kernels:
 
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
     def backward(  # type: ignore[no-untyped-def]
-        one, x, shift, hs, cs, saved, W_ih, W_hh, lengths, slots, arriving, e_arriving, bound,
+        one, x, shift, hs, cs, saved, W_ih, W_hh, lengths, slots, arriving, e_arriving, bounds,
         dx, exponents, squares, clipped, dW_ih, dW_hh, e_sums, item, r, first, last,
     ):  # fmt: skip
         stamp  # noqa: B018
@@ -216,9 +216,9 @@ def kernels(rule: Rule) -> Kernels:
                 copy(x[r, t + shift, row], inputs[s, :I])
                 if t < lengths[r, row]:
                     reading[1] = sum_of_squares(dc[k * C : (k + 1) * C])
-                    if bound > 0:
+                    if bounds[r] > 0:
                         of_x, of_h = of_row(dgx_t, gates, n, k), of_row(dgh_t, gates, n, k)
-                        clipped[r, row] += clip(of_x, own_dgh, of_h, bound, e[k], reading, limit)
+                        clipped[r, row] += clip(of_x, own_dgh, of_h, bounds[r], e[k], reading, limit)
                 else:
                     clear_all(of_row(dgx_t, gates, n, k))
                     clear_all(of_row(dgh_t, gates, n, k))

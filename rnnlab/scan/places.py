@@ -28,7 +28,7 @@ def direct(rule: Rule) -> Callable[..., None]:
 
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
     def at_places(  # type: ignore[no-untyped-def]
-        one, rows, exponents, times, hs, cs, saved, bound, squares, dgx, r, first, last
+        one, rows, exponents, times, hs, cs, saved, bounds, squares, dgx, r, first, last
     ):
         """rows [R, S, B, H] at exponents [R, S, B] to squares [R, S, B, 4] and dgx [R, S, B, G*H], at the same ones."""
         stamp  # noqa: B018  part of the key of the disk cache
@@ -59,9 +59,9 @@ def direct(rule: Rule) -> Callable[..., None]:
                 dgh_row = dgh if own_dgh else out
                 step_backward(dh, dc, here, hs[r, t, row], cs[r, t, row], one, out, dgh_row, dh_prev, dc_prev)
                 reading[0], reading[1] = sum_of_squares(dh), sum_of_squares(dc)
-                if bound > 0:
+                if bounds[r] > 0:
                     of_x = out.reshape(gates, H)
-                    clip(of_x, False, of_x, bound, exponents[r, p, row], reading, limit)
+                    clip(of_x, False, of_x, bounds[r], exponents[r, p, row], reading, limit)
 
     loop: Callable[..., None] = at_places
     return loop

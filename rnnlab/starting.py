@@ -1,0 +1,94 @@
+"""How a run begins: what it is to be, its folder, and what its run.json says from the start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import torch
+
+from rnnlab.config import Config
+from rnnlab.errors import RnnlabError, RunFolderError
+from rnnlab.fleet import Fleet
+from rnnlab.provenance import git_state, versions
+from rnnlab.recording import Recorder
+from rnnlab.rundir import RunDir
+from rnnlab.tasks import sha256
+
+
+@dataclass(frozen=True)
+class Start:
+    """A run that is to train: what it is, its folder's name, and whether that is new, replaced or gone on with."""
+
+    config: Config
+    name: str
+    force: bool = False
+    dead: bool = False
+    """With force: the process that was writing the folder is known to be gone, whatever its run.json says."""
+    resume: bool = False
+    """From its last checkpoint."""
+    numbered: bool = False
+    """A taken name becomes name-2, name-3, ..."""
+
+    def folder(self, out: str | PathLike[str], info: Mapping[str, Any]) -> RunDir:
+        """Make its folder. Raises as RunDir.create does."""
+        return RunDir.create(out, self.name, info, force=self.force, dead=self.dead, numbered=self.numbered)
+
+
+def check_resumable(folder: RunDir, config: Config) -> None:
+    """Raise RunFolderError, naming the cure, unless that folder holds an unfinished run of this very config."""
+    info = folder.read_run()
+    if (status := folder.status) not in ("interrupted", "failed"):
+        raise RunFolderError(f"{folder.path} is {status}; only an interrupted run can be resumed")
+    if info.get("identity") != config.identity():
+        raise RunFolderError(
+            f"{folder.path} is a run of another config; resume it with --config {folder.config}, "
+            f"or choose another --name"
+        )
+    if not folder.checkpoint.is_file():
+        raise RunFolderError(f"{folder.path} has no checkpoint yet; begin it again with --force")
+
+
+def record_failure(start: Start, out: str | PathLike[str], error: BaseException, command: Sequence[str]) -> RunDir:
+    """A folder for a run that failed before it could begin, so that it is seen and can be repeated."""
+    info = {"identity": start.config.identity(), "command": list(command), "seed": start.config.seed}
+    folder = start.folder(out, info)
+    run = Recorder(start.config, folder)
+    run.begin()
+    run.give_up("failed", in_words(error))
+    return folder
+
+
+def in_words(error: BaseException) -> str:
+    """Why a training ended, as run.json says it."""
+    if not isinstance(error, Exception):
+        return "interrupted by Ctrl-C" if type(error) is KeyboardInterrupt else "ended by a signal"
+    known = isinstance(error, (RnnlabError, OSError))
+    return str(error) if known else f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def origin(fleet: Fleet, command: Sequence[str] | None) -> dict[str, Any]:
+    """What run.json says of every run of a fleet from the start."""
+    task = fleet.task
+    chance = task.chance()
+    return {
+        "versions": versions(),
+        "git": git_state(),
+        "device": str(fleet.device),
+        "dtype": str(fleet.dtype).removeprefix("torch."),
+        "scan": fleet.scan,
+        "threads": torch.get_num_threads(),
+        "fleet": len(fleet.configs),
+        "command": list(command) if command is not None else sys.argv,
+        "parameters": fleet.network.count(),
+        "chance": {"loss": chance.loss, "error": chance.error},
+        "data": [{"path": str(path), "sha256": sha256(path)} for path in task.files()],
+    }
+
+
+def own(fleet: Fleet, r: int) -> dict[str, Any]:
+    """What it says of replica r alone."""
+    return {"seed": fleet.configs[r].seed, "identity": fleet.configs[r].identity()}

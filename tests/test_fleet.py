@@ -1,0 +1,197 @@
+"""A fleet is its runs: each with its own weights, clip, optimizer and end, and the numbers that it would have alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from rnnlab.config import Config
+from rnnlab.engines import ENGINES
+from rnnlab.engines.perform import perform
+from rnnlab.errors import RunFolderError
+from rnnlab.fleet import Fleet
+from rnnlab.fleets import fleets_of
+from rnnlab.jobs import Event, Item, Job
+from rnnlab.optimizers import OPTIMIZERS
+from rnnlab.runs import Run
+from rnnlab.training import Start, train, train_fleet
+
+
+def config(**changes: Any) -> Config:
+    given: dict[str, Any] = {
+        "task": {"name": "addition", "length": 12},
+        "model": {"cell": "lstm", "hidden": 7},
+        "train": {"batch": 4, "updates": 20, "evaluate_every": 10, "evaluate_size": 20},
+        "dtype": "float64",
+        "device": "cpu",
+    }
+    return Config.model_validate({**given, **changes})
+
+
+def mixed(optimizer: str) -> list[Config]:
+    """Runs of one shape that differ in all that a replica has for itself."""
+    clips: list[Any] = ["none", {"name": "norm", "threshold": 0.05}, {"name": "value", "threshold": 0.01}]
+    inits: list[Any] = ["orthogonal", "identity", "normal"]
+    return [
+        config(
+            clip=clip,
+            model={"cell": "lstm", "hidden": 7, "init": {"recurrent": init}},
+            optimizer={"name": optimizer, "lr": 0.01 * (k + 1)},
+            seed=k,
+        )
+        for k, (clip, init) in enumerate(zip(clips, inits, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_fleet_of_unlike_runs_is_the_runs_alone(optimizer: str) -> None:
+    configs = mixed(optimizer)
+    fleet, alone = Fleet(configs), [Fleet([one]) for one in configs]
+    for _ in range(20):
+        fleet.update()
+        for one in alone:
+            one.update()
+    for name, stacked in fleet.network.parameters.items():
+        for r, one in enumerate(alone):
+            torch.testing.assert_close(stacked[r], one.network.parameters[name][0], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("scan", ["fast", "general"])
+def test_each_replica_has_its_own_adjoint_clip(scan: str) -> None:
+    train_ = {"batch": 4, "updates": 20, "evaluate_size": 20, "scan": scan}
+    configs = [
+        config(clip={"name": "adjoint", "threshold": bound}, train=train_, seed=k)
+        for k, bound in enumerate((1e-3, 1e-5))
+    ]
+    fleet, alone = Fleet(configs), [Fleet([one]) for one in configs]
+    together, singly = fleet.take(), [one.take() for one in alone]
+    for r, one in enumerate(singly):
+        assert together.clipped[r] == pytest.approx(one.clipped[0], abs=1e-12)
+        torch.testing.assert_close(together.gradients[r], one.gradients[0], rtol=0, atol=1e-10)
+    assert together.clipped[1] > together.clipped[0]
+
+
+def test_runs_of_other_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="one shape"):
+        Fleet([config(), config(model={"cell": "lstm", "hidden": 8})])
+
+
+def test_what_a_replica_skips_does_not_count_for_its_neighbours() -> None:
+    """Adam corrects its means by the number of updates, which is each replica's own."""
+    configs = config().seeded(0, 1)
+    fleet, alone = Fleet(configs), [Fleet([one]) for one in configs]
+    for update in range(6):
+        for one, stands in ((fleet, 1), (alone[1], 0)):
+            taken = one.take()
+            if update == 2:
+                taken.finite[stands] = False
+            one.apply(taken)
+        alone[0].update()
+    for r, one in enumerate(alone):
+        torch.testing.assert_close(fleet.flat[r], one.flat[0], rtol=0, atol=1e-10)
+
+
+def test_one_diverges_one_succeeds_and_the_rest_go_on(tmp_path: Path) -> None:
+    wild = config(optimizer={"name": "sgd", "lr": 1e9}, model={"cell": "rnn", "nonlinearity": "linear", "hidden": 7})
+    calm = {"model": {"cell": "rnn", "nonlinearity": "linear", "hidden": 7}, "optimizer": {"name": "sgd", "lr": 1e-3}}
+    brief = {"batch": 4, "updates": 20, "evaluate_every": 10, "evaluate_size": 20, "stop": "loss < 100"}
+    soon = config(**calm, seed=1, train=brief)
+    configs = [wild, soon, config(**calm, seed=2)]
+    folders = train_fleet([Start(one, f"run{k}") for k, one in enumerate(configs)], out=tmp_path)
+    runs = [Run(folder.path) for folder in folders]
+    assert [run.status for run in runs] == ["diverged", "completed", "completed"]
+    assert [run.info["updates"] for run in runs[1:]] == [10, 20]
+    alone = train(configs[2].model_copy(update={"name": "alone"}), out=tmp_path)
+    pd.testing.assert_frame_equal(runs[2].gradients, alone.gradients, rtol=1e-8)
+
+
+def interrupted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int = 4) -> None:
+    whole, count = Fleet.apply, 0
+
+    def apply(self: Fleet, taken: Any) -> None:
+        nonlocal count
+        count += 1
+        whole(self, taken)
+        if count == updates:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Fleet, "apply", apply)
+    with pytest.raises(KeyboardInterrupt):
+        train(config(name=name), out=tmp_path)
+    monkeypatch.undo()
+
+
+def test_a_resumed_run_is_the_run_that_was_never_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted("cut", tmp_path, monkeypatch)
+    resumed = train(config(name="cut"), out=tmp_path, resume=True)
+    whole = train(config(name="whole"), out=tmp_path)
+    assert resumed.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
+    pd.testing.assert_frame_equal(resumed.metrics.drop(columns="seconds"), whole.metrics.drop(columns="seconds"))
+    assert resumed.info["verdict"] == whole.info["verdict"]
+    assert resumed.info["result"] == whole.info["result"]
+
+
+def test_only_an_unfinished_run_of_the_same_config_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted("cut", tmp_path, monkeypatch)
+    with pytest.raises(RunFolderError, match="another config"):
+        train(config(name="cut", seed=5), out=tmp_path, resume=True)
+    with pytest.raises(RunFolderError, match="is not a run"):
+        train(config(name="never"), out=tmp_path, resume=True)
+    train(config(name="cut"), out=tmp_path, resume=True)
+    with pytest.raises(RunFolderError, match="is completed"):
+        train(config(name="cut"), out=tmp_path, resume=True)
+
+
+def items(configs: list[Config]) -> tuple[Item, ...]:
+    return tuple(Item(f"run{k}", one.identity(), one.resolved()) for k, one in enumerate(configs))
+
+
+def test_runs_are_grouped_by_shape() -> None:
+    configs = [*mixed("adam"), config(model={"cell": "gru", "hidden": 7}), config(clip={"name": "adjoint"})]
+    todo = list(zip(configs, items(configs), strict=True))
+    assert sorted(len(fleet) for fleet in fleets_of(todo)) == [1, 1, 3]
+    assert [len(fleet) for fleet in fleets_of(todo, together=False)] == [1] * 5
+    many = [(one, item) for one in config().seeded(*range(70)) for item in items([one])]
+    assert sorted(len(fleet) for fleet in fleets_of(many)) == [23, 23, 24]
+
+
+class Jobs:
+    """A queue of a few jobs."""
+
+    def __init__(self, jobs: list[Job]) -> None:
+        self.jobs = jobs
+
+    def take(self) -> Job | None:
+        return self.jobs.pop(0) if self.jobs else None
+
+    def waiting(self) -> int:
+        return len(self.jobs)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_trains_the_same(name: str, tmp_path: Path) -> None:
+    """Of two jobs one is at fault: it is told, it takes nothing with it, and the bytes are those of a job alone."""
+    good = items(config().seeded(0, 1))
+    broken = Item("broken", "x", {**config().resolved(), "task": {"name": "text", "path": str(tmp_path / "missing")}})
+    heard: list[Event] = []
+    jobs = [Job(1, (broken,), str(tmp_path / name)), Job(2, good, str(tmp_path / name))]
+    ENGINES[name](workers=2).train(Jobs(jobs), heard.append)
+    assert {event.job: event.kind for event in heard} == {1: "raised", 2: "done"}
+    assert Run(tmp_path / name / "broken").status == "failed"
+    perform(Job(3, good, str(tmp_path / "here")), heard.append)
+    for item in good:
+        ours, theirs = (Run(tmp_path / out / item.name) for out in ("here", name))
+        assert ours.dir.gradients.read_bytes() == theirs.dir.gradients.read_bytes()
+
+
+def test_jobs_and_events_survive_json() -> None:
+    job = Job(1, items([config()]), "runs", ("rnnlab", "sweep"), 1, 2.5)
+    assert Job.from_json(job.to_json()) == job
+    event = Event("standing", 1, losses=(0.5, float("inf")), update=3)
+    assert Event.from_json(event.to_json()) == event
