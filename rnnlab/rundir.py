@@ -149,6 +149,11 @@ class RunDir:
         return info
 
 
+def bookkeeping(root: str | os.PathLike[str]) -> Path:
+    """The hidden folder beside the runs, for what is known of all of them; all of it can be made again."""
+    return Path(root) / ".rnnlab"
+
+
 def check_name(name: str) -> None:
     """Raise UsageError, naming the cure, unless `name` can be a folder's name on every system."""
     if wrong := _name_fault(name):
