@@ -1,0 +1,114 @@
+"""Laws of the index: it says what the folders say, whatever became of its file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnlab.config import load_config
+from rnnlab.index import Index
+from rnnlab.rundir import RunDir
+
+
+def made(root: Path, name: str, status: str = "completed", **info: Any) -> RunDir:
+    run = RunDir.create(root, name, {"identity": f"id-{name}", **info})
+    run.finish(status, "why", updates=3, result={"loss": 0.5}, verdict={"word": "stable"})
+    return run
+
+
+def names(root: Path) -> dict[str, str]:
+    with Index(root) as index:
+        index.refresh()
+        return {entry.name: entry.status for entry in index.entries()}
+
+
+def spoiled(file: Path) -> None:
+    file.write_bytes(b"this is no database" * 100)
+
+
+def of_another_version(file: Path) -> None:
+    import sqlite3
+
+    held = sqlite3.connect(file)
+    held.execute("PRAGMA user_version = 99")
+    held.close()
+
+
+def test_an_entry_says_what_run_json_says(tmp_path: Path) -> None:
+    made(tmp_path, "one", "diverged")
+    with Index(tmp_path) as index:
+        index.refresh()
+        (entry,) = index.entries()
+        assert index.by_identity(["id-one", "other"]) == {"id-one": [entry]}
+    assert (entry.name, entry.identity, entry.status, entry.reason) == ("one", "id-one", "diverged", "why")
+    assert (entry.updates, entry.verdict, entry.result["loss"]) == (3, "stable", 0.5)
+
+
+def test_changes_are_seen_and_the_gone_are_forgotten(tmp_path: Path) -> None:
+    one, two = made(tmp_path, "one"), made(tmp_path, "two")
+    with Index(tmp_path) as index:
+        index.refresh()
+        two.finish("failed")
+        shutil.rmtree(one.path)
+        made(tmp_path, "three")
+        index.refresh()
+        assert {entry.name: entry.status for entry in index.entries()} == {"two": "failed", "three": "completed"}
+    assert names(tmp_path) == {"two": "failed", "three": "completed"}
+
+
+def test_what_has_not_changed_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, "one")
+    before = names(tmp_path)
+    monkeypatch.setattr(RunDir, "read_run", lambda run: pytest.fail("read again"))
+    assert names(tmp_path) == before
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, spoiled, of_another_version], ids=lambda harm: harm.__name__)
+def test_a_file_that_is_lost_or_foreign_is_made_again(harm: Callable[[Path], None], tmp_path: Path) -> None:
+    made(tmp_path, "one")
+    before = names(tmp_path)
+    harm(tmp_path / ".rnnlab" / "index.sqlite")
+    assert names(tmp_path) == before
+    assert names(tmp_path) == before
+
+
+def test_without_a_file_it_lives_in_memory(tmp_path: Path) -> None:
+    made(tmp_path, "one")
+    (tmp_path / ".rnnlab").touch()
+    assert names(tmp_path) == {"one": "completed"}
+
+
+def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path, "one", {"identity": "a"})
+    assert names(tmp_path) == {"one": "running"}
+    run.update(process={**run.read_run()["process"], "pid": 2**22 + 1})
+    assert names(tmp_path) == {"one": "interrupted"}
+
+
+def test_an_older_run_is_known_by_its_config(tmp_path: Path) -> None:
+    config = load_config({"task": "addition"})
+    run = RunDir.create(tmp_path, "one")
+    run.config.write_text(config.to_yaml())
+    broken = RunDir.create(tmp_path, "two")
+    broken.config.write_text("task: nothing")
+    with Index(tmp_path) as index:
+        index.refresh()
+        assert [entry.identity for entry in index.entries()] == [config.identity(), None]
+
+
+def test_what_is_no_run_is_left_out_and_named(tmp_path: Path) -> None:
+    run = made(tmp_path, "one")
+    run.run.write_text("{")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "run.json").write_text(json.dumps({}))
+    with Index(tmp_path) as index:
+        index.refresh()
+        assert index.entries() == []
+        assert list(index.left_out) == ["one"]
+    assert names(tmp_path / "nowhere") == {}
