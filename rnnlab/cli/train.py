@@ -101,7 +101,7 @@ def _options(**given: str | None) -> list[Setting]:
     """The options that stand for a key, as settings."""
     from rnnlab.config import Setting
 
-    return [Setting((key,), text, f"--{key} {text}") for key, text in given.items() if text is not None]
+    return [Setting.of_text((key,), text, f"--{key} {text}") for key, text in given.items() if text is not None]
 
 
 def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> Run:

@@ -32,8 +32,12 @@ def load_config(source: Source, sets: Iterable[str | Setting] = ()) -> Config:
 
     A set is text such as `model.hidden=50`; see `lay_over`. Raises ConfigError with everything that is wrong.
     """
-    settings, unreadable = _settings(sets)
-    document = _document(source)
+    settings, unreadable = read_settings(sets)
+    return check(document_of(source), settings, unreadable)
+
+
+def check(document: Document, settings: Sequence[Setting] = (), unreadable: Iterable[Problem] = ()) -> Config:
+    """The Config that a document with these settings laid over it is. Raises ConfigError with everything wrong."""
     given, unfit = lay_over(document.value, settings)
     found, config = [*document.problems], None
     try:
@@ -48,7 +52,7 @@ def load_config(source: Source, sets: Iterable[str | Setting] = ()) -> Config:
 
 
 @dataclass(frozen=True)
-class _Document:
+class Document:
     """What was given, where its keys stand, and what is wrong with it as YAML."""
 
     value: Mapping[str, Any]
@@ -57,7 +61,7 @@ class _Document:
     problems: Sequence[Problem] = ()
 
 
-def _settings(sets: Iterable[str | Setting]) -> tuple[list[Setting], list[Problem]]:
+def read_settings(sets: Iterable[str | Setting]) -> tuple[list[Setting], list[Problem]]:
     read, wrong = list[Setting](), list[Problem]()
     for one in sets:
         try:
@@ -67,18 +71,19 @@ def _settings(sets: Iterable[str | Setting]) -> tuple[list[Setting], list[Proble
     return read, wrong
 
 
-def _document(source: Source) -> _Document:
+def document_of(source: Source) -> Document:
+    """A source, read as YAML and no further. Raises ConfigError."""
     if isinstance(source, Config):
-        return _Document(source.resolved())
+        return Document(source.resolved())
     if isinstance(source, Mapping):
-        return _Document(to_jsonable_python(source, fallback=_plain))
+        return Document(to_jsonable_python(source, fallback=_plain))
     text, name = read_text(source)
     tree, wrong = parse(text, name)
     if not isinstance(tree.content, dict):
         kind = "a list" if isinstance(tree.content, list) else "a single value"
         message = f"a config is a mapping of keys such as `task: addition`, and this is {kind}"
         raise ConfigError([*wrong, Problem("", message, place=f"{name}:{tree.spot.line}:{tree.spot.column}")])
-    return _Document(tree.plain(), name, tree, wrong)
+    return Document(tree.plain(), name, tree, wrong)
 
 
 def _plain(value: Any) -> Any:
@@ -161,7 +166,7 @@ def _touch(one: Path, other: Path) -> bool:
     return all(a == b for a, b in zip(one, other, strict=False))
 
 
-def _placed(path: Path, problem: Problem, document: _Document, settings: Sequence[Setting]) -> Problem:
+def _placed(path: Path, problem: Problem, document: Document, settings: Sequence[Setting]) -> Problem:
     """The problem with its place: that of the setting it came in with, or of the file's line."""
     for setting in reversed(settings):
         brought = setting.path[: len(path)] == path and at(document.value, path) is None

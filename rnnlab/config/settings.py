@@ -18,36 +18,40 @@ _EITHER: dict[Path, Path] = {("train", "updates"): ("train", "epochs"), ("train"
 
 @dataclass(frozen=True)
 class Setting:
-    """A key's new value, as text, and how it was given: the place that a problem with it is at."""
+    """A key's new value, and how it was given: the place that a problem with it is at."""
 
     path: Path
-    text: str
+    value: Any
     place: str
 
     @classmethod
     def read(cls, given: str) -> Setting:
-        """From `a.b=value`. Raises ConfigError where there is no `=`."""
+        """From `a.b=value`. Raises ConfigError where there is no `=`, or the value is no YAML."""
         key, equals, text = given.partition("=")
         place = f"--set {given if len(given) <= _LONGEST else given[: _LONGEST - 3] + '...'}"
         if not equals or not key.strip():
             raise ConfigError([Problem("", "write it as key=value, such as model.hidden=50", place=place)])
-        return cls(tuple(key.strip().split(".")), text, place)
+        return cls.of_text(tuple(key.strip().split(".")), text, place)
 
-    def value(self) -> Any:
-        """The text as YAML, or as it is where the key takes any text."""
-        field = field_at(self.path)
-        if field is not None and is_text(field):
-            return None if self.text in ("null", "~", "") else self.text
-        if not self.text.strip().startswith(("[", "{", '"', "'")):
-            return scalar(self.text.strip())
-        try:
-            node, problems = parse(self.text, self.place)
-        except ConfigError as error:
-            problems = error.problems
-        if problems:
-            key, message = ".".join(map(str, self.path)), problems[0].message
-            raise ConfigError([Problem(key, message, place=self.place)])
-        return node.plain()
+    @classmethod
+    def of_text(cls, path: Path, text: str, place: str) -> Setting:
+        """With the text read as YAML, or as it is where the key takes any text. Raises ConfigError."""
+        return cls(path, _value(path, text, place), place)
+
+
+def _value(path: Path, text: str, place: str) -> Any:
+    field = field_at(path)
+    if field is not None and is_text(field):
+        return None if text in ("null", "~", "") else text
+    if not text.strip().startswith(("[", "{", '"', "'")):
+        return scalar(text.strip())
+    try:
+        node, problems = parse(text, place)
+    except ConfigError as error:
+        problems = error.problems
+    if problems:
+        raise ConfigError([Problem(".".join(map(str, path)), problems[0].message, place=place)])
+    return node.plain()
 
 
 def lay_over(config: Mapping[str, Any], settings: Iterable[Setting]) -> tuple[dict[str, Any], list[Problem]]:
@@ -65,7 +69,7 @@ def lay_over(config: Mapping[str, Any], settings: Iterable[Setting]) -> tuple[di
     given = {one.path for one in ordered}
     for setting in ordered:
         try:
-            _put(result, setting, setting.value())
+            _put(result, setting, setting.value)
         except ConfigError as error:
             problems += error.problems
         other = _EITHER.get(setting.path)
