@@ -62,6 +62,7 @@ class Document:
 
 
 def read_settings(sets: Iterable[str | Setting]) -> tuple[list[Setting], list[Problem]]:
+    """The settings that texts such as `model.hidden=50` stand for, and what is wrong with the others."""
     read, wrong = list[Setting](), list[Problem]()
     for one in sets:
         try:

@@ -1,0 +1,88 @@
+"""What a random axis is drawn from. A sample depends on the seed, its key and its number, and on nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Draw = Callable[[np.random.Generator], Any]
+
+
+def sampled(draw: Draw, key: str, seed: int, samples: int) -> list[Any]:
+    """The first samples of a key under a seed; more of them begin with the same ones."""
+    purpose = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big")
+    streams = (np.random.SeedSequence(seed, spawn_key=(purpose, k)) for k in range(samples))
+    return [draw(np.random.default_rng(stream)) for stream in streams]
+
+
+def distribution(given: Any) -> Draw:
+    """What a mapping of one key, such as {log_uniform: [1e-4, 0.1]}, draws. Raises ValueError with what is wrong."""
+    name, numbers = next(iter(given.items())) if isinstance(given, dict) and len(given) == 1 else ("", None)
+    if name not in _EXAMPLES:
+        raise ValueError(f"must be one distribution with its numbers, such as {{uniform: [0, 1]}}; there are {_NAMES}")
+    if not isinstance(numbers, list) or not numbers:
+        raise ValueError(f"{name} takes a list, such as {_EXAMPLES[name]}")
+    if name == "choice":
+        return lambda rng: numbers[int(rng.integers(len(numbers)))]
+    plain = all(isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one) for one in numbers)
+    if not plain or len(numbers) != 2:
+        raise ValueError(f"{name} takes two numbers, such as {_EXAMPLES[name]}")
+    return DISTRIBUTIONS[name](*numbers)
+
+
+def _uniform(low: float, high: float) -> Draw:
+    """Between low and high, all alike."""
+    _ordered(low, high)
+    return lambda rng: _short(rng.uniform(low, high))
+
+
+def _log_uniform(low: float, high: float) -> Draw:
+    """Between low and high, all orders of magnitude alike."""
+    _ordered(low, high)
+    if low <= 0:
+        raise ValueError("log_uniform needs bounds above 0")
+    return lambda rng: min(max(_short(math.exp(rng.uniform(math.log(low), math.log(high)))), low), high)
+
+
+def _integers(low: float, high: float) -> Draw:
+    """Whole numbers from low to high, both among them."""
+    _ordered(low, high)
+    if low != int(low) or high != int(high):
+        raise ValueError("integers needs whole numbers")
+    return lambda rng: int(rng.integers(int(low), int(high) + 1))
+
+
+def _normal(mean: float, sd: float) -> Draw:
+    """A normal distribution of this mean and standard deviation."""
+    if sd <= 0:
+        raise ValueError("normal needs a standard deviation above 0")
+    return lambda rng: _short(rng.normal(mean, sd))
+
+
+def _ordered(low: float, high: float) -> None:
+    if not low < high:
+        raise ValueError(f"the first number must be below the second, and {low:g} is not below {high:g}")
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+DISTRIBUTIONS: dict[str, Callable[..., Draw]] = {
+    "uniform": _uniform,
+    "log_uniform": _log_uniform,
+    "integers": _integers,
+    "normal": _normal,
+}
+_EXAMPLES = {
+    "uniform": "[0, 1]",
+    "log_uniform": "[1e-4, 0.1]",
+    "integers": "[10, 100]",
+    "normal": "[0, 1]",
+    "choice": "[a, b, c]",
+}
+_NAMES = ", ".join(_EXAMPLES)

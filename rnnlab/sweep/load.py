@@ -1,0 +1,123 @@
+"""From a sweep file to its runs: base and axes, every combination checked before anything runs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rnnlab.config import Config, Setting
+from rnnlab.config.load import MOST_PROBLEMS, Document, Source, check, document_of, read_settings
+from rnnlab.config.words import shown
+from rnnlab.errors import ConfigError, Problem
+from rnnlab.sweep.naming import name_of, unique
+from rnnlab.sweep.reading import Choice, Reader
+
+MOST_RUNS = 1_000_000
+_MOST_FAULTY = 200
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a sweep: its config, name filled in, its identity, and what the axes made of it."""
+
+    config: Config
+    identity: str
+    name: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A set of runs, the keys that vary, and how many combinations were a member already."""
+
+    members: list[Member]
+    axes: list[str]
+    repeated: int
+
+
+def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
+    """The runs that a sweep file, `-` (stdin) or a mapping describes. Raises ConfigError with everything wrong."""
+    given, unreadable = read_settings(sets)
+    reader = Reader(document_of(source))
+    seeds = [one for one in given if one.path == ("seeds",)]
+    base_sets = [one for one in given if one.path != ("seeds",)]
+    base = reader.base(source)
+    dimensions = [*reader.axes(), *reader.seeds(seeds[-1] if seeds else None)]
+    axes = list(dict.fromkeys(".".join(map(str, one.path)) for dimension in dimensions for one in dimension[0]))
+    reader.problems += [*unreadable, *_on_axes(base_sets, axes)]
+    if not dimensions and not reader.problems:
+        reader.say("axes", "a sweep needs `axes` or `seeds`; a single run is trained with `rnnlab train`")
+    if (count := math.prod(map(len, dimensions))) > MOST_RUNS:
+        reader.say("axes", f"{count:,} combinations are more than {MOST_RUNS:,}")
+    if reader.problems:
+        raise ConfigError(reader.problems)
+    return _members(base, base_sets, dimensions, axes)
+
+
+def _members(base: Document, sets: Sequence[Setting], dimensions: Sequence[Sequence[Choice]], axes: list[str]) -> Sweep:
+    configs: dict[str, tuple[Config, dict[str, Any]]] = {}
+    repeated, faults = 0, _Faults()
+
+    for choices in itertools.product(*dimensions):
+        settings = [one for choice in choices for one in choice]
+        try:
+            config = check(base, [*sets, *settings])
+        except ConfigError as error:
+            if faults.add(error.problems, settings):
+                break
+            continue
+        identity = config.identity()
+        repeated += identity in configs
+        configs.setdefault(identity, (config, {".".join(map(str, one.path)): one.value for one in settings}))
+    faults.tell()
+    every = [name_of(config, axes, config.name, [*settings.items()]) for config, settings in configs.values()]
+    names = unique(every, list(configs))
+    members = [
+        Member(config.model_copy(update={"name": name}), identity, name, settings)
+        for (identity, (config, settings)), name in zip(configs.items(), names, strict=True)
+    ]
+    return Sweep(members, axes, repeated)
+
+
+class _Faults:
+    """What is wrong in which combination; the same thing is told once, with one combination that has it."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[Problem, Sequence[Setting]]] = {}
+        self._count: dict[str, int] = {}
+        self._combinations = 0
+
+    def add(self, problems: Iterable[Problem], settings: Sequence[Setting]) -> bool:
+        """Whether enough is known."""
+        self._combinations += 1
+        for problem in problems:
+            told = str(problem)
+            self._first.setdefault(told, (problem, settings))
+            self._count[told] = self._count.get(told, 0) + 1
+        return self._combinations >= _MOST_FAULTY or len(self._first) >= MOST_PROBLEMS
+
+    def tell(self) -> None:
+        """Raise ConfigError if there is anything."""
+        if self._first:
+            each = self._first.items()
+            found = [(problem, _combination(settings, self._count[told])) for told, (problem, settings) in each]
+            raise ConfigError(replace(problem, message=problem.message + where) for problem, where in found)
+
+
+def _combination(settings: Sequence[Setting], count: int) -> str:
+    """Which combination it was, and how many more there are."""
+    more = count - 1
+    pairs = ", ".join(f"{'.'.join(map(str, one.path))}={shown(one.value)}" for one in settings)
+    others = f"; and {more} more combination{'s' * (more > 1)}" if more else ""
+    return f" (with {pairs}{others})"
+
+
+def _on_axes(sets: Iterable[Setting], axes: Iterable[str]) -> Iterator[Problem]:
+    for one in sets:
+        key = ".".join(map(str, one.path))
+        for axis in axes:
+            if key == axis or key.startswith(f"{axis}.") or axis.startswith(f"{key}."):
+                yield Problem(key, f"{axis} is an axis of this sweep; change it there", place=one.place)

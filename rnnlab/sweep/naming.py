@@ -1,0 +1,61 @@
+"""Readable names for the runs of a sweep, such as lstm-orthogonal-clip1-T200-s3: what they are, and what varies."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnnlab.config import Config
+
+_LONGEST = 90
+_CLIPPED = {"norm": "clip", "value": "value", "adjoint": "adjoint"}
+# Keys that the fixed parts of a name speak for.
+_SPOKEN_FOR = ("model.cell", "seed")
+
+
+def name_of(config: Config, varying: Collection[str], before: str | None, settings: Sequence[tuple[str, Any]]) -> str:
+    """The name of a run, from its config and the settings of the axes."""
+    parts = [before or "", *_parts(config, varying, settings), f"s{config.seed}"]
+    return "-".join(part for part in map(_plain, parts) if part)
+
+
+def _parts(config: Config, varying: Collection[str], settings: Sequence[tuple[str, Any]]) -> Sequence[str]:
+    """Task, cell, initializer, clip and length as they are; any other key that varies with its value."""
+    task, clip = config.task, config.clip
+    touched = {"task", "model.init", "clip"} & set(varying)
+    parts = [task.name] if touched & {"task"} or "task.name" in varying else []
+    parts.append(config.model.cell)
+    if any(key in varying for key in ("model.init", "model.init.recurrent", "model.init.recurrent.name")):
+        parts.append(config.model.init.recurrent.name)
+    if any(key in varying for key in ("clip", "clip.name", "clip.threshold")):
+        parts.append(_CLIPPED[clip.name] + f"{clip.threshold:g}" if hasattr(clip, "threshold") else "noclip")
+    known = ("model.init.recurrent", "model.init.recurrent.name", "clip", "clip.name", "clip.threshold", "task.length")
+    others = [f"{key.rpartition('.')[2]}{_short(value)}" for key, value in sorted(settings) if key not in
+              (*known, *_SPOKEN_FOR, "task", "task.name", "model.init")]  # fmt: skip
+    return [*parts, f"T{task.timesteps}", *others]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) if isinstance(value, (int, str)) else json.dumps(value)
+
+
+def _plain(text: str) -> str:
+    """The text in characters that a name can hold on every system."""
+    return re.sub(r"[^A-Za-z0-9_.+]+", "-", text).strip("-. ")
+
+
+def unique(names: Sequence[str], identities: Sequence[str]) -> list[str]:
+    """The names, those that are too long or stand twice with a part of the identity behind."""
+    twice = {name for name, count in Counter(names).items() if count > 1}
+    return [
+        name if name not in twice and len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{identity[:8]}"
+        for name, identity in zip(names, identities, strict=True)
+    ]
