@@ -20,7 +20,8 @@ from typing import Any, Self
 from rnnlab.errors import ConfigError, RunFolderError
 from rnnlab.rundir import RunDir, bookkeeping, status_of
 
-_VERSION = 1
+_VERSION = 2
+_AT_REST = ("completed", "diverged")
 _TABLE = "CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, stamp TEXT NOT NULL, kept TEXT NOT NULL)"
 _RESULT = ("loss", "error", "eval_loss", "eval_error", "test_loss", "test_error")
 
@@ -31,6 +32,8 @@ class Entry:
 
     name: str
     identity: str | None
+    sweep: str | None
+    """The name of the sweep that it was trained by; None where `rnnlab train` did."""
     status: str
     reason: str
     started: str
@@ -65,9 +68,13 @@ class Index:
             self._file.close()
             self._file = None
 
-    def refresh(self) -> None:
-        """Read the runs that are new or have changed, and forget those that are gone."""
-        stamps = dict(_stamps(self.root))
+    def refresh(self, *, ended: bool = True) -> None:
+        """Read the runs that are new or have changed, and forget those that are gone.
+
+        Without `ended`, runs that had come to their end are not looked at again as long as they are there.
+        """
+        known = {} if ended else {name: row[0] for name, row in self._rows.items() if row[1]["status"] in _AT_REST}
+        stamps = dict(_stamps(self.root, known))
         self.left_out, changed = {}, []
         for name, stamp in stamps.items():
             if self._rows.get(name, ("", {}))[0] == stamp:
@@ -86,6 +93,10 @@ class Index:
     def entries(self) -> list[Entry]:
         """All runs, by name; a run whose process is gone is not running."""
         return [_entry(name, kept) for name, (_, kept) in sorted(self._rows.items())]
+
+    def names(self) -> set[str]:
+        """The names of all runs."""
+        return set(self._rows)
 
     def by_identity(self, identities: Iterable[str]) -> dict[str, list[Entry]]:
         """The runs of these identities; one that was trained more than once is there as often."""
@@ -138,11 +149,14 @@ def _opened(path: Path) -> sqlite3.Connection | None:
     return None
 
 
-def _stamps(root: Path) -> Iterator[tuple[str, str]]:
-    """Each run's name, and what changes when its run.json is written."""
+def _stamps(root: Path, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each run's name, and what changes when its run.json is written; that of the known ones is as it was."""
     with contextlib.suppress(FileNotFoundError), os.scandir(root) as folders:
         for folder in folders:
             if folder.name.startswith("."):
+                continue
+            if folder.name in known:
+                yield folder.name, known[folder.name]
                 continue
             with contextlib.suppress(OSError):
                 about = os.stat(RunDir(folder.path).run)
@@ -152,7 +166,7 @@ def _stamps(root: Path) -> Iterator[tuple[str, str]]:
 def _kept(run: RunDir) -> dict[str, Any]:
     """What the index remembers of a run."""
     info = run.read_run()
-    names = ("status", "reason", "process", "started", "updates", "updates_per_second")
+    names = ("sweep", "status", "reason", "process", "started", "updates", "updates_per_second")
     result, verdict = info.get("result") or {}, info.get("verdict") or {}
     kept = {name: info.get(name) for name in names} | {"identity": info.get("identity") or _identity(run)}
     return kept | {"verdict": verdict.get("word"), "result": {name: result.get(name) for name in _RESULT}}
@@ -172,6 +186,7 @@ def _entry(name: str, kept: Mapping[str, Any]) -> Entry:
     return Entry(
         name,
         kept["identity"],
+        kept["sweep"],
         status_of(kept),
         str(kept["reason"] or ""),
         str(kept["started"] or ""),

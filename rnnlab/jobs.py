@@ -47,6 +47,8 @@ class Job:
     items: tuple[Item, ...]
     out: str
     command: tuple[str, ...] = ()
+    sweep: str | None = None
+    """The name of the sweep that it is of."""
     attempt: int = 0
     """How often its process died before."""
     cost: float = 0.0
@@ -114,12 +116,12 @@ class Queue(Protocol):
         """How many jobs there are to take."""
 
 
-def mark_failed(item: Item, out: str, why: str, command: tuple[str, ...] = ()) -> None:
+def mark_failed(item: Item, job: Job, why: str) -> None:
     """Give a run whose process could not do it a folder that says `failed`, and why, and can be repeated."""
-    folder = item.folder(out)
-    if item.status(out) is None:
-        info = {"identity": item.identity, "seed": item.config["seed"], "command": list(command)}
-        folder = RunDir.create(out, item.name, info)
+    folder = item.folder(job.out)
+    if item.status(job.out) is None:
+        info = {"identity": item.identity, "seed": item.config["seed"]}
+        folder = RunDir.create(job.out, item.name, info | {"command": list(job.command), "sweep": job.sweep})
     if not os.path.lexists(folder.config):
         from rnnlab.config import load_config
 

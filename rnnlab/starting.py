@@ -14,7 +14,6 @@ from rnnlab.config import Config
 from rnnlab.errors import RnnlabError, RunFolderError
 from rnnlab.fleet import Fleet
 from rnnlab.provenance import git_state, versions
-from rnnlab.recording import Recorder
 from rnnlab.rundir import RunDir
 from rnnlab.tasks import sha256
 
@@ -52,16 +51,6 @@ def check_resumable(folder: RunDir, config: Config) -> None:
         raise RunFolderError(f"{folder.path} has no checkpoint yet; begin it again with --force")
 
 
-def record_failure(start: Start, out: str | PathLike[str], error: BaseException, command: Sequence[str]) -> RunDir:
-    """A folder for a run that failed before it could begin, so that it is seen and can be repeated."""
-    info = {"identity": start.config.identity(), "command": list(command), "seed": start.config.seed}
-    folder = start.folder(out, info)
-    run = Recorder(start.config, folder)
-    run.begin()
-    run.give_up("failed", in_words(error))
-    return folder
-
-
 def in_words(error: BaseException) -> str:
     """Why a training ended, as run.json says it."""
     if not isinstance(error, Exception):
@@ -70,7 +59,7 @@ def in_words(error: BaseException) -> str:
     return str(error) if known else f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def origin(fleet: Fleet, command: Sequence[str] | None) -> dict[str, Any]:
+def origin(fleet: Fleet, command: Sequence[str] | None, sweep: str | None = None) -> dict[str, Any]:
     """What run.json says of every run of a fleet from the start."""
     task = fleet.task
     chance = task.chance()
@@ -83,6 +72,7 @@ def origin(fleet: Fleet, command: Sequence[str] | None) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "fleet": len(fleet.configs),
         "command": list(command) if command is not None else sys.argv,
+        "sweep": sweep,
         "parameters": fleet.network.count(),
         "chance": {"loss": chance.loss, "error": chance.error},
         "data": [{"path": str(path), "sha256": sha256(path)} for path in task.files()],

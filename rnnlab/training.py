@@ -92,6 +92,7 @@ def train_fleet(
     *,
     out: str | PathLike[str],
     command: Sequence[str] | None = None,
+    sweep: str | None = None,
     watch: Watch = Watch(),
 ) -> list[RunDir]:
     """Train runs of one shape together, each to its own end, and write a folder for each.
@@ -103,7 +104,7 @@ def train_fleet(
     states = [read_checkpoint(run.checkpoint) for run in folders] if starts[0].resume else None
     fleet = Fleet([start.config for start in starts], states)
     fleet.prepare(watch.notify)
-    shared = origin(fleet, command)
+    shared = origin(fleet, command, sweep)
     with Interruptions() as interruptions:
         runs: list[Recorder] = []
         training = _Training(fleet, runs, watch, interruptions)

@@ -9,7 +9,7 @@ import pytest
 
 from rnnlab.errors import ConfigError
 from rnnlab.rundir import check_name
-from rnnlab.sweep import Sweep, load_sweep
+from rnnlab.sweeps import Sweep, load_sweep
 
 BASE = {"task": "addition", "model": {"hidden": 5}}
 

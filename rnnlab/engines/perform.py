@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from rnnlab.config import load_config
-from rnnlab.errors import RnnlabError, RunFailedError
+from rnnlab.errors import RnnlabError, RunExistsError, RunFailedError
 from rnnlab.jobs import Event, Hear, Item, Job, mark_failed
 
 if TYPE_CHECKING:
@@ -29,13 +29,14 @@ def perform(job: Job, hear: Hear) -> None:
     )
     try:
         for starts in _by_progress(job):
-            train_fleet(starts, out=job.out, command=job.command, watch=watch)
+            train_fleet(starts, out=job.out, command=job.command, sweep=job.sweep, watch=watch)
     except RunFailedError as error:
         hear(Event("refused", job.number, str(error)))
     except Exception as error:  # whatever it is, it is this fleet's own, and the others go on
         why = in_words(error)
-        if len(job.items) == 1:
-            mark_failed(job.items[0], job.out, why, job.command)
+        # A folder that another process made a moment ago is that one's.
+        if len(job.items) == 1 and not isinstance(error, RunExistsError):
+            mark_failed(job.items[0], job, why)
         hear(Event("raised", job.number, why))
     else:
         hear(Event("done", job.number))

@@ -13,7 +13,7 @@ from rnnlab.config.load import Document, Source, document_of
 from rnnlab.config.tree import Node, Spot
 from rnnlab.config.words import shown
 from rnnlab.errors import ConfigError, Problem
-from rnnlab.sweep.distributions import distribution, sampled
+from rnnlab.sweeps.distributions import distribution, sampled
 
 KEYS = ("base", "axes", "seeds")
 KINDS = ("grid", "zip", "random", "list")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rnnlab.config import Config, Setting
 from rnnlab.config.load import MOST_PROBLEMS, Document, Source, check, document_of, read_settings
 from rnnlab.config.words import shown
 from rnnlab.errors import ConfigError, Problem
-from rnnlab.sweep.naming import name_of, unique
-from rnnlab.sweep.reading import Choice, Reader
+from rnnlab.sweeps.naming import name_of, unique
+from rnnlab.sweeps.reading import Choice, Reader
 
 MOST_RUNS = 1_000_000
 _MOST_FAULTY = 200
@@ -36,6 +38,8 @@ class Sweep:
     members: list[Member]
     axes: list[str]
     repeated: int
+    name: str = ""
+    """That of its file, without the extension; empty where it did not come from one."""
 
 
 def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
@@ -54,7 +58,11 @@ def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
         reader.say("axes", f"{count:,} combinations are more than {MOST_RUNS:,}")
     if reader.problems:
         raise ConfigError(reader.problems)
-    return _members(base, base_sets, dimensions, axes)
+    return replace(_members(base, base_sets, dimensions, axes), name=_stem(source))
+
+
+def _stem(source: Source) -> str:
+    return Path(source).stem if isinstance(source, (str, os.PathLike)) and source != "-" else ""
 
 
 def _members(base: Document, sets: Sequence[Setting], dimensions: Sequence[Sequence[Choice]], axes: list[str]) -> Sweep:

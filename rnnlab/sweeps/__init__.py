@@ -1,5 +1,5 @@
 """What a sweep is, from YAML to its runs."""
 
-from rnnlab.sweep.load import Member, Sweep, load_sweep
+from rnnlab.sweeps.load import Member, Sweep, load_sweep
 
 __all__ = ["Member", "Sweep", "load_sweep"]
