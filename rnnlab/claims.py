@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Self
 
-from rnnlab.errors import RunFolderError
+from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.provenance import is_gone, this_process
 from rnnlab.rundir import bookkeeping
 
@@ -70,7 +70,7 @@ class Claims:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        with contextlib.suppress(RunFolderError), self._file() as file:
+        with contextlib.suppress(RunFolderError, RunFailedError), self._file() as file:
             file.execute("DELETE FROM claims WHERE owner = ?", (self._owner,))
             file.execute("DELETE FROM leases WHERE owner = ?", (self._owner,))
 
@@ -112,7 +112,8 @@ class Claims:
 
     def _beat_until_over(self) -> None:
         while not self._over.wait(self._every):
-            with contextlib.suppress(RunFolderError):  # a full disk may have room again at the next beat
+            # A full disk may have room again at the next beat.
+            with contextlib.suppress(RunFolderError, RunFailedError):
                 self.beat()
 
     def _live_claims(self, file: sqlite3.Connection, identities: list[str]) -> dict[str, Holder]:
@@ -151,5 +152,7 @@ class Claims:
                     yield file
                     file.execute("COMMIT")
             except sqlite3.Error as error:
+                if "disk is full" in str(error):
+                    raise RunFailedError(f"{self._path} cannot be written: the disk is full") from error
                 cure = "give another folder with --out, or delete the file if nothing trains there"
                 raise RunFolderError(f"{self._path} cannot be used: {error}; {cure}") from error

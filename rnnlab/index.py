@@ -50,11 +50,21 @@ class Index:
         self.root = Path(root)
         self.left_out: dict[str, str] = {}
         self._rows: dict[str, tuple[str, dict[str, Any]]] = {}
-        self._file = _opened(bookkeeping(root) / "index.sqlite") if self.root.is_dir() else None
-        if self._file is not None:
-            with self._forgiving():
-                self._rows = {name: (stamp, json.loads(kept)) for name, stamp, kept in self._file.execute(
-                    "SELECT name, stamp, kept FROM runs")}  # fmt: skip
+        self._file: sqlite3.Connection | None = None
+        self._given_up = False
+        self._open()
+
+    def _open(self) -> None:
+        """Open the file where there is a folder to have it in, and read it."""
+        if self._file is not None or self._given_up or not self.root.is_dir():
+            return
+        if (file := _opened(bookkeeping(self.root) / "index.sqlite")) is None:
+            self._given_up = True
+            return
+        self._file = file
+        with self._forgiving():
+            for name, stamp, kept in file.execute("SELECT name, stamp, kept FROM runs"):
+                self._rows.setdefault(name, (stamp, json.loads(kept)))
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +77,7 @@ class Index:
         if self._file is not None:
             self._file.close()
             self._file = None
+        self._given_up = True
 
     def refresh(self, *, ended: bool = True) -> None:
         """Read the runs that are new or have changed, and forget those that are gone.
@@ -108,6 +119,7 @@ class Index:
         return found
 
     def _write(self, changed: list[str], gone: list[str]) -> None:
+        self._open()
         if self._file is None or not (changed or gone):
             return
         with self._forgiving(), self._file:
@@ -135,6 +147,8 @@ def _opened(path: Path) -> sqlite3.Connection | None:
         try:
             (version,) = file.execute("PRAGMA user_version").fetchone()
             if version in (0, _VERSION):
+                # What a power cut spoils is made again; waiting for the disk at every commit is for the runs.
+                file.execute("PRAGMA synchronous = OFF")
                 file.execute(_TABLE)
                 file.execute(f"PRAGMA user_version = {_VERSION}")
                 return file

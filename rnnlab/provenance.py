@@ -57,10 +57,15 @@ def this_process() -> dict[str, Any]:
     return {"pid": os.getpid(), "host": socket.gethostname(), "start": _process_start(os.getpid())}
 
 
+def is_here(process: Mapping[str, Any]) -> bool:
+    """Whether that process is, or was, on this machine."""
+    return process.get("host") == socket.gethostname()
+
+
 def is_gone(process: Mapping[str, Any]) -> bool:
     """Whether that process is known to have ended; one on another machine never is."""
     pid = process.get("pid")
-    if process.get("host") != socket.gethostname() or not isinstance(pid, int) or os.name != "posix":
+    if not is_here(process) or not isinstance(pid, int) or os.name != "posix":
         return False
     try:
         os.kill(pid, 0)

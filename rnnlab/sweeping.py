@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
 from rnnlab.claims import Claims
+from rnnlab.config import Config
 from rnnlab.engines import Engine
 from rnnlab.errors import RnnlabError, RunFailedError
 from rnnlab.fleets import cost_of, fleets_of
 from rnnlab.index import Entry, Index
-from rnnlab.jobs import LAST, Event, Item, Job, mark_failed
+from rnnlab.jobs import ENDED, LAST, Event, Item, Job, mark_failed
+from rnnlab.provenance import is_here
 from rnnlab.rundir import RunDir
 from rnnlab.survey import Survey, still_to_do, survey
 from rnnlab.sweeps import Member, Sweep
@@ -86,13 +87,14 @@ def train_sweep(sweep: Sweep, engine: Engine, order: Order = Order(), tell: Tell
         index.refresh()
         before = survey(sweep, index, retry_failed=order.retry_failed)
         driver = None
+        if before.missing and engine.here:
+            check_ready([config for config, _ in before.missing])
         if before.missing or before.running:
             with Claims(order.out) as claims:
-                index.remake()
                 driver = _Driver(sweep, index, claims, order, tell)
                 driver.train(before, engine)
         index.refresh()
-        return _outcome(survey(sweep, index), before, driver, order)
+        return _outcome(survey(sweep, index), driver, order)
 
 
 class _Driver:
@@ -104,7 +106,9 @@ class _Driver:
         self.planned: deque[tuple[tuple[Member, ...], Job]] = deque()
         self.given: dict[int, Job] = {}
         self.tried: set[str] = set()
-        self.gone: Collection[str] = ()
+        self.gone: set[str] = set()
+        """Of runs whose process is known to be gone, though their run.json may not tell."""
+        self.trained = 0
         self.refused = ""
         self.trouble: dict[str, str] = {}
         """Runs that have no folder to say so in, and why."""
@@ -113,7 +117,7 @@ class _Driver:
     def train(self, found: Survey, engine: Engine) -> None:
         """Plan and train until nothing is missing that has not been tried."""
         while True:
-            self.gone = self._wait_for_orphans(found.running)
+            self.gone |= self._wait_for_orphans(found.running)
             if self.gone or found.running:
                 found = survey(self.sweep, self.index, retry_failed=self._retries(), gone=self.gone)
             todo = [one for one in found.missing if one[1].identity not in self.tried]
@@ -166,6 +170,7 @@ class _Driver:
     def hear(self, event: Event) -> None:
         """See to what an event leaves undone, and pass it on."""
         job = self.given[event.job]
+        self.trained += event.kind == "ended" and event.status in ENDED
         if event.kind in LAST:
             self._settle(job, event)
             self.claims.release([item.identity for item in job.items])
@@ -176,6 +181,7 @@ class _Driver:
         if event.kind == "refused":
             self._refuse(event.text)
         elif event.kind == "died" and left:
+            self.gone |= {item.identity for item in left}
             if job.attempt < RETRIES:
                 self._again(left, job.cost, job.attempt + 1)
             else:
@@ -215,15 +221,16 @@ class _Driver:
             orphans = {identity for identity, there in left.items() if any(one.status == "running" for one in there)}
             time.sleep(0.2 if orphans else 0)
         # What is known to be alive on this machine goes on; what another machine left is nobody's any more.
-        return {identity for identity in orphans if not self._is_alive(self.index.by_identity([identity])[identity])}
+        there = self.index.by_identity(orphans)
+        return {identity for identity in orphans if not any(map(self._is_here, there[identity]))}
 
-    def _is_alive(self, entries: Iterable[Entry]) -> bool:
-        return any(RunDir(self.index.root / one.name).is_ours for one in entries if one.status == "running")
+    def _is_here(self, entry: Entry) -> bool:
+        return entry.status == "running" and is_here(RunDir(self.index.root / entry.name).read_run()["process"])
 
 
-def _outcome(now: Survey, before: Survey, driver: _Driver | None, order: Order) -> Outcome:
+def _outcome(now: Survey, driver: _Driver | None, order: Order) -> Outcome:
     runs = len(now.done) + len(now.failed) + len(now.running) + len(now.missing)
-    outcome = Outcome(runs, trained=len(now.done) - len(before.done))
+    outcome = Outcome(runs, trained=driver.trained if driver else 0)
     outcome.completed = sum(entry.status == "completed" for entry in now.done)
     outcome.diverged = len(now.done) - outcome.completed
     outcome.failures = [_failure(one.name, one.reason or "no reason is recorded", order.out) for one in now.failed]
@@ -244,13 +251,12 @@ def _failure(name: str, why: str, out: str | PathLike[str]) -> Failure:
     return Failure(name, why, shlex.join(words))
 
 
-def check_ready(sweep: Sweep) -> None:
+def check_ready(configs: Iterable[Config]) -> None:
     """Raise what a run would raise at once on this machine: DataMissingError, DataFormatError, DeviceMissingError."""
-    tasks = {member.config.task.model_dump_json(): member.config for member in sweep.members}
-    for config in tasks.values():
+    chosen = list(configs)
+    for config in {one.task.model_dump_json(): one for one in chosen}.values():
         config.task.stream(config.seed, config.dtype)
-    if devices := {one.config.device for one in sweep.members} - {"auto", "cpu"}:
+    for device in sorted({one.device for one in chosen} - {"auto", "cpu"}):
         from rnnlab.fleet import choose_device
 
-        for device in devices:
-            choose_device(device)
+        choose_device(device)

@@ -16,6 +16,8 @@ class Engine(ABC):
     """
 
     name: ClassVar[str]
+    here: ClassVar[bool] = True
+    """It trains on this machine, with the data files and devices that are here."""
 
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
         self.workers, self.address = workers, address
