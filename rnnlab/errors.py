@@ -64,6 +64,12 @@ class DivergedError(RnnlabError):
     exit_code = 3
 
 
+class SomeFailedError(RnnlabError):
+    """Some runs of a sweep failed; the others are trained."""
+
+    exit_code = 3
+
+
 class DataMissingError(RnnlabError):
     """A data file, or the package that carries it, is not there."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rnnlab.claims import Claims
 from rnnlab.config import Config
-from rnnlab.engines import Engine
+from rnnlab.engines import Engine, Inline, Local
 from rnnlab.errors import RnnlabError, RunFailedError
 from rnnlab.fleets import cost_of, fleets_of
 from rnnlab.index import Entry, Index
@@ -77,8 +77,12 @@ class News:
 Tell = Callable[[News], None]
 
 
-def train_sweep(sweep: Sweep, engine: Engine, order: Order = Order(), tell: Tell = lambda news: None) -> Outcome:
+def train_sweep(
+    sweep: Sweep, engine: Engine | None = None, order: Order = Order(), tell: Tell = lambda news: None
+) -> Outcome:
     """Train the members that are missing, and nothing else, and say how all of them stand.
+
+    Without an engine, several fleets are trained by `local`, and a single one `inline`.
 
     Raises RunFailedError when the system refuses (a full disk), RunFolderError where `out` cannot be used, and what the
     engine raises. What is trained by then is kept, and the same call goes on with the rest.
@@ -87,7 +91,7 @@ def train_sweep(sweep: Sweep, engine: Engine, order: Order = Order(), tell: Tell
         index.refresh()
         before = survey(sweep, index, retry_failed=order.retry_failed)
         driver = None
-        if before.missing and engine.here:
+        if before.missing and (engine is None or engine.here):
             check_ready([config for config, _ in before.missing])
         if before.missing or before.running:
             with Claims(order.out) as claims:
@@ -114,7 +118,7 @@ class _Driver:
         """Runs that have no folder to say so in, and why."""
         self._count = 0
 
-    def train(self, found: Survey, engine: Engine) -> None:
+    def train(self, found: Survey, engine: Engine | None) -> None:
         """Plan and train until nothing is missing that has not been tried."""
         while True:
             self.gone |= self._wait_for_orphans(found.running)
@@ -130,7 +134,8 @@ class _Driver:
                 self._plan(members, cost_of([config for config, _ in fleet]))
             self.tried |= {item.identity for _, item in todo}
             self.tell(News(begins=[job for _, job in self.planned], survey=found))
-            engine.train(self, self.hear)
+            chosen = engine or (Local() if len(self.planned) > 1 else Inline())
+            chosen.train(self, self.hear)
             if self.refused:
                 raise RunFailedError(self.refused)
             # Another process may have let go of some meanwhile.

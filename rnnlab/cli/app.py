@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli import listing, new, schema, train, validate
+from rnnlab.cli import listing, new, schema, sweep, train, validate
 
 app = typer.Typer(
     name="rnnlab",
@@ -30,11 +30,12 @@ Examples:
   rnnlab new experiment.yaml
   rnnlab train --config experiment.yaml
   rnnlab train --config experiment.yaml --set model.cell=gru --seed 3
+  rnnlab sweep --config configs/sweep_demo.yaml --dry-run
   rnnlab list tasks
 
 \b
 Exit codes: 0 fine (a diverged run is a result), 1 a bug in rnnlab, 2 usage or
-config, 3 a run failed, 5 device or data missing, 130 Ctrl-C, 143 SIGTERM.
+config, 3 some run failed, 5 device or data missing, 130 Ctrl-C, 143 SIGTERM.
 """
 
 
@@ -52,6 +53,7 @@ def rnnlab(
 
 for command, epilog in (
     (train.train, train.EXAMPLES),
+    (sweep.sweep, sweep.EXAMPLES),
     (validate.validate, validate.EXAMPLES),
     (new.new, new.EXAMPLES),
     (listing.list_parts, listing.EXAMPLES),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
-import signal
 import sys
-import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rnnlab.cli.keys import complete_keys
+from rnnlab.cli.signals import code_of, listen
 from rnnlab.cli.streams import tell
 from rnnlab.errors import DivergedError
 
@@ -36,26 +35,15 @@ the options that norm has as well. --device, --seed and --name are short for
 """
 
 
-_GRACE = 10.0  # seconds that an interrupted training has to write what is kept
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came: an interruption like Ctrl-C, with another exit code."""
-
-
-def _keys(incomplete: str) -> list[str]:
-    from rnnlab.config import known_keys
-
-    return [f"{key}=" for key in known_keys() if key.startswith(incomplete)]
-
-
 def train(
     config: Annotated[
         str, typer.Option("--config", "-c", metavar="FILE", help="YAML file that describes the run; - for stdin.")
     ],
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one key; may be repeated.", autocompletion=_keys),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change one key; may be repeated.", autocompletion=complete_keys
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where it runs.")] = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of initial weights and data.")] = None,
@@ -109,7 +97,7 @@ def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> 
     from rnnlab.training import train
 
     progress = ProgressLine(sys.stderr, quiet=quiet)
-    _listen()
+    listen()
     command = ["rnnlab", *sys.argv[1:]]
     try:
         return train(
@@ -125,28 +113,9 @@ def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> 
         progress.close()
         # Whoever has written something notes on the exception what is kept, and where.
         tell(f"interrupted; {'; '.join(getattr(interrupt, '__notes__', ['nothing was written']))}")
-        raise typer.Exit(143 if isinstance(interrupt, Terminated) else 130) from interrupt
+        raise typer.Exit(code_of(interrupt)) from interrupt
     finally:
         progress.close()
-
-
-def _listen() -> None:
-    """Make of Ctrl-C, of SIGTERM and of a closed terminal one interruption: what is measured is kept."""
-    heard = -math.inf
-
-    def interrupt(number: int, frame: Any) -> None:
-        nonlocal heard
-        # Only the first counts: a second one would cut off the writing of what is kept. After a while another is
-        # heard again, for the first may have come where Python drops exceptions (a finalizer).
-        if (now := time.monotonic()) - heard > _GRACE:
-            heard = now
-            raise KeyboardInterrupt if number == signal.SIGINT else Terminated
-
-    from rnnlab.interruptions import SIGNALS
-
-    for one in SIGNALS:
-        if signal.getsignal(one) is not signal.SIG_IGN:  # as under nohup or in a script's background
-            signal.signal(one, interrupt)
 
 
 def _show_plan(config: Config, as_json: bool) -> None:

@@ -15,19 +15,23 @@ Examples:
 
 
 def validate(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Config files; - for stdin.", show_default=False)],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Config or sweep files; - for stdin.", show_default=False)
+    ],
 ) -> None:
-    """Say all that is wrong with config files, and run nothing.
+    """Say all that is wrong with configs and sweeps, and run nothing.
 
     One line each on stdout: file:line:column: key: what is wrong. Exit code 2 if there is any.
     """
-    from rnnlab.config import load_config
+    from rnnlab.config.load import document_of, is_sweep, load_config
     from rnnlab.errors import ConfigError
+    from rnnlab.sweeps import load_sweep
 
     wrong = 0
     for file in files:
         try:
-            load_config(file)
+            document = document_of(file)
+            load_sweep(document) if is_sweep(document) else load_config(document)
         except ConfigError as error:
             print(error)
             wrong += 1

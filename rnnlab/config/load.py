@@ -22,9 +22,8 @@ from rnnlab.config.tree import MOST_BYTES, Node, Path, dotted, parse, spot_in
 from rnnlab.config.words import Found, at, problems
 from rnnlab.errors import ConfigError, Problem, nearest
 
-Source = str | os.PathLike[str] | Mapping[str, Any] | Config
-
 MOST_PROBLEMS = 50
+STDIN = "stdin"
 
 
 def load_config(source: Source, sets: Iterable[str | Setting] = ()) -> Config:
@@ -33,7 +32,11 @@ def load_config(source: Source, sets: Iterable[str | Setting] = ()) -> Config:
     A set is text such as `model.hidden=50`; see `lay_over`. Raises ConfigError with everything that is wrong.
     """
     settings, unreadable = read_settings(sets)
-    return check(document_of(source), settings, unreadable)
+    document = document_of(source)
+    if is_sweep(document):
+        message = "this is a sweep, many runs; `rnnlab sweep` trains it, and `rnnlab.sweep` in Python"
+        raise ConfigError([Problem("", message, place=document.name)])
+    return check(document, settings, unreadable)
 
 
 def check(document: Document, settings: Sequence[Setting] = (), unreadable: Iterable[Problem] = ()) -> Config:
@@ -61,6 +64,14 @@ class Document:
     problems: Sequence[Problem] = ()
 
 
+Source = str | os.PathLike[str] | Mapping[str, Any] | Config | Document
+
+
+def is_sweep(document: Document) -> bool:
+    """Whether it describes many runs: a base, and how they vary."""
+    return "base" in document.value or ("axes" in document.value and "task" not in document.value)
+
+
 def read_settings(sets: Iterable[str | Setting]) -> tuple[list[Setting], list[Problem]]:
     """The settings that texts such as `model.hidden=50` stand for, and what is wrong with the others."""
     read, wrong = list[Setting](), list[Problem]()
@@ -74,6 +85,8 @@ def read_settings(sets: Iterable[str | Setting]) -> tuple[list[Setting], list[Pr
 
 def document_of(source: Source) -> Document:
     """A source, read as YAML and no further. Raises ConfigError."""
+    if isinstance(source, Document):
+        return source
     if isinstance(source, Config):
         return Document(source.resolved())
     if isinstance(source, Mapping):
@@ -96,9 +109,9 @@ def _plain(value: Any) -> Any:
 
 def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
     """A file's text, or that of stdin for `-`, and its name. Raises ConfigError."""
-    name = "stdin" if os.fspath(source) == "-" else os.fspath(source)
+    name = STDIN if os.fspath(source) == "-" else os.fspath(source)
     try:
-        if name == "stdin":
+        if name == STDIN:
             raw = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
             with FilePath(source).open("rb") as file:

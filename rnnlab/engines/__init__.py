@@ -3,7 +3,24 @@
 from rnnlab.engines.base import Engine
 from rnnlab.engines.inline import Inline
 from rnnlab.engines.local import Local
+from rnnlab.errors import UsageError, nearest
+
+
+def engine_of(name: str | None, *, workers: int | None = None, address: str | None = None) -> Engine | None:
+    """The engine of that name; None where none is asked for by name, number of workers or address.
+
+    Raises UsageError for a name there is none of, and for what an engine cannot do.
+    """
+    if name is None and workers is None and address is None:
+        return None
+    name = name or ("ray" if address else "local")
+    if name not in ENGINES:
+        near = nearest(name, ENGINES)
+        hint = f"; did you mean '{near}'?" if near else ""
+        raise UsageError(f"there is no engine {name!r}{hint} (choices: {', '.join(ENGINES)})")
+    return ENGINES[name](workers, address)
+
 
 ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (Inline, Local)}
 
-__all__ = ["ENGINES", "Engine", "Inline", "Local"]
+__all__ = ["ENGINES", "Engine", "Inline", "Local", "engine_of"]

@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from rnnlab.errors import UsageError
 from rnnlab.jobs import Hear, Queue
 
 
@@ -21,6 +22,12 @@ class Engine(ABC):
 
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
         self.workers, self.address = workers, address
+        if address is not None:
+            raise UsageError(f"--address is for the engine ray; {self.name} trains on this machine")
+
+    def at_once(self) -> int:
+        """How many jobs train at the same time."""
+        return self.workers or cores()
 
     @abstractmethod
     def train(self, jobs: Queue, hear: Hear) -> None:

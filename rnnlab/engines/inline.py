@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from rnnlab.engines.base import Engine
 from rnnlab.engines.perform import perform
+from rnnlab.errors import UsageError
 from rnnlab.jobs import Event, Hear, Queue
 
 
@@ -13,6 +14,14 @@ class Inline(Engine):
     """Trains in this process, on all its threads; one that crashes takes the sweep with it."""
 
     name: ClassVar[str] = "inline"
+
+    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+        super().__init__(workers, address)
+        if workers not in (None, 1):
+            raise UsageError("the engine inline trains one fleet at a time; -j is for local and ray")
+
+    def at_once(self) -> int:
+        return 1
 
     def train(self, jobs: Queue, hear: Hear) -> None:
         while (job := jobs.take()) is not None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rnnlab.config import Config, Setting
-from rnnlab.config.load import MOST_PROBLEMS, Document, Source, check, document_of, read_settings
+from rnnlab.config.load import MOST_PROBLEMS, STDIN, Document, Source, check, document_of, read_settings
 from rnnlab.config.words import shown
 from rnnlab.errors import ConfigError, Problem
 from rnnlab.sweeps.naming import name_of, unique
@@ -45,10 +44,11 @@ class Sweep:
 def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
     """The runs that a sweep file, `-` (stdin) or a mapping describes. Raises ConfigError with everything wrong."""
     given, unreadable = read_settings(sets)
-    reader = Reader(document_of(source))
+    document = document_of(source)
+    reader = Reader(document)
     seeds = [one for one in given if one.path == ("seeds",)]
     base_sets = [one for one in given if one.path != ("seeds",)]
-    base = reader.base(source)
+    base = reader.base()
     dimensions = [*reader.axes(), *reader.seeds(seeds[-1] if seeds else None)]
     axes = list(dict.fromkeys(".".join(map(str, one.path)) for dimension in dimensions for one in dimension[0]))
     reader.problems += [*unreadable, *_on_axes(base_sets, axes)]
@@ -58,11 +58,11 @@ def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
         reader.say("axes", f"{count:,} combinations are more than {MOST_RUNS:,}")
     if reader.problems:
         raise ConfigError(reader.problems)
-    return replace(_members(base, base_sets, dimensions, axes), name=_stem(source))
+    return replace(_members(base, base_sets, dimensions, axes), name=_stem(document.name))
 
 
-def _stem(source: Source) -> str:
-    return Path(source).stem if isinstance(source, (str, os.PathLike)) and source != "-" else ""
+def _stem(name: str) -> str:
+    return Path(name).stem if name != STDIN else ""
 
 
 def _members(base: Document, sets: Sequence[Setting], dimensions: Sequence[Sequence[Choice]], axes: list[str]) -> Sweep:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rnnlab.config import Setting, known_keys
-from rnnlab.config.load import Document, Source, document_of
+from rnnlab.config.load import STDIN, Document, document_of
 from rnnlab.config.tree import Node, Spot
 from rnnlab.config.words import shown
 from rnnlab.errors import ConfigError, Problem
@@ -48,7 +47,7 @@ class Reader:
         found = self.root.content.get(key)
         return found[1] if found else None
 
-    def base(self, source: Source) -> Document:
+    def base(self) -> Document:
         """The config that the axes vary."""
         node = self._part("base")
         if node is None:
@@ -56,7 +55,7 @@ class Reader:
         elif isinstance(node.content, dict):
             return Document(node.plain(), self.name, node if self.name else None)
         elif isinstance(node.content, str):
-            beside = Path(source).parent if isinstance(source, (str, os.PathLike)) and source != "-" else Path()
+            beside = Path() if self.name == STDIN else Path(self.name).parent
             try:
                 return document_of(beside / node.content)
             except ConfigError as error:
