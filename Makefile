@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types bench docs reproduce clean
+.PHONY: help install demo sweep-demo test lint types bench docs reproduce clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## Train the demo on real handwritten digits and show what its gradients do
 	$(BIN)/rnnlab train --config configs/demo.yaml --force
+
+sweep-demo: $(STAMP) ## Train 162 runs on the adding problem: cells, initializers, clips and lengths
+	$(BIN)/rnnlab sweep --config configs/sweep_demo.yaml
 
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
 	$(BIN)/python -m pytest -q -m "not slow"
@@ -34,8 +37,9 @@ bench: $(STAMP) ## Time an update with recording against a loop of cells and aga
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/write.py
 
-docs: $(STAMP) ## Rewrite the generated parts of the documentation and configs/schema.json
+docs: $(STAMP) ## Rewrite the generated parts of the documentation and the schemas in configs/
 	$(BIN)/python -m rnnlab schema > configs/schema.json
+	$(BIN)/python -m rnnlab schema --sweep > configs/sweep.schema.json
 	$(BIN)/python docs/generate.py
 
 reproduce: $(STAMP) ## Run the slow reproductions of published results

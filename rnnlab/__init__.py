@@ -4,6 +4,7 @@
 
     run = rnnlab.train({"task": "addition", "model": {"cell": "lstm"}})
     run.gradients                           # a pandas frame, one row per (update, layer, state, t)
+    rnnlab.sweep({"base": {"task": "addition"}, "axes": {"grid": {"model.cell": ["rnn", "lstm"]}}, "seeds": 3})
     rnnlab.load_runs("runs").metrics        # every run's, with the settings in which they differ
 
 Nothing heavy is imported until it is used.
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 
     from rnnlab.config import Config, load_config
     from rnnlab.config.load import Source
+    from rnnlab.engines import Engine
     from rnnlab.runs import Run, Runs, load_runs
+    from rnnlab.sweeping import Outcome, Tell
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Run", "Runs", "__version__", "load_config", "load_runs", "train"]
+__all__ = ["Config", "Run", "Runs", "__version__", "load_config", "load_runs", "sweep", "train"]
 
 _HOMES = {
     "Config": "rnnlab.config",
@@ -47,6 +50,33 @@ def train(
     from rnnlab.training import train
 
     return train(load_config(config, sets), out=out, force=force, **watchers)
+
+
+def sweep(
+    source: Source,
+    *,
+    sets: Iterable[str] = (),
+    out: str | Path = "runs",
+    engine: str | Engine | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    fleets: bool = True,
+    retry_failed: bool = False,
+    max_runs: int | None = None,
+    tell: Tell = lambda news: None,
+) -> Outcome:
+    """Train the runs of a sweep, a YAML file or a mapping with `base`, `axes` and `seeds`, that are not trained yet.
+
+    `engine` is inline, local or ray; without one, several fleets train in a process each. `tell` hears what happens.
+    Raises ConfigError with everything that is wrong, and what `rnnlab.sweeping.train_sweep` raises.
+    """
+    from rnnlab.engines import Engine, engine_of
+    from rnnlab.sweeping import Order, train_sweep
+    from rnnlab.sweeps import load_sweep
+
+    chosen = engine if isinstance(engine, Engine) else engine_of(engine, workers=workers, address=address)
+    order = Order(out, fleets, retry_failed, max_runs, command=("rnnlab.sweep",))
+    return train_sweep(load_sweep(source, sets), chosen, order, tell)
 
 
 def __getattr__(name: str) -> Any:

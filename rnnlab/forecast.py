@@ -1,4 +1,4 @@
-"""What a sweep will take, before it runs: which runs are to train, in how many fleets, for how long, on how much disk."""
+"""What a sweep will take, before it runs: which runs are to train, in how many fleets, how long, on how much disk."""
 
 from __future__ import annotations
 

@@ -22,11 +22,13 @@ from rnnlab.errors import ConfigError
 from rnnlab.inits import INITS, PRESETS
 from rnnlab.optimizers import OPTIMIZERS, Sgd
 from rnnlab.probes import PROBES, SCHEDULES
+from rnnlab.sweeps import load_sweep
 from rnnlab.tasks import TASKS
 from rnnlab.tasks.addition import Addition
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
+SWEEPS = [path for path in SHIPPED if path.name.startswith("sweep_")]
 
 
 def refused(text: str | bytes, tmp_path: Path, *sets: str) -> list[str]:
@@ -513,12 +515,13 @@ def test_defaults_spelt_out_change_no_identity() -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_a_shipped_config_is_right_and_says_what_it_is_for(path: Path) -> None:
-    load_config(path)
+    load_sweep(path) if path in SWEEPS else load_config(path)
     first, *rest = path.read_text().splitlines()
     head = "\n".join(itertools.takewhile(lambda line: line.startswith("#"), rest))
-    assert first == "# yaml-language-server: $schema=schema.json"
+    kind, schema = ("sweep", "sweep.schema") if path in SWEEPS else ("train", "schema")
+    assert first == f"# yaml-language-server: $schema={schema}.json"
     assert all(f"# {word}:" in head for word in ("Question", "Command", "Expect", "Time"))
-    assert f"rnnlab train --config configs/{path.name}" in head
+    assert f"rnnlab {kind} --config configs/{path.name}" in head
 
 
 def test_the_starter_is_right_and_holds_the_defaults(tmp_path: Path) -> None:

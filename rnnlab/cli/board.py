@@ -20,7 +20,7 @@ _OFTEN = 0.2  # on one
 
 
 class LiveBoard:
-    """Shows a board while a sweep runs; with `quiet`, nothing. What fails or dies is said at once, on a line of its own."""
+    """Shows a board while a sweep runs; with `quiet`, nothing. A failure is said at once, on its own line."""
 
     def __init__(
         self, board: Board, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic

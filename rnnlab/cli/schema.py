@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 EXAMPLES = """\b
-Example:
+Examples:
   rnnlab schema > schema.json
+  rnnlab schema --sweep > sweep.schema.json
 
 \b
 Then, as the first line of a config beside it, for editors that speak it:
@@ -12,7 +17,9 @@ Then, as the first line of a config beside it, for editors that speak it:
 """
 
 
-def schema() -> None:
+def schema(
+    of_sweep: Annotated[bool, typer.Option("--sweep", help="Of a sweep file instead.")] = False,
+) -> None:
     """Print the JSON Schema of a config, for editors.
 
     Draft 2020-12; an editor checks and completes a config by it.
@@ -20,5 +27,6 @@ def schema() -> None:
     import json
 
     from rnnlab.config import json_schema
+    from rnnlab.sweeps import sweep_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    print(json.dumps(sweep_schema() if of_sweep else json_schema(), indent=2))

@@ -60,7 +60,7 @@ class Board:
             self.count["failed"] += event.kind == "raised" and len(job.items) == 1
 
     def seconds_left(self) -> float | None:
-        """From what has been done so far, or before that from what the runs are thought to cost; None before it begins."""
+        """By what has been done so far, and at first by what the runs are thought to cost; None before it begins."""
         if self._begun is None:
             return None
         done = self._costs["done"] + sum(job.cost * self._share(number) for number, job in self.running.items())

@@ -22,15 +22,15 @@ def sampled(draw: Draw, key: str, seed: int, samples: int) -> list[Any]:
 def distribution(given: Any) -> Draw:
     """What a mapping of one key, such as {log_uniform: [1e-4, 0.1]}, draws. Raises ValueError with what is wrong."""
     name, numbers = next(iter(given.items())) if isinstance(given, dict) and len(given) == 1 else ("", None)
-    if name not in _EXAMPLES:
+    if name not in EXAMPLES:
         raise ValueError(f"must be one distribution with its numbers, such as {{uniform: [0, 1]}}; there are {_NAMES}")
     if not isinstance(numbers, list) or not numbers:
-        raise ValueError(f"{name} takes a list, such as {_EXAMPLES[name]}")
+        raise ValueError(f"{name} takes a list, such as {EXAMPLES[name]}")
     if name == "choice":
         return lambda rng: numbers[int(rng.integers(len(numbers)))]
     plain = all(isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one) for one in numbers)
     if not plain or len(numbers) != 2:
-        raise ValueError(f"{name} takes two numbers, such as {_EXAMPLES[name]}")
+        raise ValueError(f"{name} takes two numbers, such as {EXAMPLES[name]}")
     return DISTRIBUTIONS[name](*numbers)
 
 
@@ -78,11 +78,11 @@ DISTRIBUTIONS: dict[str, Callable[..., Draw]] = {
     "integers": _integers,
     "normal": _normal,
 }
-_EXAMPLES = {
+EXAMPLES = {
     "uniform": "[0, 1]",
     "log_uniform": "[1e-4, 0.1]",
     "integers": "[10, 100]",
     "normal": "[0, 1]",
     "choice": "[a, b, c]",
 }
-_NAMES = ", ".join(_EXAMPLES)
+_NAMES = ", ".join(EXAMPLES)

@@ -30,16 +30,27 @@ def _parts(config: Config, varying: Collection[str], settings: Sequence[tuple[st
     parts = [task.name] if touched & {"task"} or "task.name" in varying else []
     parts.append(config.model.cell)
     if any(key in varying for key in ("model.init", "model.init.recurrent", "model.init.recurrent.name")):
-        parts.append(config.model.init.recurrent.name)
+        given = dict(settings).get("model.init.recurrent")
+        parts.append(_short(given) if isinstance(given, dict) else config.model.init.recurrent.name)
     if any(key in varying for key in ("clip", "clip.name", "clip.threshold")):
         parts.append(_CLIPPED[clip.name] + f"{clip.threshold:g}" if hasattr(clip, "threshold") else "noclip")
     known = ("model.init.recurrent", "model.init.recurrent.name", "clip", "clip.name", "clip.threshold", "task.length")
-    others = [f"{key.rpartition('.')[2]}{_short(value)}" for key, value in sorted(settings) if key not in
-              (*known, *_SPOKEN_FOR, "task", "task.name", "model.init")]  # fmt: skip
+    others = [
+        f"{_label(key, value)}{_short(value)}"
+        for key, value in sorted(settings)
+        if key not in (*known, *_SPOKEN_FOR, "task", "task.name", "model.init")
+    ]
     return [*parts, f"T{task.timesteps}", *others]
 
 
+def _label(key: str, value: Any) -> str:
+    """What stands before a value: its key, where the value alone would not be understood."""
+    return "" if isinstance(value, (str, dict)) else key.rpartition(".")[2]
+
+
 def _short(value: Any) -> str:
+    if isinstance(value, dict) and "name" in value:
+        return str(value["name"]) + "".join(f"{one:g}" for one in value.values() if isinstance(one, float | int))
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, float):

@@ -17,7 +17,7 @@ from rnnlab.sweeps.distributions import distribution, sampled
 KEYS = ("base", "axes", "seeds")
 KINDS = ("grid", "zip", "random", "list")
 # They say where a run is made and what it is called, not what it is.
-_NO_AXIS = ("name", "notes", "device")
+NO_AXIS = ("name", "notes", "device")
 
 Choice = tuple[Setting, ...]
 
@@ -93,7 +93,7 @@ class Reader:
 
     def _key(self, key: str, spot: Spot) -> bool:
         """Whether a key can be an axis."""
-        if key in _NO_AXIS:
+        if key in NO_AXIS:
             self._add(key, "makes no different run, and so no axis", spot)
         elif key == "seed" and self._part("seeds") is not None:
             self._add(key, "is given by `seeds` already", spot)
