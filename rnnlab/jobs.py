@@ -115,6 +115,9 @@ class Queue(Protocol):
     def waiting(self) -> int:
         """How many jobs there are to take."""
 
+    def out(self) -> str:
+        """The folder that all of them are for."""
+
 
 def mark_failed(item: Item, job: Job, why: str) -> None:
     """Give a run whose process could not do it a folder that says `failed`, and why, and can be repeated."""

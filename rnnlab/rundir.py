@@ -10,8 +10,9 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +114,34 @@ class RunDir:
         for candidate in names:
             try:
                 cls.check(root, candidate, force=force, dead=dead)
-                return _claim(cls(Path(root) / candidate), info or {}, force)
+                return _claim(
+                    cls(Path(root) / candidate),
+                    lambda fresh: fresh.write_run({**_birth(candidate), **(info or {})}),
+                    force,
+                )
             except RunExistsError:
                 if not numbered:
                     raise
         raise AssertionError("the names never end")
+
+    @classmethod
+    def take_in(cls, root: str | os.PathLike[str], name: str, files: Mapping[str, bytes], *, force: bool) -> RunDir:
+        """Make the folder of a run that another machine trained, all of its files at once.
+
+        With `force` it replaces an older run of that name. Raises as `create` does.
+        """
+        cls.check(root, name, force=force, dead=True)
+        return _claim(cls(Path(root) / name), lambda fresh: fresh._write_all(files), force)
+
+    def _write_all(self, files: Mapping[str, bytes]) -> None:
+        for own in self.files:
+            if own.name in files:
+                with atomic(own) as file:
+                    file.write(files[own.name])
+
+    def contents(self) -> dict[str, bytes]:
+        """All of its files, for another machine."""
+        return {own.name: own.read_bytes() for own in self.files if own.is_file()}
 
     def write_run(self, info: Mapping[str, Any]) -> None:
         """Write `run.json` whole, or leave the old one as it was (raises RunFailedError)."""
@@ -214,12 +238,12 @@ def _status_or_broken(run: RunDir) -> str:
         return "broken"
 
 
-def _claim(run: RunDir, info: Mapping[str, Any], force: bool) -> RunDir:
+def _claim(run: RunDir, fill: Callable[[RunDir], None], force: bool) -> RunDir:
     """Prepare the folder under a hidden name, then rename it: renaming refuses a folder that is not empty."""
     fresh = run.path.with_name(f".{run.name}.new-{secrets.token_hex(4)}")
     try:
         fresh.mkdir(parents=True)
-        RunDir(fresh).write_run({**_birth(run.name), **info})
+        fill(RunDir(fresh))
         _put_in_place(fresh, run.path, force)
     except (OSError, RunFailedError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -241,6 +265,10 @@ def _put_in_place(fresh: Path, path: Path, force: bool) -> None:
         raise
     if old:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _beget(name: str, info: Mapping[str, Any], fresh: RunDir) -> None:
+    fresh.write_run({**_birth(name), **info})
 
 
 def _birth(name: str) -> dict[str, Any]:

@@ -147,13 +147,16 @@ class _Driver:
 
     def _plan(self, members: Iterable[Member], cost: float, attempt: int = 0) -> None:
         self._count += 1
-        chosen, out = tuple(members), str(Path(self.order.out).absolute())
+        chosen = tuple(members)
         items = tuple(Item(one.name, one.identity, {}) for one in chosen)
-        job = Job(self._count, items, out, tuple(self.order.command), self.sweep.name, attempt, cost)
+        job = Job(self._count, items, self.out(), tuple(self.order.command), self.sweep.name, attempt, cost)
         self.planned.append((chosen, job))
 
     def waiting(self) -> int:
         return len(self.planned)
+
+    def out(self) -> str:
+        return str(Path(self.order.out).absolute())
 
     def take(self) -> Job | None:
         """The next job, of those of its runs that nobody else is training or has trained by now."""

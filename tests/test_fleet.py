@@ -173,6 +173,9 @@ class Jobs:
     def waiting(self) -> int:
         return len(self.jobs)
 
+    def out(self) -> str:
+        return self.jobs[0].out
+
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_trains_the_same(name: str, tmp_path: Path) -> None:

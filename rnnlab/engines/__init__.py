@@ -3,6 +3,7 @@
 from rnnlab.engines.base import Engine
 from rnnlab.engines.inline import Inline
 from rnnlab.engines.local import Local
+from rnnlab.engines.on_ray import Ray
 from rnnlab.errors import UsageError, nearest
 
 
@@ -21,6 +22,6 @@ def engine_of(name: str | None, *, workers: int | None = None, address: str | No
     return ENGINES[name](workers, address)
 
 
-ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (Inline, Local)}
+ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (Inline, Local, Ray)}
 
-__all__ = ["ENGINES", "Engine", "Inline", "Local", "engine_of"]
+__all__ = ["ENGINES", "Engine", "Inline", "Local", "Ray", "engine_of"]

@@ -31,9 +31,7 @@ def sweep_schema() -> dict[str, Any]:
                 "type": "object",
                 "properties": {
                     "grid": _mapping("The product: each key with a list of values.", values),
-                    "zip": _or_list(
-                        _mapping("Together: lists of one length; their first values make a run.", values)
-                    ),
+                    "zip": _or_list(_mapping("Together: lists of one length; their first values make a run.", values)),
                     "random": _random(),
                     "list": {
                         "description": "One by one: each item gives the keys of one setting.",

@@ -1,0 +1,287 @@
+"""The engine `ray`: one Ray task a fleet, on whatever machines a cluster has.
+
+A worker that sees the driver's folder (a token in it says so) writes there; any other trains in a folder of its own,
+and what it wrote comes back through the object store. Ray retries nothing here: what died is told, and the caller knows
+what is left of it. News on the way go through a mailbox, an actor; losing it loses the news and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rnnlab.engines.base import Engine
+from rnnlab.errors import DeviceMissingError, RnnlabError, UsageError
+from rnnlab.jobs import Event, Hear, Job, Queue
+from rnnlab.rundir import RunDir, bookkeeping
+
+_GRACE = 15.0
+"""Seconds that interrupted workers have for their checkpoints."""
+_OFTEN = 0.5
+_KNOCK = 5.0
+
+Files = Mapping[str, Mapping[str, bytes]]
+"""Of runs by name, their files by name."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a task gives back: how its job ended, the runs that came to their end, and files that are to be written."""
+
+    last: Event
+    ended: list[Event] = field(default_factory=list)
+    files: Files = field(default_factory=dict)
+
+
+class Ray(Engine):
+    """Trains each fleet in a Ray task that asks for processors and, where the cluster has GPUs, a share of one."""
+
+    name: ClassVar[str] = "ray"
+    here: ClassVar[bool] = False
+
+    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+        super().__init__(workers)
+        self.cluster = address or "auto"
+
+    def train(self, jobs: Queue, hear: Hear) -> None:
+        with _connected(self.cluster) as ray, _token(jobs.out()) as token:
+            _Tasks(ray, self.workers, token, hear).train(jobs)
+
+
+class _Tasks:
+    """The tasks that run, and what is heard of them."""
+
+    def __init__(self, ray: Any, workers: int | None, token: str, hear: Hear) -> None:
+        self.ray, self.token, self.hear = ray, token, hear
+        has = ray.cluster_resources()
+        cpus, gpus = int(has.get("CPU", 0)), has.get("GPU", 0.0)
+        if not cpus:
+            raise DeviceMissingError("the Ray cluster has no CPU to train on; start a node with `ray start`")
+        self.most = min(workers or cpus, cpus)
+        self.cpus = cpus // self.most
+        task = ray.remote(num_cpus=self.cpus, num_gpus=min(1.0, gpus / self.most), max_retries=0)(work)
+        self.submit = task.remote
+        self.mailbox = _mailbox(ray)
+        self.running: dict[Any, Job] = {}
+        self.told: set[tuple[int, str]] = set()
+
+    def train(self, jobs: Queue) -> None:
+        try:
+            while True:
+                while len(self.running) < self.most and (job := jobs.take()) is not None:
+                    luggage = {item.name: item.folder(job.out).contents() for item in job.items if item.again}
+                    self.running[self.submit(job.to_json(), self.token, luggage, self.cpus, self.mailbox)] = job
+                if not self.running:
+                    return
+                self._listen()
+        except BaseException:
+            self._stop()
+            raise
+
+    def _listen(self) -> None:
+        """Wait a moment; hand on the news, then how tasks ended."""
+        done, _ = self.ray.wait(list(self.running), timeout=_OFTEN)
+        with contextlib.suppress(self.ray.exceptions.RayError):
+            for event in map(Event.from_json, self.ray.get(self.mailbox.empty.remote(), timeout=_KNOCK)):
+                if any(event.job == job.number for job in self.running.values()):
+                    self._tell(event)
+        for one in done:
+            job = self.running.pop(one)
+            for event in self._ending(one, job):
+                self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        if event.kind == "ended":
+            if (event.job, event.run) in self.told:
+                return
+            self.told.add((event.job, event.run))
+        self.hear(event)
+
+    def _ending(self, done: Any, job: Job) -> Iterator[Event]:
+        try:
+            report = self.ray.get(done)
+            self._write(report.files, job)
+        except self.ray.exceptions.RayTaskError as error:
+            yield Event("raised", job.number, str(error.cause or error).strip().splitlines()[-1])
+        except self.ray.exceptions.RayError as error:
+            yield Event("died", job.number, f"its Ray worker is gone: {_first_line(error)}")
+        except (RnnlabError, OSError) as error:
+            yield Event("refused", job.number, str(error))
+        else:
+            yield from report.ended
+            yield report.last
+
+    def _write(self, files: Files, job: Job) -> None:
+        for item in job.items:
+            if item.name in files:
+                RunDir.take_in(job.out, item.name, files[item.name], force=item.again)
+
+    def _stop(self) -> None:
+        """Let the workers write their checkpoints, and take in what they send; those that do not end are killed."""
+        until = time.monotonic() + _GRACE
+        with contextlib.suppress(Exception):  # whatever it is, the interruption is on its way already
+            self.mailbox.close.remote()
+            while self.running and time.monotonic() < until:
+                done, _ = self.ray.wait(list(self.running), timeout=_OFTEN)
+                for one in done:
+                    job = self.running.pop(one)
+                    with contextlib.suppress(Exception):
+                        self._write(self.ray.get(one).files, job)
+            for one in self.running:
+                self.ray.cancel(one, force=True)
+
+
+class Mailbox:
+    """Where workers put their news; it answers whether they are to stop."""
+
+    def __init__(self) -> None:
+        self._news: list[str] = []
+        self._closed = False
+
+    def put(self, news: list[str]) -> bool:
+        """Take the news; whether the sweep is being interrupted."""
+        self._news += news
+        return self._closed
+
+    def empty(self) -> list[str]:
+        """All that has come since the last time."""
+        news, self._news = self._news, []
+        return news
+
+    def close(self) -> None:
+        """From now on say to all that they are to stop."""
+        self._closed = True
+
+
+def work(text: str, token: str, luggage: Files, cpus: int, mailbox: Any) -> Report:
+    """Train a job in a Ray worker, where the driver's folder is or in a folder that is sent back."""
+    import torch
+
+    torch.set_num_threads(cpus)
+    job = Job.from_json(text)
+    if Path(token).is_file():
+        return _perform(job, mailbox)
+    with tempfile.TemporaryDirectory(prefix="rnnlab-") as folder:
+        for name, files in luggage.items():
+            if files:
+                RunDir.take_in(folder, name, files, force=False)
+        report = _perform(replace(job, out=folder), mailbox)
+        runs = [item.folder(folder) for item in job.items]
+        return replace(report, files={run.name: run.contents() for run in runs if run.is_run})
+
+
+def _perform(job: Job, mailbox: Any) -> Report:
+    """The job, done; what it tells goes to the mailbox, and how it and its runs ended into the report."""
+    from rnnlab.engines.perform import perform
+    from rnnlab.jobs import LAST
+
+    post = _Post(mailbox)
+    last: list[Event] = [Event("began", job.number)]
+    ended: list[Event] = []
+
+    def hear(event: Event) -> None:
+        if event.kind in LAST:
+            last.append(event)
+            return
+        if event.kind == "ended":
+            ended.append(event)
+        post.send(event)
+
+    post.send(last[0])
+    with contextlib.suppress(KeyboardInterrupt):
+        perform(job, hear)
+    return Report(last[-1], ended)
+
+
+class _Post:
+    """A worker's way to the mailbox: now and then, and without it where it is gone."""
+
+    def __init__(self, mailbox: Any) -> None:
+        self._mailbox, self._waiting, self._sent = mailbox, list[str](), 0.0
+
+    def send(self, event: Event) -> None:
+        """Raises KeyboardInterrupt where the answer is that the sweep is being interrupted."""
+        import ray
+
+        self._waiting.append(event.to_json())
+        if self._mailbox is None or time.monotonic() - self._sent < _OFTEN:
+            return
+        try:
+            closed = ray.get(self._mailbox.put.remote(self._waiting), timeout=_KNOCK)
+        except ray.exceptions.RayError:
+            self._mailbox = None
+            return
+        self._waiting, self._sent = [], time.monotonic()
+        if closed:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """Ray, connected to the cluster; a connection that was there before stays."""
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError("the engine ray needs the package ray: pip install 'rnnlab[ray]'") from error
+    if ray.is_initialized():
+        yield ray
+        return
+    _knock(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises whatever it trips over, by address and version
+        raise DeviceMissingError(_unreachable(address, _first_line(error))) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise DeviceMissingError at once where nobody listens; Ray itself would try for a minute."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address in ("auto", "local"):
+        return
+    if not colon or not port.isdigit():
+        raise UsageError(f"--address {address} is none; write auto, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
+    except (OSError, OverflowError) as error:
+        raise DeviceMissingError(_unreachable(address, str(error))) from error
+
+
+def _unreachable(address: str, why: str) -> str:
+    cure = "`ray start --head` starts one here, and --address says where another is"
+    return f"there is no Ray cluster at {address} ({why}); {cure}"
+
+
+@contextlib.contextmanager
+def _token(out: str) -> Iterator[str]:
+    """A file in the driver's folder, for workers to look for."""
+    path = bookkeeping(out) / f"ray-{secrets.token_hex(8)}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    try:
+        yield str(path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _mailbox(ray: Any) -> Any:
+    """The mailbox, near the driver: it is to outlive the workers."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(Mailbox).remote()
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
