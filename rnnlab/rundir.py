@@ -114,11 +114,7 @@ class RunDir:
         for candidate in names:
             try:
                 cls.check(root, candidate, force=force, dead=dead)
-                return _claim(
-                    cls(Path(root) / candidate),
-                    lambda fresh: fresh.write_run({**_birth(candidate), **(info or {})}),
-                    force,
-                )
+                return _claim(cls(Path(root) / candidate), partial(_beget, candidate, info or {}), force)
             except RunExistsError:
                 if not numbered:
                     raise
