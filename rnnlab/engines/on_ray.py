@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import secrets
 import socket
 import tempfile
@@ -246,9 +247,11 @@ def _connected(address: str) -> Iterator[Any]:
 
 
 def _knock(address: str) -> None:
-    """Raise DeviceMissingError at once where nobody listens; Ray itself would try for a minute."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if address in ("auto", "local"):
+    """Raise DeviceMissingError soon where nobody listens, or something else; Ray itself would try for minutes."""
+    where = address.removeprefix("ray://")
+    host, colon, port = where.rpartition(":")
+    # Behind TLS only Ray knows how to ask.
+    if address in ("auto", "local") or os.environ.get("RAY_USE_TLS", "0") != "0":
         return
     if not colon or not port.isdigit():
         raise UsageError(f"--address {address} is none; write auto, HOST:PORT or ray://HOST:PORT")
@@ -256,6 +259,14 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
     except (OSError, OverflowError) as error:
         raise DeviceMissingError(_unreachable(address, str(error))) from error
+    with contextlib.suppress(ImportError):
+        import grpc
+
+        with grpc.insecure_channel(where) as channel:
+            try:
+                grpc.channel_ready_future(channel).result(timeout=_KNOCK)
+            except grpc.FutureTimeoutError as error:
+                raise DeviceMissingError(_unreachable(address, "what listens there is not Ray")) from error
 
 
 def _unreachable(address: str, why: str) -> str:
