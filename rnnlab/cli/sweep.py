@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -110,7 +111,8 @@ def _train(sweep: Sweep, engine: Engine | None, order: Order, workers: int | Non
     listen()
     board = Board(sweep.name, workers=engine.at_once() if engine else workers or cores())
     try:
-        with LiveBoard(board, sys.stderr, quiet=quiet) as live:
+        # Stdout is for the result; Ray, for one, would write there of workers that died.
+        with LiveBoard(board, sys.stderr, quiet=quiet) as live, contextlib.redirect_stdout(sys.stderr):
             return train_sweep(sweep, engine, order, live.hear)
     except KeyboardInterrupt as interrupt:
         done = board.count["completed"] + board.count["diverged"]
