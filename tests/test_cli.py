@@ -37,7 +37,7 @@ from rnnlab.errors import (
 from rnnlab.runs import Run
 from rnnlab.training import Progress
 
-COMMANDS = ("train", "validate", "new", "list", "schema")
+COMMANDS = ("train", "sweep", "validate", "new", "list", "schema")
 KINDS = ("cells", "inits", "clips", "tasks", "probes", "optimizers", "schedules")
 
 
@@ -342,10 +342,10 @@ def test_a_dry_run_shows_the_config_and_writes_nothing(rnn: Call, training: Fake
 
 
 def test_keys_are_completed() -> None:
-    from rnnlab.cli.train import _keys
+    from rnnlab.cli.keys import complete_keys
 
-    assert _keys("model.hid") == ["model.hidden="]
-    assert len(_keys("")) == len(known_keys())
+    assert complete_keys("model.hid") == ["model.hidden="]
+    assert len(complete_keys("")) == len(known_keys())
 
 
 # Progress.
@@ -549,13 +549,13 @@ def test_only_the_first_of_several_interruptions_counts(rnn: Call, training: Fak
 
 
 def test_later_an_interruption_is_heard_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rnnlab.cli import train
+    from rnnlab.cli import signals
 
     now = [5.0]
-    monkeypatch.setattr(train.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        train._listen()
+        train.listen()
         for later in (0, 11):
             now[0] += later
             with pytest.raises(KeyboardInterrupt, match=r"^$"):
@@ -568,12 +568,12 @@ def test_later_an_interruption_is_heard_again(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_that_the_caller_ignores_stays_ignored(number: signal.Signals) -> None:
-    from rnnlab.cli.train import _listen
+    from rnnlab.cli.signals import listen
 
     handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         signal.signal(number, signal.SIG_IGN)
-        _listen()
+        listen()
         signal.raise_signal(number)
     finally:
         for one, handler in handlers.items():

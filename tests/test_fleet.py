@@ -12,8 +12,6 @@ import pytest
 import torch
 
 from rnnlab.config import Config
-from rnnlab.engines import ENGINES
-from rnnlab.engines.perform import perform
 from rnnlab.errors import RunFolderError
 from rnnlab.fleet import Fleet
 from rnnlab.fleets import fleets_of
@@ -159,38 +157,6 @@ def test_runs_are_grouped_by_shape() -> None:
     assert [len(fleet) for fleet in fleets_of(todo, together=False)] == [1] * 5
     many = [(one, item) for one in config().seeded(*range(70)) for item in items([one])]
     assert sorted(len(fleet) for fleet in fleets_of(many)) == [23, 23, 24]
-
-
-class Jobs:
-    """A queue of a few jobs."""
-
-    def __init__(self, jobs: list[Job]) -> None:
-        self.jobs = jobs
-
-    def take(self) -> Job | None:
-        return self.jobs.pop(0) if self.jobs else None
-
-    def waiting(self) -> int:
-        return len(self.jobs)
-
-    def out(self) -> str:
-        return self.jobs[0].out
-
-
-@pytest.mark.parametrize("name", ENGINES)
-def test_every_engine_trains_the_same(name: str, tmp_path: Path) -> None:
-    """Of two jobs one is at fault: it is told, it takes nothing with it, and the bytes are those of a job alone."""
-    good = items(config().seeded(0, 1))
-    broken = Item("broken", "x", {**config().resolved(), "task": {"name": "text", "path": str(tmp_path / "missing")}})
-    heard: list[Event] = []
-    jobs = [Job(1, (broken,), str(tmp_path / name)), Job(2, good, str(tmp_path / name))]
-    ENGINES[name](workers=2).train(Jobs(jobs), heard.append)
-    assert {event.job: event.kind for event in heard} == {1: "raised", 2: "done"}
-    assert Run(tmp_path / name / "broken").status == "failed"
-    perform(Job(3, good, str(tmp_path / "here")), heard.append)
-    for item in good:
-        ours, theirs = (Run(tmp_path / out / item.name) for out in ("here", name))
-        assert ours.dir.gradients.read_bytes() == theirs.dir.gradients.read_bytes()
 
 
 def test_jobs_and_events_survive_json() -> None:

@@ -1,0 +1,115 @@
+"""The board of a sweep adds up what it hears, and fits the terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from rnnlab.cli.board import LiveBoard
+from rnnlab.index import Entry
+from rnnlab.jobs import Event, Item, Job
+from rnnlab.report.board import Board, in_common
+from rnnlab.survey import Survey
+from rnnlab.sweeping import News
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def entry(name: str, status: str) -> Entry:
+    return Entry(name, name, None, status, "", "", None, None, None, {})
+
+
+def jobs(count: int = 2, runs: int = 3) -> list[Job]:
+    return [
+        Job(k, tuple(Item(f"lstm-clip{k}-T10-s{s}", "", {}) for s in range(runs)), "", cost=10.0) for k in range(count)
+    ]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def board(clock: Clock) -> Board:
+    """Two fleets of three to train, of ten runs."""
+    board = Board("mine", workers=2, clock=clock)
+    done = [entry("a", "completed"), entry("b", "diverged"), entry("c", "completed")]
+    todo: list[object] = [None] * 6
+    board.hear(News(begins=jobs(), survey=Survey(done, [entry("d", "failed")], [], todo)))  # type: ignore[arg-type]
+    return board
+
+
+def rendered(board: Board, width: int) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(board.table())
+    return stream.getvalue().splitlines()
+
+
+def test_it_counts(board: Board, clock: Clock) -> None:
+    assert board.line() == "mine: 3/10 runs done, 0 running, 1 failed, 1 diverged; left 10s"
+    first, second = jobs()
+    board.hear(News(Event("began", 0), first))
+    board.hear(News(Event("began", 1), second))
+    board.hear(News(Event("ended", 0, run="x", status="diverged"), first))
+    assert board.line().startswith("mine: 4/10 runs done, 5 running, 1 failed, 2 diverged")
+    clock.now = 20.0
+    board.hear(News(Event("standing", 1, update=50, updates=100, losses=(0.5, 0.1, 0.3), left=20.0), second))
+    assert board.seconds_left() == pytest.approx(60.0)  # a quarter in 20 s
+    board.hear(News(Event("done", 0), first))
+    assert "2 running" not in board.line()
+    assert "3 running" in board.line()
+    lines = rendered(board, 80)
+    assert lines[1].split() == ["fleet", "runs", "update", "loss", "left"]
+    assert lines[2].split() == ["lstm-clip1-T10-*", "3/3", "50/100", "0.3", "(0.1", "to", "0.5)", "20s"]
+    board.hear(News(Event("died", 1, "gone"), second))
+    assert "0 running" in board.line()
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_it_fits(width: int, board: Board) -> None:
+    for job in jobs(40, 9):
+        board.hear(News(Event("began", job.number), job))
+        board.hear(News(Event("standing", job.number, update=123, updates=4567, losses=(1e-9, 1e9), left=1e6), job))
+    lines = rendered(board, width)
+    assert max(map(len, lines)) <= width
+    assert "and 28 more" in lines[-1]
+
+
+def test_names_are_told_by_what_they_share() -> None:
+    assert in_common(["lstm-identity-T100-s0", "lstm-orthogonal-T100-s1"]) == "lstm-*-T100-*"
+    assert in_common(["rnn-T5"]) == "rnn-T5"
+    assert in_common(["a-b", "a-b-c"]) == "a-b, ..."
+
+
+def test_off_a_terminal_there_are_plain_lines_now_and_then(board: Board, clock: Clock) -> None:
+    stream, (job, *_) = io.StringIO(), jobs()
+    alone = Job(5, job.items[:1], "")
+    with LiveBoard(board, stream, clock=clock) as live:
+        live.hear(News(Event("began", 0), job))
+        live.hear(News(Event("began", 5), alone))
+        clock.now = 11.0
+        live.hear(News(Event("standing", 0, update=1, updates=2), job))
+        live.hear(News(Event("died", 0, "its process ended"), job))
+        live.hear(News(Event("raised", 5, "why"), alone))
+        live.hear(News(Event("ended", 0, "not finite", run="x", status="diverged"), job))
+    assert stream.getvalue().splitlines() == [
+        "mine: 3/10 runs done, 4 running, 1 failed, 1 diverged; left 15s",
+        "3 runs, lstm-clip0-T10-s0 among them: its process ended",
+        "lstm-clip0-T10-s0 failed: why",
+        "x diverged: not finite",
+    ]
+
+
+def test_nobody_has_to_read_it(board: Board, clock: Clock) -> None:
+    stream, (job, *_) = io.StringIO(), jobs()
+    stream.close()
+    with LiveBoard(board, stream, clock=clock, quiet=True) as quiet:
+        quiet.hear(News(Event("died", 0, "gone"), job))
