@@ -101,7 +101,7 @@ def test_off_a_terminal_there_are_plain_lines_now_and_then(board: Board, clock: 
         live.hear(News(Event("raised", 5, "why"), alone))
         live.hear(News(Event("ended", 0, "not finite", run="x", status="diverged"), job))
     assert stream.getvalue().splitlines() == [
-        "mine: 3/10 runs done, 4 running, 1 failed, 1 diverged; left 15s",
+        "mine: 3/10 runs done, 4 running, 1 failed, 1 diverged; left 33s",
         "3 runs, lstm-clip0-T10-s0 among them: its process ended",
         "lstm-clip0-T10-s0 failed: why",
         "x diverged: not finite",

@@ -555,7 +555,7 @@ def test_later_an_interruption_is_heard_again(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        train.listen()
+        signals.listen()
         for later in (0, 11):
             now[0] += later
             with pytest.raises(KeyboardInterrupt, match=r"^$"):

@@ -17,9 +17,12 @@ import pytest
 import rnnlab
 from rnnlab.cli import main
 from rnnlab.config import load_config
+from rnnlab.config.tree import parse
+from rnnlab.sweeps import load_sweep
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+SWEEPS = [path for path in CONFIGS if path.name.startswith("sweep_")]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "runs" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BY_NAME = {str(page.relative_to(ROOT)): page for page in PAGES}
@@ -36,6 +39,18 @@ def commands() -> Iterator[str]:
         yield from re.findall(r"^#.*? (rnnlab .*)", config.read_text(encoding="utf-8"), re.MULTILINE)
 
 
+def described_sweeps() -> list[str]:
+    """The sweep files that docs/SWEEPS.md and the README show."""
+    pages = [(ROOT / "docs" / "SWEEPS.md").read_text(encoding="utf-8"), README]
+    blocks = [re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE) for page in pages]
+    return [block for page in blocks for block in page if "axes:" in block]
+
+
+def test_the_sweeps_that_the_docs_show_are_as_large_as_they_say() -> None:
+    assert [len(load_sweep(parse(text, "docs")[0].plain()).members) for text in described_sweeps()] == [1200, 45]
+    assert "1200 runs" in (ROOT / "docs" / "SWEEPS.md").read_text(encoding="utf-8")
+
+
 def skip_without_data(config: Path | str, sets: list[str]) -> None:
     """Skip where the data of this config are in a package that is not here."""
     task = load_config(config, sets).task
@@ -49,6 +64,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the docs take for granted: the shipped configs, a config and data of one's own."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "sweep.yaml").write_text(described_sweeps()[0])
     (tmp_path / "book.txt").write_text("all happy families are alike. " * 100)
     (tmp_path / "weather.csv").write_text("day,temperature\n" + "".join(f"{t},{t % 7}\n" for t in range(1000)))
     np.savez(tmp_path / "mine.npz", x=np.ones((40, 5, 2)), y=np.arange(40) % 2)
@@ -71,6 +87,8 @@ def test_a_command_can_be_run(command: str, desk: Path) -> None:
         assert said(arguments) == 0
         return
     assert said(["new", "experiment.yaml"]) == 0
+    if arguments[0] == "sweep":
+        arguments = [*itertools.takewhile(lambda word: word != "--engine", arguments), "--dry-run"]
     if arguments[0] == "train":
         sets = [value for option, value in itertools.pairwise(arguments) if option == "--set"]
         skip_without_data(arguments[arguments.index("--config") + 1], sets)
@@ -90,6 +108,10 @@ def test_a_command_in_a_sentence_has_these_options(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
 def test_a_config_trains(config: Path, tmp_path: Path) -> None:
     sets = ["model.hidden=4", "train.batch=4", "train.updates=2", "train.evaluate_size=8"]
+    if config in SWEEPS:
+        outcome = rnnlab.sweep(config, sets=[*sets, "seeds=1"], out=tmp_path, engine="inline", max_runs=3)
+        assert (outcome.trained, outcome.completed) == (3, 3)
+        return
     skip_without_data(config, sets)
     run = rnnlab.train(config, sets=sets, out=tmp_path)
     assert run.status == "completed"
@@ -109,8 +131,8 @@ def test_the_readme_names_every_config_and_no_other() -> None:
 
 
 def test_the_readme_names_the_targets_of_make() -> None:
-    described = re.findall(r"^([a-z]+):.*## (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    named = re.findall(r"^\| `make (\w+)` \| (.*) \|$", README, re.MULTILINE)
+    described = re.findall(r"^([a-z-]+):.*## (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"^\| `make ([\w-]+)` \| (.*) \|$", README, re.MULTILINE)
     assert set(named) <= set(described)
     in_ci = re.findall(r"^make (\w+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     assert {"install", "demo", "test", "lint", "types", "bench", "docs", *in_ci} <= set(dict(named))
