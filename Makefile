@@ -24,7 +24,7 @@ sweep-demo: $(STAMP) ## Train 162 runs on the adding problem: cells, initializer
 	$(BIN)/rnnlab sweep --config configs/sweep_demo.yaml
 
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadgroup
 
 lint: $(STAMP) ## Check style and formatting
 	$(BIN)/ruff check .

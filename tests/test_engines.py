@@ -23,6 +23,8 @@ from rnnlab.sweeping import Order, train_sweep
 from rnnlab.sweeps import load_sweep
 
 FAULTS = Path(__file__).parent / "faults"
+# One cluster for all of them, and not two at a time.
+pytestmark = pytest.mark.xdist_group("engines")
 needs_ray = pytest.mark.skipif(not RAY.exists(), reason="ray is not installed (the extra `ray`)")
 every_engine = [pytest.param(name, marks=needs_ray) if name == "ray" else name for name in ENGINES]
 
