@@ -114,6 +114,8 @@ class _Driver:
         """Of runs whose process is known to be gone, though their run.json may not tell."""
         self.trained = 0
         self.refused = ""
+        self.held: set[str] = set()
+        """What another process was training when it was due here."""
         self.trouble: dict[str, str] = {}
         """Runs that have no folder to say so in, and why."""
         self._count = 0
@@ -163,6 +165,7 @@ class _Driver:
         while self.planned:
             members, job = self.planned.popleft()
             mine = self.claims.take([member.identity for member in members])
+            self.held |= {member.identity for member in members} - mine
             # Whoever let go of one a moment ago has finished it, maybe under another name.
             self.index.refresh(ended=False)
             chosen = [member for member in members if member.identity in mine]
@@ -244,12 +247,12 @@ def _outcome(now: Survey, driver: _Driver | None, order: Order) -> Outcome:
     outcome.failures = [_failure(one.name, one.reason or "no reason is recorded", order.out) for one in now.failed]
     outcome.elsewhere = len(now.running)
     for _, item in now.missing:
-        if driver is None or item.identity not in driver.tried:
-            outcome.left += 1
-        elif item.identity in driver.trouble:
+        if driver is not None and item.identity in driver.trouble:
             outcome.failures.append(Failure(item.name, driver.trouble[item.identity], ""))
-        else:
+        elif driver is not None and item.identity in driver.held:
             outcome.elsewhere += 1
+        else:
+            outcome.left += 1
     return outcome
 
 

@@ -158,9 +158,11 @@ class _Training:
         """All updates that are left, of all runs."""
         self.runs, first = list(runs), runs[0].done
         self.clock = _Clock(runs[0].seconds)
-        for update in range(first, self.updates):
+        if first:  # its process may have ended between the last checkpoint and the last word
+            self._end_those_at_their_end()
+        for update in range(first, self.updates if self.runs else first):
             self._update(update, first)
-            self._end({r: end for r, run in enumerate(self.runs) if (end := run.ending(self.updates))})
+            self._end_those_at_their_end()
             if not self.runs:
                 return
             self._save_if_due()
@@ -230,8 +232,9 @@ class _Training:
         loss, grad_norm, left = float(taken.losses[r]), float(taken.grad_norms[r]), (self.updates - run.done) / rate
         return Progress(run.name, run.done, self.updates, loss, *evaluated, grad_norm, run.clip_rate(), rate, left)
 
-    def _end(self, ends: Mapping[int, tuple[str, str]]) -> None:
-        """The last word of the runs that end now; the others go on as a smaller fleet."""
+    def _end_those_at_their_end(self) -> None:
+        """Write the last word of the runs that end now; the others go on as a smaller fleet."""
+        ends = {r: end for r, run in enumerate(self.runs) if (end := run.ending(self.updates))}
         if not ends:
             return
         leaving = self.fleet.pick(list(ends)) if len(ends) < len(self.runs) else self.fleet

@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from rnnlab.config import Config
-from rnnlab.errors import RunFolderError
+from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.fleet import Fleet
 from rnnlab.fleets import fleets_of
 from rnnlab.jobs import Event, Item, Job
 from rnnlab.optimizers import OPTIMIZERS
+from rnnlab.provenance import this_process
+from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
 from rnnlab.training import Start, train, train_fleet
 
@@ -133,6 +135,18 @@ def test_a_resumed_run_is_the_run_that_was_never_interrupted(tmp_path: Path, mon
     pd.testing.assert_frame_equal(resumed.metrics.drop(columns="seconds"), whole.metrics.drop(columns="seconds"))
     assert resumed.info["verdict"] == whole.info["verdict"]
     assert resumed.info["result"] == whole.info["result"]
+
+
+def test_what_had_only_its_last_word_to_say_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends between the last checkpoint and run.json, as on a full disk."""
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDir, "finish", lambda *_, **__: (_ for _ in ()).throw(RunFailedError("full")))
+        with pytest.raises(RunFailedError, match="full"):
+            train(config(name="cut"), out=tmp_path)
+    RunDir(tmp_path / "cut").update(process={**this_process(), "pid": 2**22 + 1})
+    resumed, whole = train(config(name="cut"), out=tmp_path, resume=True), train(config(name="whole"), out=tmp_path)
+    assert (resumed.status, resumed.info["result"]) == ("completed", whole.info["result"])
+    assert resumed.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
 
 
 def test_only_an_unfinished_run_of_the_same_config_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
