@@ -1,6 +1,6 @@
 """One training update with every timestep's gradient recorded, against what people use instead, and against its floor.
 
-    make bench      or   python benchmarks/run.py [--only single,fleets,memory,vanishing] [--quick]
+    make bench      or   python benchmarks/run.py [--only single,fleets,memory,vanishing,sweeps] [--quick]
 
 single      at four shapes: this lab, recording on | loop: nn.LSTMCell in a loop with retain_grad on every state, norms
             afterwards | torch: nn.LSTM, plain training that records nothing | jax: a jitted lax.scan with perturbations
@@ -11,6 +11,7 @@ fleets      R runs in one process: this lab on the replica axis | its runs one b
             the floor multiplies them all, so that this one is held against it
 memory      peak resident memory of training with recording, against T, and at 10,000 timesteps
 vanishing   an update whose gradient vanishes against one whose gradient does not
+sweeps      planning, training and finding 100, 1,000 and 10,000 runs of one update
 
 The alternatives take turns within one process, so that whatever else the machine does falls on all of them; figures are
 medians. Tables go to stdout, progress to stderr. A whole run writes its figures to benchmarks/results.json, and
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import memory
+import scale
 import vanishing
 from alternatives import HAS_JAX, SHAPES, Update, jax_scan, lab, loop, plain
 from floor import lab_products, torch_products
@@ -41,6 +43,7 @@ RUNS = [8, 32, 128]
 FLOORS: dict[str, Callable[..., Update]] = {"products, torch": torch_products, "products, lab": lab_products}
 UNDER = {"healthy": vanishing.healthy, **FLOORS}
 SINGLE = {"rnnlab": lab, "loop": loop, "torch": plain, **({"jax": jax_scan} if HAS_JAX else {})}
+SECTIONS = ("single", "fleets", "memory", "vanishing", "sweeps")
 MEMORY = [*SHAPES, *((32, T, 128) for T in (500, 1000, 2000, 4000)), (32, 10_000, 128)]
 
 Row = dict[str, Any]
@@ -51,7 +54,7 @@ def say(words: str) -> None:
 
 
 class Bench:
-    """The four sections, each a list of rows."""
+    """The sections, each a list of rows."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.quick = options.quick
@@ -100,6 +103,13 @@ class Bench:
             told(cell, rows[-1], begun)
         return rows
 
+    def sweeps(self) -> list[Row]:
+        rows = []
+        for runs in (100,) if self.quick else (100, 1_000, 10_000):
+            rows.append(scale.measure(runs))
+            say(f"  {runs} runs: " + ", ".join(f"{name} {rows[-1][name]['s']:.3g} s" for name in scale.STAGES))
+        return rows
+
 
 def sizes(shape: tuple[int, int, int]) -> Row:
     return dict(zip(("B", "T", "H"), shape, strict=True))
@@ -121,14 +131,14 @@ def told(what: str, row: Row, begun: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="single,fleets,memory,vanishing", help="sections, separated by commas")
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, separated by commas")
     parser.add_argument("--cells", help="cells, separated by commas; default all, and lstm for fleets and memory")
     parser.add_argument("--repeats", type=int, help="turns that each alternative gets at most (default 7)")
     parser.add_argument("--quick", action="store_true", help="the smallest shapes, once: does it run at all?")
     parser.add_argument("--json", type=Path, help="where the figures go (default benchmarks/results.json)")
     options = parser.parse_args()
     chosen = options.only.split(",")
-    if unknown := [name for name in chosen if name not in ("single", "fleets", "memory", "vanishing")]:
+    if unknown := [name for name in chosen if name not in SECTIONS]:
         parser.error(f"--only: there is no section {', '.join(unknown)}")
     if not HAS_JAX:
         say("jax is not installed, so nothing is compared with it (pip install -e '.[bench]')")

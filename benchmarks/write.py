@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from scale import STAGES
 from targets import targets
 
 HERE = Path(__file__).parent
@@ -39,7 +40,7 @@ def without_comment(text: str) -> str:
 
 def tables(results: dict[str, Any]) -> dict[str, str]:
     """A Markdown table of each section that is there."""
-    of = {"single": single, "fleets": fleets, "memory": memory, "vanishing": vanishing}
+    of = {"single": single, "fleets": fleets, "memory": memory, "vanishing": vanishing, "sweeps": sweeps}
     return {name: of[name](section["rows"]) for name, section in results.items() if section["rows"]}
 
 
@@ -150,6 +151,16 @@ def turns(rows: list[Row]) -> str:
     left_out = sorted({f"{name} ({seconds:.0f} s)" for row in rows for name, seconds in row.get("skipped", {}).items()})
     dash = f" Left out as too slow, an update: {', '.join(left_out)}." if left_out else ""
     return f"\n\nMedians of {between}.{dash}"
+
+
+def sweeps(rows: list[Row]) -> str:
+    heads = [f"{name} (s)" for name in STAGES] + ["a run (ms)", "most memory (MiB)"]
+    lines = []
+    for one in rows:
+        seconds = [f"{one[name]['s']:.2f}" for name in STAGES]
+        most = max(one[name]["MiB"] for name in STAGES if name != "train")
+        lines.append([f"{one['runs']:,}", *seconds, f"{1000 * one['train']['s'] / one['runs']:.1f}", f"{most:.0f}"])
+    return table(["runs"], heads, lines)
 
 
 def table(left: Sequence[str], right: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
