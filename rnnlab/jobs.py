@@ -54,6 +54,10 @@ class Job:
     cost: float = 0.0
     """About how many seconds it takes on one core."""
 
+    @property
+    def runs(self) -> int:
+        return len(self.items)
+
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 

@@ -61,6 +61,8 @@ class Outcome:
     """Being trained by another process."""
     left: int = 0
     """Not trained, because `max_runs` says so."""
+    dropped: int = 0
+    """Runs that an earlier sweep of this name trained and this one does not hold; they stay as they are."""
     failures: list[Failure] = field(default_factory=list)
 
 
@@ -245,7 +247,7 @@ def _outcome(now: Survey, driver: _Driver | None, order: Order) -> Outcome:
     outcome.completed = sum(entry.status == "completed" for entry in now.done)
     outcome.diverged = len(now.done) - outcome.completed
     outcome.failures = [_failure(one.name, one.reason or "no reason is recorded", order.out) for one in now.failed]
-    outcome.elsewhere = len(now.running)
+    outcome.elsewhere, outcome.dropped = len(now.running), now.dropped
     for _, item in now.missing:
         if driver is not None and item.identity in driver.trouble:
             outcome.failures.append(Failure(item.name, driver.trouble[item.identity], ""))

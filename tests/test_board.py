@@ -83,6 +83,17 @@ def test_it_fits(width: int, board: Board) -> None:
     assert "and 28 more" in lines[-1]
 
 
+def test_what_is_about_to_be_trained_is_told_first(clock: Clock) -> None:
+    stream, board = io.StringIO(), Board("mine", workers=2, clock=clock)
+    todo = [(None, Item(f"{k}", "", {}, again=k == 0)) for k in range(6)]
+    found = Survey([entry("a", "completed")], [], [entry("e", "running")], todo)  # type: ignore[arg-type]
+    with LiveBoard(board, stream, clock=clock) as live:
+        live.hear(News(begins=jobs(), survey=found))
+    assert stream.getvalue() == (
+        "mine: 8 runs: 1 completed, 1 being trained by another process, 1 interrupted, 5 new; to train: 6 in 2 fleets\n"
+    )
+
+
 def test_names_are_told_by_what_they_share() -> None:
     assert in_common(["lstm-identity-T100-s0", "lstm-orthogonal-T100-s1"]) == "lstm-*-T100-*"
     assert in_common(["rnn-T5"]) == "rnn-T5"

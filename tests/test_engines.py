@@ -223,10 +223,16 @@ def test_a_killed_driver_loses_nothing_on_ray(sweep: Sweep, cluster: Cluster, tm
     assert len(by_identity(tmp_path / "runs")) == 6
 
 
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=needs_ray)])
 def test_an_interrupted_sweep_goes_on(
-    sweep: Sweep, tmp_path: Path, undisturbed: Callable[[dict[str, Any]], dict[str, Run]]
+    engine: str,
+    sweep: Sweep,
+    tmp_path: Path,
+    undisturbed: Callable[[dict[str, Any]], dict[str, Run]],
+    request: pytest.FixtureRequest,
 ) -> None:
-    driver = sweep("slow.yaml", "-j", "2", RNNLAB_SLOW="0.02")
+    where = ["--address", request.getfixturevalue("cluster").address] if engine == "ray" else []
+    driver = sweep("slow.yaml", "-j", "2", *where, RNNLAB_SLOW="0.02")
     until(lambda: running(tmp_path / "runs", 2))
     driver.send_signal(signal.SIGINT)
     _, told = driver.communicate(timeout=60)

@@ -116,6 +116,8 @@ def test_an_edited_sweep_says_what_it_leaves(order: Order) -> None:
     assert (planned.dropped, planned.to_train, planned.fleets) == (2, 2, 1)
     assert planned.seconds > 0
     assert planned.bytes > 0
+    outcome, _ = told(small([20, 30], name="mine"), Scripted(), order)
+    assert (outcome.completed, outcome.trained, outcome.dropped) == (4, 2, 2)
 
 
 def test_at_most_so_many_runs(order: Order) -> None:

@@ -42,6 +42,8 @@ class LiveBoard:
         self.board.hear(news)
         if self._quiet:
             return
+        if news.survey is not None:
+            self._say(self.board.opening(news))
         if news.event is not None and (message := _worth_saying(news)):
             self._say(message)
         now, every = self._clock(), _OFTEN if self._animated else _EVERY

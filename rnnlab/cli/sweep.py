@@ -129,6 +129,8 @@ def _show_outcome(sweep: Sweep, outcome: Outcome, seconds: float) -> None:
     kinds = {"completed": outcome.completed, "diverged": outcome.diverged, "failed": len(outcome.failures)}
     kinds |= {"being trained by another process": outcome.elsewhere, "left for later": outcome.left}
     print(f"{sweep.name or 'sweep'}: {outcome.runs:,} runs: {counted(kinds) or 'none'}; {now}")
+    if outcome.dropped:
+        print(f"{outcome.dropped:,} runs of an earlier {sweep.name} are not of it any more, and left as they are")
     for failure in outcome.failures:
         print(f"\n{failure.name} failed: {failure.why}")
         if failure.command:

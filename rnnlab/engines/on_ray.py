@@ -67,9 +67,10 @@ class _Tasks:
         if not cpus:
             raise DeviceMissingError("the Ray cluster has no CPU to train on; start a node with `ray start`")
         self.most = min(workers or cpus, cpus)
-        self.cpus = cpus // self.most
-        task = ray.remote(num_cpus=self.cpus, num_gpus=min(1.0, gpus / self.most), max_retries=0)(work)
-        self.submit = task.remote
+        # A task runs on one machine: one that asks for more than any has would wait for ever.
+        largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+        self.cpus, self.gpu = min(cpus // self.most, largest), min(1.0, gpus / self.most)
+        self.task = ray.remote(num_cpus=self.cpus, max_retries=0)(work)
         self.mailbox = _mailbox(ray)
         self.running: dict[Any, Job] = {}
         self.told: set[tuple[int, str]] = set()
@@ -78,14 +79,18 @@ class _Tasks:
         try:
             while True:
                 while len(self.running) < self.most and (job := jobs.take()) is not None:
-                    luggage = {item.name: item.folder(job.out).contents() for item in job.items if item.again}
-                    self.running[self.submit(job.to_json(), self.token, luggage, self.cpus, self.mailbox)] = job
+                    self.running[self._submit(job)] = job
                 if not self.running:
                     return
                 self._listen()
         except BaseException:
             self._stop()
             raise
+
+    def _submit(self, job: Job) -> Any:
+        luggage = {item.name: item.folder(job.out).contents() for item in job.items if item.again}
+        gpu = 0.0 if all(item.config["device"] == "cpu" for item in job.items) else self.gpu
+        return self.task.options(num_gpus=gpu).remote(job.to_json(), self.token, luggage, self.cpus, self.mailbox)
 
     def _listen(self) -> None:
         """Wait a moment; hand on the news, then how tasks ended."""

@@ -72,6 +72,16 @@ class Board:
         event = self.latest.get(number)
         return event.update / event.updates if event and event.updates else 0.0
 
+    def opening(self, news: News) -> str:
+        """What is about to be trained, and what is there already."""
+        found, fleets = news.survey, len(news.begins)
+        assert found is not None
+        new = len(found.missing) - found.interrupted
+        counts = dict(self.count) | {"being trained by another process": len(found.running)}
+        there = counted(counts | {"interrupted": found.interrupted, "new": new})
+        runs = sum(job.runs for job in news.begins)
+        return f"{self.name}: {self.runs:,} runs: {there}; to train: {runs:,} in {fleets:,} fleet{'s' * (fleets != 1)}"
+
     def line(self) -> str:
         """One line: how many runs stand how, and the time left."""
         done = self.count["completed"] + self.count["diverged"]
