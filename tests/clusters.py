@@ -38,6 +38,7 @@ class Cluster:
         self._until_it_listens(port)
         self._until_it_listens(client)
         self.node = self.add()
+        self._until_both_are_there()
 
     def add(self) -> subprocess.Popen[bytes]:
         """One more node."""
@@ -57,6 +58,18 @@ class Cluster:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 return
             time.sleep(0.1)
+        raise AssertionError("ray start took more than a minute")
+
+    def _until_both_are_there(self) -> None:
+        """A port that listens is no cluster yet."""
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            done = subprocess.run(
+                [RAY, "status", "--address", self.address], capture_output=True, text=True, check=False
+            )
+            if "/2.0 CPU" in done.stdout:
+                return
+            time.sleep(0.2)
         raise AssertionError("ray start took more than a minute")
 
     def kill(self, node: subprocess.Popen[bytes]) -> None:

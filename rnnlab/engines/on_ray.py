@@ -300,4 +300,8 @@ def _mailbox(ray: Any) -> Any:
 
 
 def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    # One that only announces a traceback: what was raised stands last in it.
+    return lines[-1] if lines[0].endswith(":") else lines[0]
