@@ -84,6 +84,8 @@ class Event:
     `run`, with its `status`, and `text`, why). Last comes one of: done; raised (`text`: the training's own error);
     refused (`text`: the system refused, a full disk, and would refuse the others as well); died (`text`: its process
     or its machine is gone).
+
+    Of each job an engine tells began first and one of the last ones last, once; what lies between may be lost.
     """
 
     kind: Kind

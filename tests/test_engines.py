@@ -18,8 +18,10 @@ from clusters import RAY, Cluster
 
 from rnnlab.engines import ENGINES, on_ray
 from rnnlab.index import Index
+from rnnlab.jobs import Event
+from rnnlab.report.board import Board
 from rnnlab.runs import Run
-from rnnlab.sweeping import Order, train_sweep
+from rnnlab.sweeping import News, Order, train_sweep
 from rnnlab.sweeps import load_sweep
 
 FAULTS = Path(__file__).parent / "faults"
@@ -191,6 +193,32 @@ def test_without_a_shared_disk_the_files_come_back(
     sound = undisturbed(SIX)
     for identity, run in by_identity(tmp_path / "runs").items():
         same(run, sound[identity])
+
+
+@needs_ray
+def test_news_that_are_lost_are_all_that_is_lost(cluster: Cluster, tmp_path: Path) -> None:
+    """The mailbox dies before the first letter; a sweep still hears that its jobs began and how they ended."""
+    import ray
+
+    made, board, heard = on_ray._mailbox, Board("lost", workers=2), list[Event]()
+
+    def dead(connected: Any) -> Any:
+        mailbox = made(connected)
+        ray.kill(mailbox)
+        return mailbox
+
+    def tell(news: News) -> None:
+        board.hear(news)
+        heard.extend([news.event] if news.event else [])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(on_ray, "_mailbox", dead)
+        fleets = load_sweep({**SIX, "axes": {"grid": {"task.length": [14, 15]}}})
+        outcome = train_sweep(fleets, ENGINES["ray"](address=cluster.address), Order(tmp_path / "runs"), tell)
+    assert (outcome.trained, outcome.completed) == (4, 4)
+    for number in (1, 2):
+        assert [one.kind for one in heard if one.job == number] == ["began", "ended", "ended", "done"]
+    assert (board.count["completed"], board.running) == (4, {})
 
 
 @pytest.mark.parametrize("engine", ["inline", "local"])

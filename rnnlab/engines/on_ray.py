@@ -12,34 +12,18 @@ import logging
 import os
 import secrets
 import socket
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from rnnlab.engines.base import Engine
+from rnnlab.engines.ray_worker import KNOCK, OFTEN, Files, Mailbox, work
 from rnnlab.errors import DeviceMissingError, RnnlabError, UsageError
 from rnnlab.jobs import Event, Hear, Job, Queue
 from rnnlab.rundir import RunDir, bookkeeping
 
 _GRACE = 15.0
 """Seconds that interrupted workers have for their checkpoints."""
-_OFTEN = 0.5
-_KNOCK = 5.0
-
-Files = Mapping[str, Mapping[str, bytes]]
-"""Of runs by name, their files by name."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a task gives back: how its job ended, the runs that came to their end, and files that are to be written."""
-
-    last: Event
-    ended: list[Event] = field(default_factory=list)
-    files: Files = field(default_factory=dict)
 
 
 class Ray(Engine):
@@ -73,6 +57,7 @@ class _Tasks:
         self.task = ray.remote(num_cpus=self.cpus, max_retries=0)(work)
         self.mailbox = _mailbox(ray)
         self.running: dict[Any, Job] = {}
+        self.begun: set[int] = set()
         self.told: set[tuple[int, str]] = set()
 
     def train(self, jobs: Queue) -> None:
@@ -94,9 +79,9 @@ class _Tasks:
 
     def _listen(self) -> None:
         """Wait a moment; hand on the news, then how tasks ended."""
-        done, _ = self.ray.wait(list(self.running), timeout=_OFTEN)
+        done, _ = self.ray.wait(list(self.running), timeout=OFTEN)
         with contextlib.suppress(self.ray.exceptions.RayError):
-            for event in map(Event.from_json, self.ray.get(self.mailbox.empty.remote(), timeout=_KNOCK)):
+            for event in map(Event.from_json, self.ray.get(self.mailbox.empty.remote(), timeout=KNOCK)):
                 if any(event.job == job.number for job in self.running.values()):
                     self._tell(event)
         for one in done:
@@ -105,6 +90,12 @@ class _Tasks:
                 self._tell(event)
 
     def _tell(self, event: Event) -> None:
+        """Hand on what is heard for the first time; a letter that was lost must not leave a job without a beginning."""
+        if event.job not in self.begun:
+            self.begun.add(event.job)
+            self.hear(Event("began", event.job))
+        if event.kind == "began":
+            return
         if event.kind == "ended":
             if (event.job, event.run) in self.told:
                 return
@@ -136,98 +127,13 @@ class _Tasks:
         with contextlib.suppress(Exception):  # whatever it is, the interruption is on its way already
             self.mailbox.close.remote()
             while self.running and time.monotonic() < until:
-                done, _ = self.ray.wait(list(self.running), timeout=_OFTEN)
+                done, _ = self.ray.wait(list(self.running), timeout=OFTEN)
                 for one in done:
                     job = self.running.pop(one)
                     with contextlib.suppress(Exception):
                         self._write(self.ray.get(one).files, job)
             for one in self.running:
                 self.ray.cancel(one, force=True)
-
-
-class Mailbox:
-    """Where workers put their news; it answers whether they are to stop."""
-
-    def __init__(self) -> None:
-        self._news: list[str] = []
-        self._closed = False
-
-    def put(self, news: list[str]) -> bool:
-        """Take the news; whether the sweep is being interrupted."""
-        self._news += news
-        return self._closed
-
-    def empty(self) -> list[str]:
-        """All that has come since the last time."""
-        news, self._news = self._news, []
-        return news
-
-    def close(self) -> None:
-        """From now on say to all that they are to stop."""
-        self._closed = True
-
-
-def work(text: str, token: str, luggage: Files, cpus: int, mailbox: Any) -> Report:
-    """Train a job in a Ray worker, where the driver's folder is or in a folder that is sent back."""
-    import torch
-
-    torch.set_num_threads(cpus)
-    job = Job.from_json(text)
-    if Path(token).is_file():
-        return _perform(job, mailbox)
-    with tempfile.TemporaryDirectory(prefix="rnnlab-") as folder:
-        for name, files in luggage.items():
-            if files:
-                RunDir.take_in(folder, name, files, force=False)
-        report = _perform(replace(job, out=folder), mailbox)
-        runs = [item.folder(folder) for item in job.items]
-        return replace(report, files={run.name: run.contents() for run in runs if run.is_run})
-
-
-def _perform(job: Job, mailbox: Any) -> Report:
-    """The job, done; what it tells goes to the mailbox, and how it and its runs ended into the report."""
-    from rnnlab.engines.perform import perform
-    from rnnlab.jobs import LAST
-
-    post = _Post(mailbox)
-    last: list[Event] = [Event("began", job.number)]
-    ended: list[Event] = []
-
-    def hear(event: Event) -> None:
-        if event.kind in LAST:
-            last.append(event)
-            return
-        if event.kind == "ended":
-            ended.append(event)
-        post.send(event)
-
-    post.send(last[0])
-    with contextlib.suppress(KeyboardInterrupt):
-        perform(job, hear)
-    return Report(last[-1], ended)
-
-
-class _Post:
-    """A worker's way to the mailbox: now and then, and without it where it is gone."""
-
-    def __init__(self, mailbox: Any) -> None:
-        self._mailbox, self._waiting, self._sent = mailbox, list[str](), 0.0
-
-    def send(self, event: Event) -> None:
-        """Raises KeyboardInterrupt where the answer is that the sweep is being interrupted."""
-        import ray
-
-        self._waiting.append(event.to_json())
-        if self._mailbox is None or time.monotonic() - self._sent < _OFTEN:
-            return
-        try:
-            closed = ray.get(self._mailbox.put.remote(self._waiting), timeout=_KNOCK)
-        except ray.exceptions.RayError:
-            self._mailbox = None
-            return
-        self._waiting, self._sent = [], time.monotonic()
-        if closed:
-            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
@@ -261,7 +167,7 @@ def _knock(address: str) -> None:
     if not colon or not port.isdigit():
         raise UsageError(f"--address {address} is none; write auto, HOST:PORT or ray://HOST:PORT")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()
     except (OSError, OverflowError) as error:
         raise DeviceMissingError(_unreachable(address, str(error))) from error
     with contextlib.suppress(ImportError):
@@ -269,7 +175,7 @@ def _knock(address: str) -> None:
 
         with grpc.insecure_channel(where) as channel:
             try:
-                grpc.channel_ready_future(channel).result(timeout=_KNOCK)
+                grpc.channel_ready_future(channel).result(timeout=KNOCK)
             except grpc.FutureTimeoutError as error:
                 raise DeviceMissingError(_unreachable(address, "what listens there is not Ray")) from error
 
