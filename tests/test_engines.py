@@ -264,7 +264,7 @@ def test_an_interrupted_sweep_goes_on(
     until(lambda: running(tmp_path / "runs", 2))
     driver.send_signal(signal.SIGINT)
     _, told = driver.communicate(timeout=60)
-    assert driver.returncode == 130
+    assert driver.returncode == 130, told
     assert "of 6 runs are done" in told
     assert "the same command goes on" in told
     with Index(tmp_path / "runs") as index:

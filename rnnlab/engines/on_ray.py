@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from rnnlab.engines.base import Engine
 from rnnlab.engines.ray_worker import KNOCK, OFTEN, Files, Mailbox, work
 from rnnlab.errors import DeviceMissingError, RnnlabError, UsageError
+from rnnlab.interruptions import Interruptions
 from rnnlab.jobs import Event, Hear, Job, Queue
 from rnnlab.rundir import RunDir, bookkeeping
 
@@ -62,12 +63,15 @@ class _Tasks:
 
     def train(self, jobs: Queue) -> None:
         try:
-            while True:
-                while len(self.running) < self.most and (job := jobs.take()) is not None:
-                    self.running[self._submit(job)] = job
-                if not self.running:
-                    return
-                self._listen()
+            # Raised inside Ray, a KeyboardInterrupt may be dropped there; between two looks at the tasks it is heard.
+            with Interruptions() as interruptions:
+                while True:
+                    while len(self.running) < self.most and (job := jobs.take()) is not None:
+                        self.running[self._submit(job)] = job
+                    if not self.running:
+                        return
+                    self._listen()
+                    interruptions.let_in()
         except BaseException:
             self._stop()
             raise
