@@ -1,7 +1,7 @@
 """What a curve of log10 |dL/dh_t| against lag says: the rate, the horizon and the verdict.
 
 Every function takes `log10_norm` with the marks of a frame: -inf is exactly zero, +inf is not finite, NaN is
-underflow (see records.read_gradients). docs/RECORDS.md gives the definitions at length, with their sources.
+underflow (see tables.read_gradients). docs/RECORDS.md gives the definitions at length, with their sources.
 """
 
 from __future__ import annotations
@@ -89,6 +89,20 @@ def horizon(lag: ArrayLike, log10_norm: ArrayLike, fallen_to: float = FALLEN_TO)
     last, first = peak + below[0] - 1, peak + below[0]
     part = (y[last] - level) / (y[last] - y[first]) if np.isfinite(y[first]) else 1.0
     return float(x[last] + part * (x[first] - x[last]) - x[peak])
+
+
+def effective_lag(lag: ArrayLike, log10_norm: ArrayLike) -> float | None:
+    """How far back the gradient arrives on average: the mean lag, each timestep weighted by its norm.
+
+    sum(lag ||dL/dh_t||) / sum(||dL/dh_t||), in timesteps; for rho^lag and a long sequence rho / (1 - rho). Zeros and
+    underflow weigh nothing. None where a point is not finite, or all are zero (the mean lag of Griliches 1967).
+    """
+    x, y = _ordered(lag, log10_norm)
+    y = np.where(np.isnan(y), -np.inf, y)
+    if not np.isfinite(y).any() or np.isposinf(y).any():
+        return None
+    weight = 10 ** (y - y.max())
+    return float(x @ weight / weight.sum())
 
 
 @dataclass(frozen=True)

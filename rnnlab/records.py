@@ -1,4 +1,4 @@
-"""The writers and the readers of a run's two CSV files; columns.py says what is in them."""
+"""The writers of a run's two CSV files; columns.py says what is in them, and tables.py reads them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rnnlab.columns import GRADIENTS, METRICS, Column
 from rnnlab.errors import RunFailedError, RunFolderError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class _Csv:
@@ -25,7 +22,7 @@ class _Csv:
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         self._path = path
         self._last: int | None = None
-        header = _header(columns)
+        header = header_of(columns)
         try:
             _drop_torn_tail(path, header)
             # Unbuffered: a row is with the system once it is written, and closing has nothing left to fail at.
@@ -133,7 +130,8 @@ class MetricsLog(_Log):
         self._csv.append(update, [",".join(cells)])
 
 
-def _header(columns: Sequence[Column]) -> bytes:
+def header_of(columns: Sequence[Column]) -> bytes:
+    """The first line of a file with these columns."""
     return (",".join(column.name for column in columns) + "\n").encode()
 
 
@@ -193,64 +191,3 @@ def truncate_after(path: Path, update: int) -> None:
             file.truncate(keep)
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{path} cannot be cut after update {update}: {error}") from error
-
-
-def read_gradients(path: str | Path) -> pd.DataFrame:
-    """gradients.csv as a frame. In its log10 columns -inf is zero, inf not finite, and NaN underflow.
-
-    `norm` keeps inf and nan apart. A half-written last line is not read. Raises RunFolderError.
-    """
-    return _read(Path(path), GRADIENTS)
-
-
-def read_metrics(path: str | Path) -> pd.DataFrame:
-    """metrics.csv as a frame; NaN where a cell is empty (not measured) or `nan`. Raises RunFolderError."""
-    return _read(Path(path), METRICS)
-
-
-def _read(path: Path, columns: Sequence[Column]) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RunFolderError(f"{path} cannot be read: {error.strerror or error}") from error
-    # A number that was cut off is still a number, so only a newline says that a line is whole.
-    data = data[: data.rfind(b"\n") + 1] or _header(columns)
-    _check_shape(path, data, columns)
-    types: dict[str, Any] = {column.name: column.dtype for column in columns}
-    marks = ["", "nan"]
-    try:
-        return pd.read_csv(
-            io.BytesIO(_nan_to_inf(data, columns)),
-            dtype=types,
-            na_values=marks,
-            keep_default_na=False,
-            float_precision="round_trip",
-        )
-    except ValueError as error:
-        raise RunFolderError(f"{path} is broken: {error}") from error
-
-
-def _check_shape(path: Path, data: bytes, columns: Sequence[Column]) -> None:
-    """Every line has every cell; a missing one would be read as a mark."""
-    if not data.replace(b"\r\n", b"\n", 1).startswith(_header(columns)):
-        raise RunFolderError(f"{path} does not begin with the columns that this version of rnnlab reads")
-    bytes_ = np.frombuffer(data, np.uint8)
-    commas_before = np.searchsorted(np.flatnonzero(bytes_ == ord(",")), np.flatnonzero(bytes_ == ord("\n")))
-    wrong = np.flatnonzero(np.diff(commas_before, prepend=0) != len(columns) - 1)
-    if wrong.size:
-        raise RunFolderError(f"{path}:{wrong[0] + 1} is broken: it does not have {len(columns)} cells")
-
-
-def _nan_to_inf(data: bytes, columns: Sequence[Column]) -> bytes:
-    """`nan` in a log10 cell becomes `inf`, so that NaN in a frame is an empty cell and nothing else."""
-    before = next((at for at, column in enumerate(columns) if column.kind == "log10"), None)
-    if before is None or b"nan" not in data:
-        return data
-    lines = data.split(b"\n")
-    for number, line in enumerate(lines):
-        if b"nan" in line:
-            *plain, logs = line.split(b",", before)
-            lines[number] = b",".join([*plain, logs.replace(b"nan", b"inf")])
-    return b"\n".join(lines)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from rnnlab.columns import GRADIENT_ROW_BYTES, GRADIENTS, METRICS, Column
 from rnnlab.errors import RunFailedError, RunFolderError
-from rnnlab.records import GradientLog, MetricsLog, read_gradients, read_metrics, truncate_after
+from rnnlab.records import GradientLog, MetricsLog, truncate_after
+from rnnlab.tables import read_gradients, read_metrics
 
 LOGS = [column.name for column in GRADIENTS if column.kind == "log10"]
 DOCS = Path(__file__).parents[1] / "docs" / "RECORDS.md"

@@ -13,9 +13,10 @@ from fakes import fake_run
 
 from rnnlab.analysis import judge
 from rnnlab.errors import RunFolderError, UsageError
-from rnnlab.records import GradientLog, read_gradients, read_metrics
+from rnnlab.records import GradientLog
 from rnnlab.rundir import RunDir
 from rnnlab.runs import Run, load_runs
+from rnnlab.tables import read_gradients, read_metrics
 
 
 def test_a_run_is_what_its_files_say(tmp_path: Path) -> None:

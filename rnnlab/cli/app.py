@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli import listing, new, schema, sweep, train, validate
+from rnnlab.cli import listing, new, report, runs, schema, sweep, train, validate
 
 app = typer.Typer(
     name="rnnlab",
@@ -31,6 +31,7 @@ Examples:
   rnnlab train --config experiment.yaml
   rnnlab train --config experiment.yaml --set model.cell=gru --seed 3
   rnnlab sweep --config configs/sweep_demo.yaml --dry-run
+  rnnlab report runs/ --by model.cell,task.length
   rnnlab list tasks
 
 \b
@@ -54,6 +55,9 @@ def rnnlab(
 for command, epilog in (
     (train.train, train.EXAMPLES),
     (sweep.sweep, sweep.EXAMPLES),
+    (report.report, report.EXAMPLES),
+    (runs.ls, runs.LS_EXAMPLES),
+    (runs.show, runs.SHOW_EXAMPLES),
     (validate.validate, validate.EXAMPLES),
     (new.new, new.EXAMPLES),
     (listing.list_parts, listing.EXAMPLES),

@@ -52,6 +52,28 @@ def strip(
     return "\n".join(line.rstrip()[:width] for line in lines)
 
 
+def spark(
+    lag: ArrayLike,
+    log10_norm: ArrayLike,
+    width: int,
+    *,
+    unicode: bool = True,
+    limits: tuple[float, float] | None = None,
+    last: float | None = None,
+) -> str:
+    """The curve on one line of at most `width` characters, up to lag `last`; marked points leave a gap."""
+    x, y = np.asarray(lag, np.float64), np.asarray(log10_norm, np.float64)
+    low, high = limits or span(y)
+    share = 1.0 if not last else float(x.max()) / last
+    (line,) = _draw(x, y, low, high, 1, max(1, round(width * share)), unicode)
+    return line.rstrip()
+
+
+def spark_axis(last: int, width: int) -> str:
+    """What stands under sparks: the first lag, the word, the last lag."""
+    return "0" + f"lag {last}".rjust(max(0, width - 1))
+
+
 def span(*curves: ArrayLike) -> tuple[float, float]:
     """Whole decades around the finite points of all curves, two at least, so that a flat curve looks flat."""
     values = np.concatenate([np.asarray(curve, np.float64).ravel() for curve in curves])

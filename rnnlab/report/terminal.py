@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rnnlab.runs import Run
     from rnnlab.training import Progress
 
-_COLOURS = {
+COLOURS = {
     "completed": "green",
     "stable": "green",
     "vanishing": "yellow",
@@ -98,9 +98,9 @@ def summary(run: Run, width: int = 80, *, unicode: bool = True) -> RenderableTyp
 
 
 def _headline(run: Run, unicode: bool) -> Text:
-    line = Text.assemble((_clean(run.name, unicode), "bold"), ": ", (run.status, _COLOURS.get(run.status, "")))
+    line = Text.assemble((clean(run.name, unicode), "bold"), ": ", (run.status, COLOURS.get(run.status, "")))
     if reason := run.info.get("reason"):
-        line.append(f", {_clean(str(reason), unicode)}")
+        line.append(f", {clean(str(reason), unicode)}")
     return line
 
 
@@ -167,7 +167,7 @@ def _gradients(run: Run, width: int, unicode: bool) -> list[RenderableType]:
     try:
         updates = run.updates()
     except RnnlabError as error:
-        return [Text(_clean(str(error), unicode))]
+        return [Text(clean(str(error), unicode))]
     # The update that a run diverges at has no curve to look at; the one before it shows where it went.
     shown = list(dict.fromkeys([updates[0], run.last_finite_update()]))
     return [_strips(run, shown, width, unicode), _verdicts(run, shown, unicode)]
@@ -216,15 +216,15 @@ def _grid(columns: int) -> Table:
 def _words(verdict: Verdict, unicode: bool) -> Text:
     text = Text(verdict.text if unicode else verdict.text.translate(_TO_ASCII))
     if verdict.word != "none":
-        text.stylize(_COLOURS[verdict.word], 0, len(verdict.word))
+        text.stylize(COLOURS[verdict.word], 0, len(verdict.word))
     return text
 
 
 def _files(run: Run, unicode: bool) -> Text:
     names = [path.name for path in run.dir.files if path.exists()]
-    return Text(f"{_clean(str(run.path), unicode)}/ holds {', '.join(names)}")
+    return Text(f"{clean(str(run.path), unicode)}/ holds {', '.join(names)}")
 
 
-def _clean(text: str, unicode: bool) -> str:
+def clean(text: str, unicode: bool = True) -> str:
     """The text without anything that steers a terminal or that it cannot show."""
     return "".join(one if one.isprintable() and (unicode or one.isascii()) else "?" for one in text)

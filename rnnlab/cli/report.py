@@ -1,0 +1,177 @@
+"""`rnnlab report`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rnnlab.cli.streams import tell
+from rnnlab.errors import RunFailedError, UsageError
+
+if TYPE_CHECKING:
+    from rnnlab.report.findings import Findings
+
+EXAMPLES = """\b
+Examples:
+  rnnlab report runs/
+  rnnlab report runs/ --by model.cell,task.length --where clip=none
+  rnnlab report runs/ 'lstm-*' --at 0 --html report.html --open
+  rnnlab report runs/ --where 'task.length>=50' --figures figures --format pdf
+  rnnlab report runs/ --csv - | column -s, -t
+
+\b
+A group is runs of equal settings but for the seed. Without --by the keys that
+tell the groups apart are found; runs that differ in other settings are never
+pooled. docs/REPORTS.md says what is computed, and how.
+"""
+_SHEETS = {"csv": "as_csv", "markdown": "as_markdown", "latex": "as_latex"}
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FOLDER] [RUN|GLOB]...", help="A folder of runs (runs/), and which of them."),
+    ] = None,
+    by: Annotated[
+        list[str] | None, typer.Option(metavar="KEY[,KEY]", help="Settings to compare; found where few differ.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="CONDITION", help="Such as task.length>=100; may be repeated.")
+    ] = None,
+    at: Annotated[
+        int | None,
+        typer.Option(metavar="UPDATE", min=0, help="Read the gradients nearest to this update; default: the last."),
+    ] = None,
+    success: Annotated[
+        str | None, typer.Option(metavar="RULE", help="Such as 'error < 0.05'; default: each run's own train.stop.")
+    ] = None,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a page that opens offline.")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    figures: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write figures for a paper, each with its data as CSV.")
+    ] = None,
+    formats: Annotated[str, typer.Option("--format", metavar="svg,pdf,png", help="Formats of the figures.")] = "pdf",
+    csv: Annotated[str | None, typer.Option(metavar="FILE", help="Write the groups as CSV; - for stdout.")] = None,
+    markdown: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the tables as Markdown; - for stdout.")
+    ] = None,
+    latex: Annotated[str | None, typer.Option(metavar="FILE", help="Write the tables as LaTeX; - for stdout.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write files, print nothing.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show where an unexpected error comes from.")
+    ] = False,
+) -> None:
+    """Compare runs: how their gradients fall, who learned, what the clip did, with intervals over seeds.
+
+    The report goes to stdout, messages to stderr. Runs that cannot be read are left out and named.
+    """
+    from rnnlab.choosing import choose
+
+    sheets = {"csv": csv, "markdown": markdown, "latex": latex}
+    _check(sheets, figures, formats, html, open_, as_json)
+    chosen = choose(runs or (), where or ())
+    keys = [key.strip() for given in by or () for key in given.split(",") if key.strip()]
+    found = _findings(chosen, keys, at, success)
+    for kind, target in sheets.items():
+        if target is not None:
+            _write_sheet(kind, found, target)
+    if figures is not None:
+        from rnnlab.report.figures import write_figures
+
+        _told(write_figures(found, Path(figures), formats.split(",")))
+    if html is not None or open_:
+        _write_page(found, Path(html or "report.html"), open_)
+    if as_json:
+        from rnnlab.report.sheets import as_json as in_json
+
+        print(in_json(found))
+    elif not quiet and "-" not in sheets.values():
+        _show(found)
+
+
+def _check(
+    sheets: dict[str, str | None], figures: str | None, formats: str, html: str | None, open_: bool, as_json: bool
+) -> None:
+    """What can be said before anything is read."""
+    if [*sheets.values()].count("-") + as_json > 1:
+        raise UsageError("one thing at a time can go to stdout: give the others a file")
+    if figures is not None:
+        from rnnlab.report.figures import check_formats
+
+        check_formats(formats.split(","))
+    if html is not None or open_:
+        from rnnlab.report.page import check_ready
+
+        check_ready()
+
+
+def _findings(runs: object, keys: list[str], at: int | None, success: str | None) -> Findings:
+    from rnnlab.config.stop import stop_rule
+    from rnnlab.groups import Groups
+    from rnnlab.report.findings import Findings
+    from rnnlab.runs import Runs
+
+    assert isinstance(runs, Runs)
+    if success is not None:
+        try:
+            stop_rule(success)
+        except ValueError as error:
+            raise UsageError(f"--success: {error}") from error
+    if not len(runs):
+        left = "".join(f"; left out: {name}: {why}" for name, why in list(runs.left_out.items())[:3])
+        raise UsageError(f"there is no run to report on{left or '; `rnnlab ls` lists what there is'}")
+    return Findings(Groups(runs, keys), at, success)
+
+
+def _write_sheet(kind: str, found: Findings, target: str) -> None:
+    from rnnlab.report import sheets
+
+    text: str = getattr(sheets, _SHEETS[kind])(found)
+    if target == "-":
+        print(text, end="")
+        return
+    _put(Path(target), text.encode())
+    _told([Path(target)])
+
+
+def _put(path: Path, data: bytes) -> None:
+    from rnnlab.atomic import atomic
+
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+    try:
+        with atomic(path) as file:
+            file.write(data)
+    except RunFailedError as error:
+        raise UsageError(str(error)) from error
+
+
+def _write_page(found: Findings, path: Path, open_: bool) -> None:
+    from rnnlab.report.page import page
+
+    _put(path, page(found).encode())
+    _told([path])
+    if open_:
+        import webbrowser
+
+        if not webbrowser.open(path.absolute().as_uri()):
+            tell(f"no browser could be opened; {path} is the page")
+
+
+def _told(paths: list[Path]) -> None:
+    for path in paths:
+        tell(f"wrote {path}")
+
+
+def _show(found: Findings) -> None:
+    from rich.console import Console
+
+    from rnnlab.report.terminal import speaks_unicode
+    from rnnlab.report.text import report as in_words
+
+    console = Console(highlight=False)
+    console.print(in_words(found, console.width, unicode=speaks_unicode(sys.stdout.encoding)))

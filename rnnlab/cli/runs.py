@@ -1,0 +1,95 @@
+"""`rnnlab ls` and `rnnlab show`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rnnlab.runs import Run
+
+LS_EXAMPLES = """\b
+Examples:
+  rnnlab ls
+  rnnlab ls runs/ 'lstm-*' --where status=diverged
+  rnnlab ls --where clip.threshold=1 --json
+"""
+SHOW_EXAMPLES = """\b
+Examples:
+  rnnlab show demo
+  rnnlab show runs/demo --json
+"""
+
+
+def ls(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FOLDER] [RUN|GLOB]...", help="A folder of runs (runs/), and which of them."),
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="CONDITION", help="Such as status=diverged; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """List runs: status, verdict, error, and the settings in which they differ."""
+    from rnnlab.choosing import choose
+    from rnnlab.cli.streams import tell
+    from rnnlab.report.listing import listing, rows
+
+    chosen = choose(runs or (), where or ())
+    for name, why in chosen.left_out.items():
+        tell(f"left out: {name}: {why}")
+    if as_json:
+        for row in rows(chosen):
+            print(json.dumps(row))
+        return
+    if not len(chosen):
+        tell("no runs")
+        return
+    from rich.console import Console
+
+    from rnnlab.report.terminal import speaks_unicode
+
+    # Off a terminal nothing is cut: it goes into a file, or through grep.
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=10_000)
+    console.print(listing(chosen, unicode=speaks_unicode(sys.stdout.encoding), tight=sys.stdout.isatty()))
+
+
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or its name in runs/.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print run.json and the settings as one JSON object.")
+    ] = False,
+) -> None:
+    """Show one run: how it ended, its gradient, its settings, and the command that repeats it."""
+    from rnnlab.choosing import choose
+    from rnnlab.errors import RunFolderError, UsageError
+
+    chosen = choose([run])
+    if len(chosen) != 1:
+        why = chosen.left_out.get(run.rstrip("/").rpartition("/")[2])
+        if why:
+            raise RunFolderError(why)
+        raise UsageError(f"{run} is {len(chosen)} runs, and show takes one; `rnnlab ls {shlex.quote(run)}` lists them")
+    (one,) = chosen
+    if as_json:
+        told = {"path": str(one.path), **one.info, "status": one.status, "settings": one.settings}
+        print(json.dumps(told, indent=2))
+    else:
+        _show(one)
+
+
+def _show(run: Run) -> None:
+    from rich.console import Console
+
+    from rnnlab.report.listing import about
+    from rnnlab.report.terminal import speaks_unicode, summary
+
+    console, unicode = Console(highlight=False), speaks_unicode(sys.stdout.encoding)
+    console.print(summary(run, console.width, unicode=unicode))
+    console.print()
+    console.print(about(run, unicode=unicode))

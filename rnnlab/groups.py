@@ -1,0 +1,295 @@
+"""Runs in groups of equal settings but for the seed, and what their gradients say, as pandas frames."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnlab.analysis import Verdict
+from rnnlab.errors import RunFolderError, UsageError
+from rnnlab.intervals import Interval, mean_interval, wilson
+from rnnlab.where import key_among, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rnnlab.curves import Measured, MedianCurve
+    from rnnlab.runs import Run, Runs
+
+NO_SETTINGS = ("seed", "device", "name", "notes")
+"""Keys in which runs of one group may differ."""
+MOST_KEYS = 5
+"""More keys than these are not found by themselves: they would be several experiments in one table."""
+COUNTED = ("completed", "diverged")
+"""A run of this status has come to its end, and counts as a success or as none."""
+
+
+@dataclass
+class Group:
+    """Runs of equal settings but for the seed: its values of the keys that tell groups apart, and its members."""
+
+    values: dict[str, Any]
+    runs: list[Run]
+    measured: list[Measured] = field(default_factory=list)
+    """Of the runs that recorded a gradient."""
+    solved: list[str] = field(default_factory=list)
+    """The names of the runs that succeeded."""
+
+    @property
+    def statuses(self) -> Counter[str]:
+        return Counter(run.status for run in self.runs)
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({int(run.settings["seed"]) for run in self.runs})
+
+    @property
+    def ended(self) -> int:
+        return sum(run.status in COUNTED for run in self.runs)
+
+    @property
+    def success(self) -> Interval | None:
+        """Wilson's interval of the success rate, over runs that have ended."""
+        return wilson(len(self.solved), self.ended)
+
+    def each(self, what: str) -> dict[int, float]:
+        """By seed, one figure of each run that has it: rate, horizon, effective_lag, error, clip_rate."""
+        found = ((one.seed, getattr(one, what)) for one in self.measured)
+        return {seed: value for seed, value in found if value is not None}
+
+    @cached_property
+    def rate(self) -> Interval | None:
+        """Mean decay rate and its t interval, in decades per 100 timesteps."""
+        return mean_interval([*self.each("rate").values()])
+
+    def median(self, what: str) -> float | None:
+        """The median of a figure over the runs that have it."""
+        found = [*self.each(what).values()]
+        return float(np.median(found)) if found else None
+
+    @cached_property
+    def curve(self) -> MedianCurve | None:
+        """The median of log10 |dL/dh_t| by lag, with its band."""
+        from rnnlab.curves import median_curve
+
+        return median_curve([one.curve for one in self.measured]) if self.measured else None
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        words = (one.verdict for one in self.measured)
+        return Counter(verdict.word for verdict in words if isinstance(verdict, Verdict))
+
+
+class Groups(Sequence[Group]):
+    """Groups of runs, in the order of their values. `by` are the keys asked for, `also` those that differ besides.
+
+    Runs that differ in anything but seed, device, name and notes are never in one group. Of several runs of one
+    identity the one that got farthest is taken. Raises UsageError where a key is unknown, or where too many settings
+    differ to be compared without being asked to.
+    """
+
+    def __init__(self, runs: Runs, by: Sequence[str] = ()) -> None:
+        self.left_out = dict(runs.left_out)
+        readable = self._readable(runs)
+        self.repeated = len(readable) - len(kept := _once_each(readable))
+        table = [{key: run.settings.get(key) for key in run.settings if key not in NO_SETTINGS} for run in kept]
+        self.differing = _differing(table)
+        self.by = _expanded(by, table, self.differing) if by else _found(table, self.differing)
+        self.also = _needed(table, self.differing, self.by)[len(self.by) :]
+        self.hidden = [key for key in self.differing if key not in (*self.by, *self.also)]
+        """Keys that differ only where one of the others does."""
+        self._groups = _grouped(kept, [*self.also, *self.by])
+        self._measured_at: Any = ()
+
+    def _readable(self, runs: Runs) -> list[Run]:
+        kept = []
+        for run in runs:
+            try:
+                int(run.settings["seed"])
+                kept.append(run)
+            except (RunFolderError, KeyError, TypeError, ValueError) as error:
+                self.left_out[run.name] = str(error) if isinstance(error, RunFolderError) else "its config has no seed"
+        return kept
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._groups[index]
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs of all groups."""
+        return [run for group in self._groups for run in group.runs]
+
+    def measure(self, at: int | None = None, success: str | None = None) -> Groups:
+        """Read the runs' gradients at an update (the recorded one nearest to it; the last finite one), once.
+
+        `success` is a rule such as `error < 0.05` on the final validation; without one it is each run's own
+        `train.stop`, and `error < 0.01` for a run that has none (the 1% of Pascanu, Mikolov and Bengio 2013).
+        """
+        from rnnlab.cache import at_once
+        from rnnlab.curves import measure_run, succeeded
+
+        if self._measured_at == (at, success):
+            return self
+        runs = self.runs
+        found = dict(zip([run.name for run in runs], at_once(lambda run: measure_run(run, at), runs), strict=True))
+        for group in self._groups:
+            results = [found[run.name] for run in group.runs]
+            group.measured = [one for one in results if not isinstance(one, str)]
+            group.solved = [run.name for run in group.runs if succeeded(run, success)]
+            self.left_out |= {
+                run.name: said for run, said in zip(group.runs, results, strict=True) if isinstance(said, str)
+            }
+            # What was worked out from another update.
+            for name in ("rate", "curve"):
+                group.__dict__.pop(name, None)
+        self._measured_at = (at, success)
+        return self
+
+    def decay_rates(self, at: int | None = None) -> pd.DataFrame:
+        """A row a group: its settings, runs, seeds, the mean decay rate and its t interval, horizon, effective lag.
+
+        Rates in decades per 100 timesteps, lags in timesteps; `low` and `high` are NaN below 3 seeds. The figures are
+        of the update nearest to `at`, or of each run's last finite one.
+        """
+        import pandas as pd
+
+        rows = []
+        for group in self.measure(at):
+            rate = group.rate or Interval(np.nan, None, None)
+            figures = {name: group.median(name) for name in ("horizon", "effective_lag", "error")}
+            about = {"runs": len(group.runs), "seeds": len(group.seeds), "rate": rate.middle}
+            rows.append(group.values | about | {"low": rate.low, "high": rate.high} | figures)
+        columns = [*self.also, *self.by, "runs", "seeds", "rate", "low", "high", "horizon", "effective_lag", "error"]
+        frame = pd.DataFrame(rows, columns=columns)
+        return frame.astype(dict.fromkeys(columns[-6:], "float64"))
+
+    def success_rates(self, success: str | None = None) -> pd.DataFrame:
+        """A row a group: how many of the runs that ended succeeded, the rate, and Wilson's interval."""
+        import pandas as pd
+
+        rows = []
+        for group in self.measure(success=success):
+            rate = group.success or Interval(np.nan, np.nan, np.nan)
+            counts = {"ended": group.ended, "successes": len(group.solved)}
+            rows.append(group.values | counts | {"rate": rate.middle, "low": rate.low, "high": rate.high})
+        return pd.DataFrame(rows, columns=[*self.also, *self.by, "ended", "successes", "rate", "low", "high"])
+
+    def curves(self, at: int | None = None) -> pd.DataFrame:
+        """A row a group and lag: median log10 |dL/dh_t|, the t interval of its mean, and over how many runs."""
+        import pandas as pd
+
+        frames = []
+        for group in self.measure(at):
+            if (curve := group.curve) is not None:
+                columns = {"lag": curve.lags, "median": curve.median, "low": curve.low, "high": curve.high}
+                frame = pd.DataFrame({**columns, "runs": curve.count})
+                for place, (key, value) in enumerate(group.values.items()):
+                    frame.insert(place, key, [value] * len(frame))
+                frames.append(frame)
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def comparisons(self) -> list[tuple[dict[str, Any], list[Group]]]:
+        """The groups to be compared with one another: those that differ in `by` alone, with what the rest is."""
+        found: dict[tuple[Any, ...], tuple[dict[str, Any], list[Group]]] = {}
+        for group in self._groups:
+            fixed = {key: group.values[key] for key in self.also}
+            found.setdefault(_hashable(fixed.values()), (fixed, []))[1].append(group)
+        return list(found.values())
+
+
+def _hashable(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(plain(value) for value in values)
+
+
+def _once_each(runs: list[Run]) -> list[Run]:
+    """One run of each identity: a completed one before others, a later one before an earlier."""
+    best: dict[Any, Run] = {}
+    rank = {"completed": 3, "diverged": 2, "running": 1}
+    for run in sorted(runs, key=lambda run: (rank.get(run.status, 0), str(run.info.get("started")))):
+        best[run.info.get("identity") or run.name] = run
+    chosen = {id(run) for run in best.values()}
+    return [run for run in runs if id(run) in chosen]
+
+
+def _differing(table: Sequence[Mapping[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for row in table for key in row)
+    return [key for key in keys if len({plain(row.get(key)) for row in table}) > 1]
+
+
+def needed_keys(table: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The fewest keys, found greedily, that tell all combinations of settings in a table apart."""
+    return _needed(table, _differing(table), [])
+
+
+def _needed(table: Sequence[Mapping[str, Any]], differing: Sequence[str], first: Sequence[str]) -> list[str]:
+    """`first`, and the fewest other keys, found greedily, that tell all combinations of settings apart."""
+    rows = list({tuple(plain(row.get(key)) for key in differing) for row in table})
+    place = {key: at for at, key in enumerate(differing)}
+    chosen = [key for key in first if key in place]
+
+    def told_apart(keys: Sequence[str]) -> int:
+        at = [place[key] for key in keys]
+        return len({tuple(row[k] for k in at) for row in rows})
+
+    while told_apart(chosen) < len(rows):
+        # max takes the first of equals: a part's name stands before its options.
+        chosen.append(max((key for key in differing if key not in chosen), key=lambda key: told_apart([*chosen, key])))
+    added = [key for key in differing if key in chosen and key not in first]
+    for key in list(added):
+        if told_apart([*(k for k in first if k in place), *(k for k in added if k != key)]) == len(rows):
+            added.remove(key)
+    return [*first, *added]
+
+
+def _found(table: Sequence[Mapping[str, Any]], differing: Sequence[str]) -> list[str]:
+    keys = _needed(table, differing, [])
+    if len(keys) > MOST_KEYS:
+        said = "; ".join(f"{key} ({_choices(table, key)})" for key in keys)
+        raise UsageError(
+            f"these runs differ in {len(keys)} settings: {said}. Say which to compare with --by KEY,KEY, "
+            "and choose runs that are alike in the others with --where"
+        )
+    return keys
+
+
+def _choices(table: Sequence[Mapping[str, Any]], key: str) -> str:
+    values = list(dict.fromkeys(str(row.get(key)) for row in table))
+    return ", ".join(values[:3]) + (", ..." if len(values) > 3 else "")
+
+
+def _expanded(by: Sequence[str], table: Sequence[Mapping[str, Any]], differing: Sequence[str]) -> list[str]:
+    """The keys asked for; a section such as `clip` stands for all of it that differs."""
+    known = dict.fromkeys(key for row in table for key in row)
+    sections = {key.rsplit(".", n)[0] for key in known for n in range(1, key.count(".") + 1)}
+    keys: list[str] = []
+    for asked in by:
+        key = key_among(asked, {*known, *sections})
+        below = [one for one in differing if one.startswith(f"{key}.")]
+        if key in known or not below:
+            keys.append(key if key in known else f"{key}.name")
+        else:
+            keys += _needed([{one: row.get(one) for one in below} for row in table], below, [])
+    return list(dict.fromkeys(keys))
+
+
+def _grouped(runs: Iterable[Run], keys: Sequence[str]) -> list[Group]:
+    groups: dict[tuple[Any, ...], Group] = {}
+    for run in runs:
+        values = {key: run.settings.get(key) for key in keys}
+        groups.setdefault(_hashable(values.values()), Group(values, [])).runs.append(run)
+    return sorted(groups.values(), key=lambda group: [_rank(value) for value in group.values.values()])
+
+
+def _rank(value: Any) -> tuple[int, float, str]:
+    """None first, then numbers by size, then texts."""
+    if isinstance(value, (int, float)):
+        return 1, float(value), ""
+    return (0, 0.0, "") if value is None else (2, 0.0, str(value))

@@ -1,0 +1,41 @@
+"""Groups compared two by two, seed by seed: those that differ in one key alone, each with the first value of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnnlab.intervals import Paired, paired
+from rnnlab.where import plain
+
+if TYPE_CHECKING:
+    from rnnlab.groups import Group, Groups
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two groups that differ in `key` alone: in what, where everything else is as `rest`, and what came of it."""
+
+    key: str
+    first: Any
+    second: Any
+    rest: Mapping[str, Any]
+    found: Paired
+
+
+def pairs(groups: Groups, what: str = "rate") -> list[Pair]:
+    """All pairs that share seeds, by a figure that groups.Group.each knows, measured before."""
+    return [pair for key in groups.by for pair in _by_key(list(groups), key, what)]
+
+
+def _by_key(groups: Sequence[Group], key: str, what: str) -> Iterator[Pair]:
+    families: dict[tuple[Any, ...], list[Group]] = {}
+    for group in groups:
+        family = tuple(plain(value) for name, value in group.values.items() if name != key)
+        families.setdefault(family, []).append(group)
+    for first, *others in families.values():
+        for other in others:
+            if (found := paired(first.each(what), other.each(what))) is not None:
+                rest = {name: value for name, value in first.values.items() if name != key}
+                yield Pair(key, first.values[key], other.values[key], rest, found)

@@ -1,0 +1,241 @@
+"""What a report says, whichever way it is written: groups in figures and in words, what was left out, and why."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from rnnlab.errors import UsageError
+from rnnlab.groups import Group, Groups
+from rnnlab.intervals import Interval
+from rnnlab.pairs import Pair, pairs
+from rnnlab.report.terminal import figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_COMPARISONS = 12
+_UNFINISHED = ("running", "interrupted", "failed")
+
+
+@dataclass(frozen=True)
+class Heading:
+    """One column of a comparison: its short name, its long one, and a group's cell in it."""
+
+    name: str
+    meaning: str
+    cell: Callable[[Group], str]
+
+
+class Findings:
+    """Groups that have been measured, and all that is to be said of them.
+
+    Raises UsageError where so many settings differ besides those asked for that it would be a book of tables.
+    """
+
+    def __init__(self, groups: Groups, at: int | None = None, success: str | None = None) -> None:
+        self.groups, self.at, self.success = groups.measure(at, success), at, success
+        self.comparisons = groups.comparisons()
+        if len(self.comparisons) > MOST_COMPARISONS:
+            raise UsageError(
+                f"besides {', '.join(groups.by)} these runs differ in {', '.join(groups.also)}, "
+                f"which makes {len(self.comparisons)} comparisons; add some to --by, or choose with --where"
+            )
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """Paired comparisons of decay rates."""
+        return pairs(self.groups)
+
+    @property
+    def key_names(self) -> dict[str, str]:
+        """Short names for the keys: `clip` for clip.name, `length` for task.length, as far as they stay apart."""
+        return short_names([*self.groups.also, *self.groups.by])
+
+    def headings(self) -> list[Heading]:
+        """The columns after the keys."""
+        return [
+            Heading("runs", "runs, and how many of them have not completed", _runs),
+            Heading("seeds", "different seeds", lambda group: str(len(group.seeds))),
+            Heading("success", "runs that succeeded, of those that have ended", _success),
+            Heading("rate", "decades per 100 timesteps, the mean over seeds", lambda group: _middle(group.rate)),
+            Heading("95%", "t interval of the rate; below 3 seeds, the points", lambda group: between(group.rate)),
+            Heading("horizon", "timesteps until 1% is left, median", lambda group: horizon(group)),
+            Heading("lag", "effective lag: mean lag, weighted by the norm", lambda group: _at(group, "effective_lag")),
+            Heading("clipped", "share of updates or entries that the clip changed", _clipped),
+            Heading("error", "final error on held-out data, median", lambda group: _at(group, "error")),
+        ]
+
+    def at_what(self) -> str:
+        """Which update the figures are of, in words."""
+        updates = [one.update for group in self.groups for one in group.measured]
+        span = f"{min(updates):,}" + (f" to {max(updates):,}" if min(updates) < max(updates) else "") if updates else ""
+        if not updates:
+            return "no gradient was recorded"
+        if self.at is None:
+            return f"at each run's last finite reading (update {span})"
+        exact = set(updates) == {self.at}
+        return f"at update {self.at:,}" if exact else f"at the readings nearest to update {self.at:,} ({span})"
+
+    def notes(self) -> list[str]:
+        """What a reader has to know: what is not pooled, not finished, left out, not defined."""
+        return [*self._about_settings(), *self._about_runs(), *self._about_readings(), *self._about_words()]
+
+    def _about_settings(self) -> Iterator[str]:
+        groups = self.groups
+        if groups.also:
+            keys = ", ".join(groups.also)
+            yield f"these runs differ in {keys} as well, and are not pooled over it: add it to --by, or use --where"
+        if groups.hidden:
+            yield f"along with these vary {', '.join(groups.hidden)}"
+
+    def _about_runs(self) -> Iterator[str]:
+        statuses: Counter[str] = sum((group.statuses for group in self.groups), Counter())
+        if statuses["diverged"]:
+            yield f"{_count(statuses['diverged'], 'run')} diverged: no success, and read at the last finite update"
+        for status in _UNFINISHED:
+            if statuses[status]:
+                who = _count(statuses[status], "run")
+                yield f"{who} {status}: read as far as it goes, and counted neither as a success nor as none"
+        if self.groups.repeated:
+            yield f"{_count(self.groups.repeated, 'run')} repeat another one's settings and seed, and are counted once"
+
+    def _about_readings(self) -> Iterator[str]:
+        left = self.groups.left_out
+        for name, why in list(left.items())[:10]:
+            yield f"left out: {name}: {why}"
+        if len(left) > 10:
+            yield f"left out: {len(left) - 10} more"
+        unfit = sum(one.rate is None for group in self.groups for one in group.measured)
+        if unfit:
+            yield f"{_count(unfit, 'run')} have no rate: fewer than 5 finite points"
+        marked = sum(
+            bool(one.verdict.zeros or one.verdict.underflow) for group in self.groups for one in group.measured
+        )
+        if marked:
+            yield f"{_count(marked, 'run')} have zeros or underflow on the way; those points are in no fit"
+
+    def _about_words(self) -> Iterator[str]:
+        if any(group.ended for group in self.groups):
+            rule = self.success or "each run's own train.stop, or error < 0.01 where it has none"
+            yield f"success: {rule}, on the validation split"
+        few = sum(0 < len(group.each("rate")) < 3 for group in self.groups)
+        if few:
+            yield f"{_count(few, 'group')} have fewer than 3 seeds: points, and no interval"
+
+    def frame(self) -> pd.DataFrame:
+        """A row a group with all figures as numbers, for CSV and JSON."""
+        import pandas as pd
+
+        return pd.DataFrame([numbers(group) for group in self.groups])
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """The shortest endings of dotted keys that tell them apart; `.name` is left out."""
+    parts = {key: key.removesuffix(".name").split(".") for key in keys}
+    names = {}
+    for key, mine in parts.items():
+        for n in range(1, len(mine) + 1):
+            ending = mine[-n:]
+            if not any(other[-n:] == ending for one, other in parts.items() if one != key):
+                break
+        names[key] = ".".join(ending)
+    return names
+
+
+def value_text(value: Any) -> str:
+    """A setting as it stands in a table."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+
+
+def label(group: Group, keys: Sequence[str]) -> str:
+    """A group in words: its values of the keys."""
+    return ", ".join(value_text(group.values[key]) for key in keys) or "all runs"
+
+
+def numbers(group: Group) -> dict[str, Any]:
+    """All figures of a group, for programs."""
+    rate, success = group.rate or _NOTHING, group.success or _NOTHING
+    errors = [*group.each("error").values()]
+    statuses = {status: group.statuses[status] for status in ("completed", "diverged", *_UNFINISHED)}
+    verdicts = {word: group.verdicts[word] for word in ("vanishing", "stable", "exploding")}
+    updates = [one.update for one in group.measured]
+    return {
+        **group.values,
+        "runs": len(group.runs),
+        **statuses,
+        "seeds": len(group.seeds),
+        "ended": group.ended,
+        "successes": len(group.solved),
+        **{f"success_{name}": getattr(success, at) for name, at in _ENDS.items()},
+        **{f"rate_{name}": getattr(rate, at) for name, at in (("mean", "middle"), ("low", "low"), ("high", "high"))},
+        **verdicts,
+        "horizon_median": group.median("horizon"),
+        "effective_lag_median": group.median("effective_lag"),
+        "clip_rate_median": group.median("clip_rate"),
+        "error_median": group.median("error"),
+        "error_min": min(errors, default=None),
+        "error_max": max(errors, default=None),
+        "update_min": min(updates, default=None),
+        "update_max": max(updates, default=None),
+    }
+
+
+_NOTHING = Interval(math.nan, None, None)
+_ENDS = {"rate": "middle", "low": "low", "high": "high"}
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _runs(group: Group) -> str:
+    rest = [f"{n} {status}" for status, n in group.statuses.items() if status != "completed"]
+    return f"{len(group.runs)}" + (f" ({', '.join(rest)})" if rest else "")
+
+
+def _success(group: Group) -> str:
+    return f"{len(group.solved)}/{group.ended}" if group.ended else "-"
+
+
+def _middle(interval: Interval | None) -> str:
+    return "-" if interval is None else signed(interval.middle)
+
+
+def signed(value: float) -> str:
+    """A rate: a sign, and as many digits as mean something."""
+    return f"{value:+.2f}" if abs(value) < 10 else f"{value:+.1f}"
+
+
+def between(interval: Interval | None) -> str:
+    """The ends of an interval; below 3 values the values themselves."""
+    if interval is None:
+        return "-"
+    if interval.low is None or interval.high is None:
+        return ", ".join(map(signed, interval.values)) if interval.n > 1 else "one seed"
+    return f"{signed(interval.low)} {signed(interval.high)}"
+
+
+def horizon(group: Group) -> str:
+    """The median horizon; `>99` where the gradient does not fall that far in 99 timesteps."""
+    middle = group.median("horizon")
+    if middle is None or math.isfinite(middle):
+        return figure(middle)
+    return f">{max(int(one.curve[0].max()) for one in group.measured)}"
+
+
+def _at(group: Group, what: str) -> str:
+    return figure(group.median(what))
+
+
+def _clipped(group: Group) -> str:
+    rate = group.median("clip_rate")
+    return "-" if rate is None else f"{rate:.0%}"

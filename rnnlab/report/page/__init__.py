@@ -1,0 +1,70 @@
+"""A report as one HTML file that opens offline: its script, its style and all of its data are in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+
+from rnnlab.errors import UsageError
+from rnnlab.report.findings import Findings
+
+_SCRIPTS = ("unpack.js", "charts.js", "run.js", "page.js")
+_NEEDED = ("jinja2", "plotly")
+
+
+def check_ready() -> None:
+    """Raise UsageError, naming the cure, where the packages that a page is made with are not installed."""
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"a page is made with {' and '.join(missing)}: pip install 'rnnlab[report]'")
+
+
+def page(found: Findings) -> str:
+    """The page: nothing in it asks another host for anything, and no text of a run is ever read as HTML or script.
+
+    The Content-Security-Policy lets in the two scripts by their hashes and refuses all else that is active. Data stand
+    in a block that is no script, with every `<` escaped.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    from rnnlab.report.page.payload import payload
+
+    own = "\n".join(_text(name) for name in _SCRIPTS)
+    scripts = [Markup(get_plotlyjs()), Markup(own)]
+    environment = Environment(
+        loader=PackageLoader("rnnlab.report.page", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    data, shown = payload(found)
+    return environment.get_template("page.html").render(
+        policy=_policy(scripts), scripts=scripts, style=Markup(_text("page.css")), data=Markup(_in_block(data)), **shown
+    )
+
+
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    # Plotly sets styles from its script; an inline style can show nothing that is not in the page.
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _in_block(data: object) -> str:
+    """JSON that cannot end the element it stands in."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,73 @@
+"use strict";
+// How charts look, and when they are drawn: as soon as one comes near, and again when what it shows has changed.
+// Colours that the colour-blind tell apart (Okabe and Ito 2008), each with a dash and a marker of its own.
+const LIGHT = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8A6D00"];
+const DARK = ["#56B4E9", "#FF8A45", "#2FC79A", "#E79BC4", "#9BD3F5", "#F0B429", "#FFFFFF", "#D9C66A"];
+const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+const MARKERS = ["circle", "square", "diamond", "triangle-up", "x", "cross"];
+
+function isDark() { return document.documentElement.dataset.theme === "dark"; }
+function styleOf(number) {
+  const colours = isDark() ? DARK : LIGHT;
+  const turn = Math.floor(number / colours.length) % DASHES.length;
+  return { colour: colours[number % colours.length], dash: DASHES[turn], marker: MARKERS[turn] };
+}
+function shade(colour, share) {
+  return colour + Math.round(share * 255).toString(16).padStart(2, "0");
+}
+function css(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
+
+function layoutOf(x, y, more) {
+  const axis = { gridcolor: css("--line"), linecolor: css("--line"), zeroline: false, automargin: true };
+  const layout = {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: 'system-ui, "DejaVu Sans", sans-serif', size: 13, color: css("--front") },
+    margin: { l: 56, r: 12, t: 12, b: 44 }, showlegend: false, hovermode: "closest",
+    hoverlabel: { align: "left", namelength: -1 },
+    xaxis: Object.assign({}, axis, { title: { text: x } }), yaxis: Object.assign({}, axis, { title: { text: y } }),
+  };
+  for (const [key, value] of Object.entries(more || {})) layout[key] = Object.assign(layout[key] || {}, value);
+  return layout;
+}
+const CONFIG = {
+  displaylogo: false, responsive: true, showTips: false, showSendToCloud: false, showEditInChartStudio: false,
+  toImageButtonOptions: { format: "svg" }, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+};
+
+// Each chart's name with the function that gives its traces and layout, or a text that says why there are none.
+const CHARTS = {};
+const NEAR = new Set();
+
+function draw(name) {
+  const place = document.getElementById(`chart-${name}`);
+  const made = CHARTS[name]();
+  place.classList.toggle("empty", typeof made === "string");
+  if (typeof made === "string") {
+    Plotly.purge(place);
+    place.textContent = made;
+    return;
+  }
+  if (!place.classList.contains("js-plotly-plot")) place.textContent = "";
+  Plotly.react(place, made.traces, made.layout, CONFIG);
+}
+function changed(...names) {
+  for (const name of names.length ? names : Object.keys(CHARTS)) if (NEAR.has(name)) draw(name);
+}
+function watch() {
+  const eye = new IntersectionObserver((seen) => {
+    for (const one of seen) {
+      const name = one.target.id.slice("chart-".length);
+      if (one.isIntersecting && !NEAR.has(name)) {
+        NEAR.add(name);
+        draw(name);
+      }
+    }
+  }, { rootMargin: "300px" });
+  for (const name of Object.keys(CHARTS)) eye.observe(document.getElementById(`chart-${name}`));
+}
+function drawAll() {
+  for (const name of Object.keys(CHARTS)) {
+    NEAR.add(name);
+    draw(name);
+  }
+}

@@ -1,0 +1,118 @@
+"use strict";
+// One run: heat map, total and direct, norms before and after the clip, and where it comes from.
+const theRun = { number: 0, detail: 0 };
+function current() { return DATA.runs[theRun.number]; }
+
+CHARTS.heat = () => {
+  const run = current();
+  if (!run || !run.heat) return run && run.why ? run.why : "this run's heat map is not on the page";
+  const heat = run.heat, packed = rowsOf(heat.values);
+  const last = Math.max(...heat.lags), t = heat.lags.map((lag) => last - lag);
+  const x = heat.updates.map((update) => (ticked("log-updates") ? update + 1 : update));
+  const turned = (rows) => heat.lags.map((_, at) => rows.map((row) => row[at]));
+  const z = turned(packed.rows), said = turned(packed.said);
+  const text = z.map((row, at) => row.map((value, k) =>
+    `update ${heat.updates[k]}, t ${t[at]}: ${value === null ? said[at][k] : value.toFixed(2)}`));
+  const traces = [{
+    type: "heatmap", x, y: t, z, text, hoverinfo: "text", colorscale: "Viridis", hoverongaps: true,
+    colorbar: { thickness: 14, title: { text: "log10", side: "top" } },
+  }];
+  const kinds = ["exactly zero", "underflow", "not finite"];
+  const marks = said.map((row) => row.map((word) => (kinds.includes(word) ? kinds.indexOf(word) : null)));
+  const there = kinds.filter((_, kind) => marks.some((row) => row.includes(kind)));
+  if (there.length) {
+    traces.push({
+      type: "heatmap", x, y: t, z: marks, zmin: 0, zmax: 2, showscale: false, text, hoverinfo: "text", hoverongaps: false,
+      colorscale: [[0, "#bdbdbd"], [0.33, "#bdbdbd"], [0.33, "#7a7a7a"], [0.66, "#7a7a7a"], [0.66, "#d7301f"], [1, "#d7301f"]],
+    });
+  }
+  const words = { "exactly zero": "light grey: exactly zero", underflow: "dark grey: underflow", "not finite": "red: not finite" };
+  const note = there.map((kind) => words[kind]).join("<br>");
+  const xaxis = ticked("log-updates") ? { type: "log", title: { text: "update + 1" } } : {};
+  return { traces, layout: layoutOf("update", "timestep t", {
+    xaxis, margin: { t: note ? 44 : 12 },
+    annotations: note ? [{ text: note, xref: "paper", yref: "paper", x: 0, y: 1, yanchor: "bottom", showarrow: false, align: "left" }] : [],
+  }) };
+};
+
+CHARTS.detail = () => {
+  const run = current();
+  if (!run || !run.detail) return run && run.why ? run.why : "no gradient was recorded";
+  const one = run.detail[theRun.detail], packed = rowsOf(one.values), [h, direct, c] = [0, 1, 2].map(styleOf);
+  const [total, own, low, high, cell] = packed.rows;
+  const hover = (at) => packed.rows[at].map((value, k) => `lag ${one.lags[k]}: ${value === null ? packed.said[at][k] : value.toFixed(2)}`);
+  const traces = [
+    { x: one.lags, y: low, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false },
+    { x: one.lags, y: high, mode: "lines", line: { width: 0 }, fill: "tonexty", fillcolor: shade(h.colour, 0.16), hoverinfo: "skip", name: "5th to 95th percentile of samples" },
+    { x: one.lags, y: total, mode: "lines", line: { color: h.colour, width: 2.5 }, name: "h, total", text: hover(0), hoverinfo: "text+name" },
+  ];
+  // The direct gradient is often at a single timestep, where a line would be nothing to see.
+  traces.push({ x: one.lags, y: own, mode: "lines+markers", marker: { symbol: "square", size: 6, color: direct.colour }, line: { color: direct.colour, dash: "dash" }, name: "h, direct", text: hover(1), hoverinfo: "text+name" });
+  if (cell) traces.push({ x: one.lags, y: cell, mode: "lines", line: { color: c.colour, dash: "dot", width: 2.5 }, name: "c, total", text: hover(4), hoverinfo: "text+name" });
+  return { traces, layout: layoutOf("lag", "log10 norm", { showlegend: true, legend: { orientation: "h", y: -0.22 }, margin: { b: 90 } }) };
+};
+
+CHARTS.norms = () => {
+  const run = current();
+  if (!run || !run.norms) return "no metrics were recorded";
+  const norms = run.norms, x = floatsOf(norms.updates);
+  const [before, after, acted] = [norms.grad_norm, norms.grad_norm_clipped, norms.clipped].map(floatsOf);
+  const [first, second] = [0, 1].map(styleOf);
+  const hit = x.map((_, at) => acted[at] > 0);
+  const traces = [
+    { x, y: before, mode: "lines", line: { color: first.colour, width: 2 }, name: "before the clip" },
+    { x, y: after, mode: "lines", line: { color: second.colour, width: 2, dash: "dash" }, name: "after the clip" },
+    { x: x.filter((_, at) => hit[at]), y: before.filter((_, at) => hit[at]), mode: "markers", name: "clipped here",
+      marker: { symbol: "x-thin", size: 7, line: { width: 1.5, color: second.colour } } },
+  ];
+  return { traces, layout: layoutOf("update", "gradient norm", { yaxis: { type: "log", exponentformat: "power" }, showlegend: true, legend: { orientation: "h", y: -0.2 }, margin: { b: 80 } }) };
+};
+
+function chooseRun(number) {
+  theRun.number = (number + DATA.runs.length) % DATA.runs.length;
+  const run = current(), select = document.getElementById("run"), slider = document.getElementById("detail");
+  select.value = String(theRun.number);
+  document.getElementById("run-name").textContent = run.name;
+  slider.max = String(run.detail ? run.detail.length - 1 : 0);
+  document.getElementById("states").textContent = run.detail && run.detail[0].values.shape[0] > 4 ? "h and c" : "h";
+  const facts = document.getElementById("facts");
+  facts.replaceChildren();
+  for (const [name, value] of run.facts) {
+    const term = document.createElement("dt"), said = document.createElement("dd");
+    term.textContent = name;
+    said.textContent = value;
+    if (name === "repeat") said.className = "code";
+    facts.append(term, said);
+  }
+  chooseDetail(Number(slider.max));
+  changed("heat", "norms");
+}
+function chooseDetail(number) {
+  const run = current(), slider = document.getElementById("detail");
+  theRun.detail = number;
+  slider.value = String(number);
+  const said = run.detail ? String(run.detail[number].update) : "none";
+  document.getElementById("detail-said").textContent = said;
+  slider.setAttribute("aria-valuetext", `update ${said}`);
+  changed("detail");
+}
+function readyRuns() {
+  const select = document.getElementById("run");
+  for (const [group, one] of DATA.groups.entries()) {
+    const part = document.createElement("optgroup");
+    part.label = one.label;
+    for (const number of one.runs) {
+      const run = DATA.runs[number], option = document.createElement("option");
+      option.value = String(number);
+      option.textContent = `${run.name}${run.status === "completed" ? "" : ` (${run.status})`}`;
+      part.append(option);
+    }
+    select.append(part);
+  }
+  select.addEventListener("change", () => chooseRun(Number(select.value)));
+  document.getElementById("previous").addEventListener("click", () => chooseRun(theRun.number - 1));
+  document.getElementById("next").addEventListener("click", () => chooseRun(theRun.number + 1));
+  document.getElementById("detail").addEventListener("input", (event) => chooseDetail(Number(event.target.value)));
+  document.getElementById("log-updates").addEventListener("change", () => changed("heat"));
+  chooseRun(0);
+}

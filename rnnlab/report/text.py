@@ -1,0 +1,142 @@
+"""A report on the terminal: a table a comparison, the groups' curves in characters, and what to know about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from rnnlab.groups import Group
+from rnnlab.report.findings import Findings, label, signed, value_text
+from rnnlab.report.strip import span, spark, spark_axis, strip
+from rnnlab.report.terminal import clean, figure
+
+_PANELS = 12
+"""More groups than these get a line each in place of a panel."""
+_WIDE_PANELS = 3
+_LEAST = 24
+_MOST_PAIRS = 12
+
+
+def report(found: Findings, width: int = 80, *, unicode: bool = True) -> RenderableType:
+    """All of it, for a terminal of so many columns."""
+    parts: list[RenderableType] = [_opening(found, unicode)]
+    for fixed, groups in found.comparisons:
+        if fixed:
+            where = ", ".join(f"{key} = {value_text(value)}" for key, value in fixed.items())
+            parts.append(Text(clean(where, unicode), style="bold"))
+        parts += [_table(found, groups, width, unicode), Text("")]
+        parts += [_curves(found, groups, width, unicode), Text("")]
+    parts += [*_pairs(found, unicode), *_notes(found, unicode)]
+    return Lines(*parts)
+
+
+def _opening(found: Findings, unicode: bool) -> Text:
+    groups = found.groups
+    by = f" by {', '.join(groups.by)}" if groups.by else ""
+    runs, many = len(groups.runs), len(groups)
+    line = f"{runs:,} run{'s' * (runs != 1)} in {many:,} group{'s' * (many != 1)}{by}, {found.at_what()}"
+    return Text(clean(line, unicode) + "\n")
+
+
+def _table(found: Findings, groups: Sequence[Group], width: int, unicode: bool) -> Table:
+    names, headings = found.key_names, found.headings()
+    rows = [
+        [*(value_text(group.values[key]) for key in found.groups.by), *(heading.cell(group) for heading in headings)]
+        for group in groups
+    ]
+    titles = [*(names[key] for key in found.groups.by), *(heading.name for heading in headings)]
+    shown = _that_fit(titles, rows, len(found.groups.by), width)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in shown:
+        left = column < len(found.groups.by)
+        table.add_column(clean(titles[column], unicode), justify="left" if left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(clean(row[column], unicode)) for column in shown))
+    return table
+
+
+def _that_fit(titles: Sequence[str], rows: Sequence[Sequence[str]], keys: int, width: int) -> list[int]:
+    """The columns that the width has room for; what says least goes first, the keys and the rate last."""
+    wide = [max(len(title), *(len(row[at]) for row in rows)) + 2 for at, title in enumerate(titles)]
+    shown = list(range(len(titles)))
+    for name in ("lag", "seeds", "clipped", "horizon", "success", "error"):
+        if sum(wide[at] for at in shown) - 2 <= width:
+            break
+        shown = [at for at in shown if at < keys or titles[at] != name]
+    return shown
+
+
+def _curves(found: Findings, groups: Sequence[Group], width: int, unicode: bool) -> RenderableType:
+    drawn = [(label(group, found.groups.by), group.curve) for group in groups]
+    curves = [(clean(name, unicode), curve) for name, curve in drawn if curve is not None]
+    if not curves:
+        return Text("no gradient was recorded", style="dim")
+    limits = span(*(curve.median for _, curve in curves))
+    title = Text("median log10 |dL/dh_t| against lag", style="dim")
+    if len(curves) > _PANELS:
+        room = max(8, min(max(len(name) for name, _ in curves), width - _LEAST - 2))
+        longest = max(int(curve.lags.max()) for _, curve in curves)
+        scale = f"each line: 1e{limits[1]:g} at its top, 1e{limits[0]:g} at its foot, lag 0 to {longest}"
+        lines = [
+            f"{_cut(name, room):<{room}} "
+            + spark(curve.lags, curve.median, width - room - 1, unicode=unicode, limits=limits, last=longest)
+            for name, curve in curves
+        ]
+        axis = f"{'':<{room}} {spark_axis(longest, width - room - 1)}"
+        return Lines(title, Text("\n".join([*lines, axis, scale]), no_wrap=True, overflow="crop"))
+    two = len(curves) > _WIDE_PANELS and width >= 2 * _LEAST + 2
+    panel, height = ((width - 2) // 2, 5) if two else (width, 6)
+    panels = [
+        Text(f"{_cut(name, panel)}\n" + strip(c.lags, c.median, panel, height, unicode=unicode, limits=limits))
+        for name, c in curves
+    ]
+    for text in panels:
+        text.no_wrap, text.overflow = True, "crop"
+    if not two:
+        return Lines(title, *panels)
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for at in range(0, len(panels), 2):
+        grid.add_row(*panels[at : at + 2])
+    return Lines(title, grid)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 2] + ".."
+
+
+def _pairs(found: Findings, unicode: bool) -> Iterator[RenderableType]:
+    # Below 3 shared seeds there is nothing to say that the table does not show.
+    known = [pair for pair in found.pairs if pair.found.difference.low is not None]
+    if not known:
+        return
+    sure = sum(pair.found.told_apart for pair in known)
+    one_in = "; one in 20 intervals misses by chance" if len(known) > 1 else ""
+    yield Text(f"decay rates seed by seed: {sure} of {len(known)} pairs differ (95%, each by itself{one_in})", "dim")
+    ordered = sorted(known, key=lambda pair: -abs(pair.found.effect or 0))[:_MOST_PAIRS]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name, justify in (("", "left"), ("difference", "right"), ("95%", "right"), ("d", "right"), ("", "left")):
+        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
+    for pair in ordered:
+        rest = ", ".join(value_text(value) for value in pair.rest.values())
+        who = f"{value_text(pair.second)} less {value_text(pair.first)}" + (f" ({rest})" if rest else "")
+        difference = pair.found.difference
+        assert difference.low is not None
+        assert difference.high is not None
+        ends = f"{signed(difference.low)} {signed(difference.high)}"
+        table.add_row(
+            Text(clean(who, unicode)), signed(difference.middle), ends, figure(pair.found.effect, 2), pair.found.word
+        )
+    yield table
+    if len(known) > len(ordered):
+        yield Text(f"and {len(known) - len(ordered)} more in --json and --html", "dim")
+    yield Text("")
+
+
+def _notes(found: Findings, unicode: bool) -> Iterator[RenderableType]:
+    for note in found.notes():
+        yield Padding(Text(f"- {clean(note, unicode)}"), (0, 0, 0, 0))
