@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from rnnlab.analysis import Verdict, judge
+from rnnlab.cache import cached_configs, read_config
 from rnnlab.columns import GRADIENTS, METRICS, Column
 from rnnlab.errors import RunFolderError, UsageError, nearest
 from rnnlab.rundir import RunDir, status_of
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # They name a run and set nothing of its experiment.
 _NOT_SETTINGS = ("name", "notes")
+# From so many on, reading every config anew is what takes the time.
+_MANY = 100
 
 
 class Run:
@@ -55,16 +58,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved config, every default written out."""
-        import yaml
-
-        try:
-            # The C parser is ten times as fast, where PyYAML was built with it.
-            config = yaml.load(self.dir.config.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except (OSError, yaml.YAMLError) as error:
-            raise RunFolderError(f"{self.dir.config} cannot be read: {error}") from error
-        if not isinstance(config, dict):
-            raise RunFolderError(f"{self.dir.config} cannot be read: it is not a mapping")
-        return config
+        return read_config(self.dir)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -256,6 +250,10 @@ def load_runs(folder: str | Path = "runs") -> Runs:
             runs.append(Run(path))
         except RunFolderError as error:
             left_out[path.name] = str(error)
+    if len(runs) > _MANY:
+        by_name = {run.name: run for run in runs}
+        for name, config in cached_configs(root, [run.dir for run in runs]).items():
+            by_name[name].__dict__["config"] = config
     return Runs(runs, left_out)
 
 

@@ -91,7 +91,8 @@ class Findings:
             keys = ", ".join(groups.also)
             yield f"these runs differ in {keys} as well, and are not pooled over it: add it to --by, or use --where"
         if groups.hidden:
-            yield f"along with these vary {', '.join(groups.hidden)}"
+            more = f" and {len(groups.hidden) - 4} more" if groups.hidden[4:] else ""
+            yield f"along with these vary {', '.join(groups.hidden[:4])}{more}"
 
     def _about_runs(self) -> Iterator[str]:
         statuses: Counter[str] = sum((group.statuses for group in self.groups), Counter())

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from rnnlab.groups import Group
+from rnnlab.intervals import Paired
 from rnnlab.report.findings import Findings, label, signed, value_text
 from rnnlab.report.strip import span, spark, spark_axis, strip
 from rnnlab.report.terminal import clean, figure
@@ -129,14 +129,20 @@ def _pairs(found: Findings, unicode: bool) -> Iterator[RenderableType]:
         assert difference.high is not None
         ends = f"{signed(difference.low)} {signed(difference.high)}"
         table.add_row(
-            Text(clean(who, unicode)), signed(difference.middle), ends, figure(pair.found.effect, 2), pair.found.word
+            Text(clean(who, unicode)), signed(difference.middle), ends, figure(pair.found.effect, 2), _word(pair.found)
         )
     yield table
+    if any(pair.found.told_apart and pair.found.overlap for pair in ordered):
+        yield Text("* their own intervals overlap: it is the pairing by seed that tells them apart", "dim")
     if len(known) > len(ordered):
         yield Text(f"and {len(known) - len(ordered)} more in --json and --html", "dim")
     yield Text("")
 
 
+def _word(found: Paired) -> str:
+    return ("differ *" if found.overlap else "differ") if found.told_apart else "not told apart"
+
+
 def _notes(found: Findings, unicode: bool) -> Iterator[RenderableType]:
     for note in found.notes():
-        yield Padding(Text(f"- {clean(note, unicode)}"), (0, 0, 0, 0))
+        yield Text(f"- {clean(note, unicode)}")

@@ -24,13 +24,25 @@ function layoutOf(x, y, more) {
     font: { family: 'system-ui, "DejaVu Sans", sans-serif', size: 13, color: css("--front") },
     margin: { l: 56, r: 12, t: 12, b: 44 }, showlegend: false, hovermode: "closest",
     hoverlabel: { align: "left", namelength: -1 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--quiet"), activecolor: css("--accent") },
+    legend: { orientation: "h", x: 0, y: 1.01, yanchor: "bottom" },
     xaxis: Object.assign({}, axis, { title: { text: x } }), yaxis: Object.assign({}, axis, { title: { text: y } }),
   };
   for (const [key, value] of Object.entries(more || {})) layout[key] = Object.assign(layout[key] || {}, value);
   return layout;
 }
+function withLegend(layout) {
+  layout.showlegend = true;
+  return layout;
+}
+// Over several decades a label each is enough; within one, its 2 and 5 as well.
+function logarithmic(values) {
+  const logs = values.filter((value) => value > 0 && Number.isFinite(value)).map(Math.log10);
+  const wide = logs.length && logs.reduce((a, b) => Math.max(a, b)) - logs.reduce((a, b) => Math.min(a, b)) > 2;
+  return { type: "log", dtick: wide ? undefined : "D2", exponentformat: "power", nticks: 7, minor: { ticks: "" } };
+}
 const CONFIG = {
-  displaylogo: false, responsive: true, showTips: false, showSendToCloud: false, showEditInChartStudio: false,
+  displaylogo: false, displayModeBar: "hover", responsive: true, showTips: false, showSendToCloud: false, showEditInChartStudio: false,
   toImageButtonOptions: { format: "svg" }, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
 };
 

@@ -54,7 +54,7 @@ CHARTS.rates = () => {
   traces.push(...groups.map(({ group, number }, at) => ({ x: group.rate.points, y: group.rate.points.map(() => at), mode: "markers", hoverinfo: "skip",
     marker: { symbol: "line-ns", size: 9, line: { width: 1.2, color: shade(styleOf(number).colour, 0.7) } } })));
   const names = groups.map(({ group }) => (group.label.length > 34 ? `${group.label.slice(0, 32)}..` : group.label));
-  return { traces, layout: layoutOf("decades per 100 timesteps", "", { yaxis: { tickvals: groups.map((_, at) => at), ticktext: names.map(plain), range: [-0.7, groups.length - 0.3] },
+  return { traces, layout: layoutOf("decay rate", "", { yaxis: { tickvals: groups.map((_, at) => at), ticktext: names.map(plain), range: [-0.7, groups.length - 0.3] },
     xaxis: { zeroline: true, zerolinecolor: css("--quiet") } }) };
 };
 // Plotly reads a few tags in texts; a name is to stand as it is.
@@ -78,8 +78,8 @@ CHARTS.success = () => {
       text: members.map(({ group }) => plain(`${name}, T = ${group.length}: ${group.success.k} of ${group.success.n}`)), hoverinfo: "text",
       error_y: { type: "data", symmetric: false, array: of.map((one) => one.high - one.middle), arrayminus: of.map((one) => one.middle - one.low), color: colour, thickness: 1.5 } };
   });
-  return { traces, layout: layoutOf("sequence length T", "success rate", { yaxis: { range: [-0.05, 1.05] }, xaxis: { tickvals: [...lengths].sort((a, b) => a - b) },
-    showlegend: families.size <= 6, legend: { orientation: "h", y: -0.2 }, margin: { b: families.size <= 6 ? 90 : 44 } }) };
+  const layout = layoutOf("sequence length T", "success rate", { yaxis: { range: [-0.05, 1.05] }, xaxis: { tickvals: [...lengths].sort((a, b) => a - b) } });
+  return { traces, layout: families.size <= 6 ? withLegend(layout) : layout };
 };
 
 CHARTS.training = () => {
@@ -95,7 +95,7 @@ CHARTS.training = () => {
     traces.push({ x: one.updates, y: one.median, mode: "lines", name: plain(group.label), line: { color: colour, dash, width: 2 } });
   }
   if (!traces.length) return drawn.size ? "not recorded" : NONE;
-  return { traces, layout: layoutOf("update", SERIES[name], { yaxis: ticked("training-log") ? { type: "log" } : { rangemode: "tozero" } }) };
+  return { traces, layout: layoutOf("update", SERIES[name], { yaxis: ticked("training-log") ? logarithmic(traces.flatMap((trace) => trace.y)) : { rangemode: "tozero" } }) };
 };
 
 function paintSwatches() {

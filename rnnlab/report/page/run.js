@@ -49,7 +49,7 @@ CHARTS.detail = () => {
   // The direct gradient is often at a single timestep, where a line would be nothing to see.
   traces.push({ x: one.lags, y: own, mode: "lines+markers", marker: { symbol: "square", size: 6, color: direct.colour }, line: { color: direct.colour, dash: "dash" }, name: "h, direct", text: hover(1), hoverinfo: "text+name" });
   if (cell) traces.push({ x: one.lags, y: cell, mode: "lines", line: { color: c.colour, dash: "dot", width: 2.5 }, name: "c, total", text: hover(4), hoverinfo: "text+name" });
-  return { traces, layout: layoutOf("lag", "log10 norm", { showlegend: true, legend: { orientation: "h", y: -0.22 }, margin: { b: 90 } }) };
+  return { traces, layout: withLegend(layoutOf("lag", "log10 norm", {})) };
 };
 
 CHARTS.norms = () => {
@@ -65,7 +65,7 @@ CHARTS.norms = () => {
     { x: x.filter((_, at) => hit[at]), y: before.filter((_, at) => hit[at]), mode: "markers", name: "clipped here",
       marker: { symbol: "x-thin", size: 7, line: { width: 1.5, color: second.colour } } },
   ];
-  return { traces, layout: layoutOf("update", "gradient norm", { yaxis: { type: "log", exponentformat: "power" }, showlegend: true, legend: { orientation: "h", y: -0.2 }, margin: { b: 80 } }) };
+  return { traces, layout: withLegend(layoutOf("update", "gradient norm", { yaxis: logarithmic([...before, ...after]) })) };
 };
 
 function chooseRun(number) {

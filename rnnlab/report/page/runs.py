@@ -143,7 +143,7 @@ def _facts(run: Run, differing: Sequence[str]) -> Iterator[tuple[str, Any]]:
     yield "verdict", verdict.get("text") or "none"
     yield "seed", run.settings["seed"]
     for key in differing:
-        if key in run.settings:
+        if run.settings.get(key) is not None:
             yield key, value_text(run.settings[key])
     for name in ("test_error", "eval_error", "error"):
         if result.get(name) is not None:

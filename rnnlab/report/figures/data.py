@@ -1,0 +1,102 @@
+"""The data behind each figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnlab.grids import Readings
+from rnnlab.groups import Group
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Heat:
+    """One run's log10 norms by update and timestep."""
+
+    title: str
+    run: str
+    updates: Any
+    t: Any
+    values: Any
+
+    @classmethod
+    def of(cls, group: Group, title: str) -> Heat | None:
+        """Of the group's run whose rate is nearest to the mean one."""
+        if not group.measured:
+            return None
+        middle = group.rate.middle if group.rate else 0.0
+        chosen = min(group.measured, key=lambda one: abs((one.rate if one.rate is not None else np.inf) - middle))
+        run = next(run for run in group.runs if run.name == chosen.name)
+        grid = Readings(run.dir).grid()
+        values = np.where(grid.there & np.isfinite(grid.values["log10_norm"]), grid.values["log10_norm"], np.nan)
+        order = slice(None, None, -1)
+        return cls(title, run.name, grid.updates, int(grid.lags.max()) - grid.lags[order], values[:, order])
+
+
+def curve_data(groups: Sequence[Group]) -> pd.DataFrame:
+    """Median and band by lag."""
+
+    def rows(group: Group) -> Any:
+        curve = group.curve
+        assert curve is not None
+        columns = {"lag": curve.lags, "median": curve.median, "low": curve.low, "high": curve.high}
+        return columns | {"runs": curve.count}
+
+    return _stacked(groups, rows)
+
+
+def rate_data(groups: Sequence[Group]) -> pd.DataFrame:
+    """Each seed with its rate, and the mean with its interval."""
+
+    def rows(group: Group) -> Any:
+        each, rate = group.each("rate"), group.rate
+        assert rate is not None
+        ends = {"mean": rate.middle, "low": rate.low, "high": rate.high}
+        return {"seed": list(each), "rate": list(each.values())} | {
+            name: [end] * len(each) for name, end in ends.items()
+        }
+
+    return _stacked(groups, rows)
+
+
+def success_data(groups: Sequence[Group]) -> pd.DataFrame:
+    """Counts, and the rate with its interval."""
+
+    def rows(group: Group) -> Any:
+        rate = group.success
+        assert rate is not None
+        ends = {"rate": [rate.middle], "low": [rate.low], "high": [rate.high]}
+        return {"successes": [len(group.solved)], "ended": [group.ended]} | ends
+
+    return _stacked(groups, rows)
+
+
+def heat_data(heats: Sequence[Heat]) -> pd.DataFrame:
+    """The readings of the runs that are shown."""
+    import pandas as pd
+
+    frames = []
+    for heat in heats:
+        updates, t = np.meshgrid(heat.updates, heat.t, indexing="ij")
+        columns = {"run": heat.run, "update": updates.ravel(), "t": t.ravel(), "log10_norm": heat.values.ravel()}
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _stacked(groups: Sequence[Group], rows: Callable[[Group], Any]) -> pd.DataFrame:
+    """The rows of all groups under each other, with the groups' settings before them."""
+    import pandas as pd
+
+    frames = []
+    for group in groups:
+        frame = pd.DataFrame(rows(group))
+        for place, (key, value) in enumerate(group.values.items()):
+            frame.insert(place, key, [value] * len(frame))
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
