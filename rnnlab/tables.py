@@ -93,7 +93,9 @@ def _marked(cells: pa.ChunkedArray, column: Column) -> pa.ChunkedArray | NDArray
         return cells
     if column.kind == "count":
         if cells.null_count:
-            raise ValueError(f"a cell of {column.name} is empty")
+            # The header is line 1.
+            line = int(np.flatnonzero(cells.is_null().to_numpy())[0]) + 2
+            raise ValueError(f"line {line}: its {column.name} is empty")
         return cells
     # Nulls read as NaN here.
     values = cells.to_numpy()

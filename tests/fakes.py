@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,3 +42,50 @@ def fake_run(
     result = {"loss": 0.0231, "error": 0.013, "eval_loss": 0.024, "eval_error": "nan", "clip_rate": 0.125}
     run.finish("completed", "all updates done", result=result, chance={"loss": 0.1767, "error": None}, updates=11)
     return Run(run.path)
+
+
+def fake_group(
+    root: Path,
+    rates: Mapping[int, float],
+    *,
+    spread: float = 0.0,
+    status: str = "completed",
+    error: float = 0.005,
+    timesteps: int = 40,
+    updates: Sequence[int] = (0, 10),
+    **settings: Any,
+) -> list[Run]:
+    """Runs of equal settings, one a seed, whose curves fall by exactly that many decades per 100 timesteps.
+
+    Settings are dotted keys with `__` for the dot, such as model__cell="lstm"; `spread` is noise about the line.
+    """
+    keys = {key.replace("__", "."): value for key, value in settings.items()}
+    about = "-".join(f"{key.rpartition('.')[2]}={value}" for key, value in keys.items()) or "run"
+    made = []
+    for seed, rate in rates.items():
+        config: dict[str, Any] = {"task": {"name": "addition", "length": timesteps}, "model": {"cell": "rnn"}}
+        for key, value in keys.items():
+            *path, last = key.split(".")
+            at = config
+            for part in path:
+                at = at.setdefault(part, {})
+            at[last] = value
+        name = re.sub(r"[^\w=.-]", "_", f"{about}-T{timesteps}-s{seed}").strip(".")
+        config |= {"seed": seed, "name": name}
+        run = RunDir.create(root, name, {"identity": f"{sorted(keys.items())}{timesteps}-{seed}", "seed": seed})
+        run.config.write_text(yaml.safe_dump(config, sort_keys=False))
+        rng = np.random.default_rng(seed)
+        t = np.arange(timesteps)
+        lag = timesteps - 1 - t
+        with GradientLog(run.gradients) as gradients, MetricsLog(run.metrics) as metrics:
+            for update in updates:
+                y = rate / 100 * lag + spread * rng.normal(size=timesteps)
+                direct = np.where(lag == 0, y, -np.inf)
+                for state in ("h", "c") if config["model"]["cell"] == "lstm" else ("h",):
+                    gradients.write(update, 0, state, t, lag, 10**y, y, y - 1, y, y + 1, direct)
+                row = {"loss": 1 / (1 + update), "error": error, "eval_error": error, "grad_norm": 2.0}
+                metrics.write({"update": update, **row, "grad_norm_clipped": 1.0, "clipped": 1, "seconds": update / 10})
+        result = {"eval_loss": error, "eval_error": error, "test_error": error, "clip_rate": 0.25}
+        run.finish(status, "", result=result if status in ("completed", "diverged") else {}, updates=max(updates))
+        made.append(Run(run.path))
+    return made

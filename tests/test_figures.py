@@ -1,0 +1,86 @@
+"""Figures are as wide as a column, are vectors, carry their fonts, and have their data beside them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fakes import fake_group
+from test_report import FORMULA, findings
+
+from rnnlab.errors import UsageError
+from rnnlab.report import figures
+from rnnlab.report.figures import WIDTH, write_figures
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    for timesteps in (40, 60):
+        fake_group(tmp_path / "runs", {0: -10, 1: -12, 2: -14}, model__cell="rnn", timesteps=timesteps, error=0.5)
+        fake_group(tmp_path / "runs", {0: -1, 1: -2}, model__cell="lstm", timesteps=timesteps)
+    return tmp_path / "runs"
+
+
+def test_each_figure_has_its_data_beside_it(runs: Path, tmp_path: Path) -> None:
+    paths = write_figures(findings(runs), tmp_path / "out", ["pdf", "svg", "png"])
+    assert {path.name for path in paths} == {
+        f"{name}.{kind}"
+        for name in ("gradient", "rates", "success", "heatmaps")
+        for kind in ("pdf", "svg", "png", "csv")
+    }
+    gradient = pd.read_csv(tmp_path / "out" / "gradient.csv").set_index(["task.length", "model.cell"])
+    assert gradient.loc[(60, "rnn"), "median"].to_numpy() == pytest.approx(-0.12 * np.arange(60))
+    assert gradient.loc[(60, "lstm"), "low"].isna().all()
+    rates = pd.read_csv(tmp_path / "out" / "rates.csv")
+    assert rates[rates["model.cell"] == "rnn"]["rate"].to_numpy() == pytest.approx([-10, -12, -14] * 2)
+    success = pd.read_csv(tmp_path / "out" / "success.csv")
+    assert success["rate"].tolist() == [1, 0, 1, 0]
+    heat = pd.read_csv(tmp_path / "out" / "heatmaps.csv")
+    assert set(heat["run"]) >= {"cell=rnn-T40-s1"}
+    first = heat[(heat["run"] == "cell=rnn-T40-s1") & (heat["update"] == 0)]
+    assert first["log10_norm"].to_numpy() == pytest.approx(-0.12 * np.arange(39, -1, -1))
+
+
+def test_figures_are_vectors_of_a_columns_width_with_their_fonts(runs: Path, tmp_path: Path) -> None:
+    write_figures(findings(runs), tmp_path, ["pdf", "svg"])
+    for name in ("gradient", "rates", "success"):
+        pdf, svg = (tmp_path / f"{name}.pdf").read_bytes(), (tmp_path / f"{name}.svg").read_text()
+        assert b"/FontFile2" in pdf
+        assert b"/Subtype /Type3" not in pdf
+        assert b"/Subtype /Image" not in pdf
+        assert float(re.findall(r'width="([\d.]+)pt"', svg)[0]) == pytest.approx(72 * WIDTH)
+        assert "<text" not in svg
+        assert "<image" not in svg
+
+
+def test_the_same_runs_give_the_same_bytes(runs: Path, tmp_path: Path) -> None:
+    once = write_figures(findings(runs), tmp_path / "a", ["pdf", "svg", "png"])
+    again = write_figures(findings(runs), tmp_path / "b", ["pdf", "svg", "png"])
+    assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
+
+
+def test_comparisons_have_figures_of_their_own(runs: Path, tmp_path: Path) -> None:
+    names = {path.name for path in write_figures(findings(runs, "model.cell"), tmp_path / "out", ["png"])}
+    assert {"gradient-1.png", "gradient-2.png", "rates-2.csv"} <= names
+    assert "success-1.png" not in names
+
+
+def test_formulas_stay_texts(tmp_path: Path) -> None:
+    for value in (FORMULA, "plain"):
+        fake_group(tmp_path / "runs", {0: -1}, model__label=value)
+    write_figures(findings(tmp_path / "runs"), tmp_path, ["png"])
+    assert set(pd.read_csv(tmp_path / "rates.csv")["model.label"]) == {f"'{FORMULA}", "plain"}
+
+
+def test_what_cannot_be_is_said_before(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"--format pfd: there is no such format; did you mean 'pdf'\?"):
+        write_figures(findings(runs), tmp_path, ["pfd"])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_figures(findings(runs), tmp_path / "file", ["png"])
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"figures are made with matplotlib: pip install 'rnnlab\[report\]'"):
+        write_figures(findings(runs), tmp_path, ["png"])
