@@ -1,6 +1,6 @@
 """One training update with every timestep's gradient recorded, against what people use instead, and against its floor.
 
-    make bench      or   python benchmarks/run.py [--only single,fleets,memory,vanishing,sweeps] [--quick]
+    make bench      or   python benchmarks/run.py [--only single,fleets,memory,vanishing,sweeps,reports] [--quick]
 
 single      at four shapes: this lab, recording on | loop: nn.LSTMCell in a loop with retain_grad on every state, norms
             afterwards | torch: nn.LSTM, plain training that records nothing | jax: a jitted lax.scan with perturbations
@@ -12,6 +12,7 @@ fleets      R runs in one process: this lab on the replica axis | its runs one b
 memory      peak resident memory of training with recording, against T, and at 10,000 timesteps
 vanishing   an update whose gradient vanishes against one whose gradient does not
 sweeps      planning, training and finding 100, 1,000 and 10,000 runs of one update
+reports     a report over ten million rows of gradients, and its page; a list and a report of 10,000 runs
 
 The alternatives take turns within one process, so that whatever else the machine does falls on all of them; figures are
 medians. Tables go to stdout, progress to stderr. A whole run writes its figures to benchmarks/results.json, and
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import memory
+import reading
 import scale
 import vanishing
 from alternatives import HAS_JAX, SHAPES, Update, jax_scan, lab, loop, plain
@@ -43,7 +45,7 @@ RUNS = [8, 32, 128]
 FLOORS: dict[str, Callable[..., Update]] = {"products, torch": torch_products, "products, lab": lab_products}
 UNDER = {"healthy": vanishing.healthy, **FLOORS}
 SINGLE = {"rnnlab": lab, "loop": loop, "torch": plain, **({"jax": jax_scan} if HAS_JAX else {})}
-SECTIONS = ("single", "fleets", "memory", "vanishing", "sweeps")
+SECTIONS = ("single", "fleets", "memory", "vanishing", "sweeps", "reports")
 MEMORY = [*SHAPES, *((32, T, 128) for T in (500, 1000, 2000, 4000)), (32, 10_000, 128)]
 
 Row = dict[str, Any]
@@ -108,6 +110,14 @@ class Bench:
         for runs in (100,) if self.quick else (100, 1_000, 10_000):
             rows.append(scale.measure(runs))
             say(f"  {runs} runs: " + ", ".join(f"{name} {rows[-1][name]['s']:.3g} s" for name in scale.STAGES))
+        return rows
+
+    def reports(self) -> list[Row]:
+        rows = []
+        for size in [(6, 10, 20)] if self.quick else [(50, 100, 200), (500, 100, 200), (10_000, 1, 10)]:
+            rows.append(reading.measure(*size))
+            seconds = {name: one["s"] for name, one in rows[-1].items() if isinstance(one, dict)}
+            say(f"  {size[0]} runs: " + ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items()))
         return rows
 
 

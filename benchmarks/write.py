@@ -41,6 +41,7 @@ def without_comment(text: str) -> str:
 def tables(results: dict[str, Any]) -> dict[str, str]:
     """A Markdown table of each section that is there."""
     of = {"single": single, "fleets": fleets, "memory": memory, "vanishing": vanishing, "sweeps": sweeps}
+    of["reports"] = reports
     return {name: of[name](section["rows"]) for name, section in results.items() if section["rows"]}
 
 
@@ -160,6 +161,19 @@ def sweeps(rows: list[Row]) -> str:
         seconds = [f"{one[name]['s']:.2f}" for name in STAGES]
         most = max(one[name]["MiB"] for name in STAGES if name != "train")
         lines.append([f"{one['runs']:,}", *seconds, f"{1000 * one['train']['s'] / one['runs']:.1f}", f"{most:.0f}"])
+    return table(["runs"], heads, lines)
+
+
+def reports(rows: list[Row]) -> str:
+    heads = ["rows", "CSV (MB)", "report (s)", "again (s)", "most memory (MiB)", "kept (MB)"]
+    heads += ["page (s)", "page (MB)", "opens (s)", "ls (s)"]
+    lines = []
+    for one in rows:
+        most = max(part["MiB"] for part in one.values() if isinstance(part, dict))
+        opens = "-" if one["opens"] is None else f"{one['opens']:.1f}"
+        line = [f"{one['runs']:,}", f"{one['rows']:,}", f"{one['csv'] / 1e6:.0f}", f"{one['report']['s']:.1f}"]
+        line += [f"{one['again']['s']:.1f}", f"{most:.0f}", f"{one['kept'] / 1e6:.0f}", f"{one['page']['s']:.1f}"]
+        lines.append([*line, f"{one['page bytes'] / 1e6:.1f}", opens, f"{one['ls again']['s']:.1f}"])
     return table(["runs"], heads, lines)
 
 

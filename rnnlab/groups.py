@@ -97,7 +97,7 @@ class Groups(Sequence[Group]):
         self.left_out = dict(runs.left_out)
         readable = self._readable(runs)
         self.repeated = len(readable) - len(kept := _once_each(readable))
-        table = [{key: run.settings.get(key) for key in run.settings if key not in NO_SETTINGS} for run in kept]
+        table = [run.settings for run in kept]
         self.differing = _differing(table)
         self.by = _expanded(by, table, self.differing) if by else _found(table, self.differing)
         self.also = _needed(table, self.differing, self.by)[len(self.by) :]
@@ -220,8 +220,15 @@ def _once_each(runs: list[Run]) -> list[Run]:
 
 
 def _differing(table: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for row in table for key in row)
-    return [key for key in keys if len({plain(row.get(key)) for row in table}) > 1]
+    keys = dict.fromkeys(key for row in table for key in row if key not in NO_SETTINGS)
+    return [key for key in keys if _differ([row.get(key) for row in table])]
+
+
+def _differ(values: Sequence[Any]) -> bool:
+    # Most settings are the same in all runs, and a list is counted faster than its values are made comparable.
+    if len({type(value) for value in values}) == 1 and values.count(values[0]) == len(values):
+        return False
+    return len({plain(value) for value in values}) > 1
 
 
 def needed_keys(table: Sequence[Mapping[str, Any]]) -> list[str]:

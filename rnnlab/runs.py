@@ -184,9 +184,10 @@ class Runs(Sequence[Run]):
         A run whose settings cannot be read is left out, and `left_out` says so. Raises UsageError where a condition is
         none, or about a key that no run has.
         """
+        if not conditions:
+            return self
         rules = [condition(text) for text in conditions]
-        left_out, kept = dict(self.left_out), []
-        readable = []
+        left_out, readable = dict(self.left_out), []
         for run in self._runs:
             try:
                 readable.append((run, run.facts))

@@ -38,25 +38,26 @@ def ls(
     """List runs: status, verdict, error, and the settings in which they differ."""
     from rnnlab.choosing import choose
     from rnnlab.cli.streams import tell
-    from rnnlab.report.listing import listing, rows
+    from rnnlab.report.listing import key_settings, listing, plain_listing, rows
 
     chosen = choose(runs or (), where or ())
     for name, why in chosen.left_out.items():
         tell(f"left out: {name}: {why}")
     if as_json:
-        for row in rows(chosen):
+        for row in rows(chosen, key_settings(chosen)):
             print(json.dumps(row))
         return
     if not len(chosen):
         tell("no runs")
         return
+    if not sys.stdout.isatty():
+        print("\n".join(plain_listing(chosen)))
+        return
     from rich.console import Console
 
     from rnnlab.report.terminal import speaks_unicode
 
-    # Off a terminal nothing is cut: it goes into a file, or through grep.
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=10_000)
-    console.print(listing(chosen, unicode=speaks_unicode(sys.stdout.encoding), tight=sys.stdout.isatty()))
+    Console(highlight=False).print(listing(chosen, unicode=speaks_unicode(sys.stdout.encoding)))
 
 
 def show(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from rnnlab.curves import final_error
 from rnnlab.errors import RunFolderError
-from rnnlab.groups import NO_SETTINGS
+from rnnlab.groups import needed_keys
 from rnnlab.report.findings import short_names, value_text
 from rnnlab.report.terminal import COLOURS, clean, figure
 
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 _MOST_KEYS = 6
 
 
-def rows(runs: Runs) -> Iterator[dict[str, Any]]:
-    """A run as data: name, status, verdict, figures, and the settings in which the runs differ."""
-    keys = key_settings(runs)
+def rows(runs: Runs, keys: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A run as data: name, status, verdict, figures, and these settings."""
     for run in runs:
         verdict, result = run.info.get("verdict") or {}, run.info.get("result") or {}
         yield {
@@ -43,11 +43,9 @@ def rows(runs: Runs) -> Iterator[dict[str, Any]]:
 
 def key_settings(runs: Runs) -> list[str]:
     """The settings that tell the runs apart, the seed among them; those that follow from others are left out."""
-    from rnnlab.groups import needed_keys
-
-    tables = [{key: value for key, value in _settings(run).items() if key not in NO_SETTINGS} for run in runs]
-    seeds = {_settings(run).get("seed") for run in runs}
-    return [*needed_keys(tables), *(["seed"] if len(seeds) > 1 else [])]
+    table = [_settings(run) for run in runs]
+    seeds = {settings.get("seed") for settings in table}
+    return [*needed_keys(table), *(["seed"] if len(seeds) > 1 else [])]
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -57,36 +55,46 @@ def _settings(run: Run) -> dict[str, Any]:
         return {}
 
 
-def listing(runs: Runs, *, unicode: bool = True, tight: bool = True) -> RenderableType:
+def listing(runs: Runs, *, unicode: bool = True) -> RenderableType:
     """A line a run: name, status, verdict, rate, error, and the settings in which the runs differ."""
     keys = key_settings(runs)
-    shown = keys[:_MOST_KEYS]
-    names = short_names(shown)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("run", no_wrap=not tight, overflow="fold")
-    for title in ("status", "verdict"):
-        table.add_column(title, no_wrap=True)
-    for title in ("rate", "error"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for key in shown:
-        table.add_column(clean(names[key], unicode), no_wrap=not tight, overflow="fold")
-    for row in rows(runs):
-        table.add_row(*_cells(row, shown, unicode))
-    rest = f"they differ in {len(keys) - len(shown)} more settings; --json has them all" if keys[_MOST_KEYS:] else ""
-    return Group(table, Text(rest, style="dim")) if rest else table
+    for title in _titles(keys):
+        right = title in ("rate", "error")
+        cut = title not in ("status", "verdict", "rate", "error")
+        table.add_column(clean(title, unicode), justify="right" if right else "left", no_wrap=not cut, overflow="fold")
+    for row in rows(runs, keys):
+        colours = ["", *(COLOURS.get(str(row[name]), "") for name in ("status", "verdict"))]
+        cells = [clean(cell, unicode) for cell in _cells(row, keys[:_MOST_KEYS])]
+        table.add_row(*(Text(cell, style) for cell, style in itertools.zip_longest(cells, colours, fillvalue="")))
+    return Group(table, Text(rest, style="dim")) if (rest := _rest(keys)) else table
 
 
-def _cells(row: dict[str, Any], keys: Sequence[str], unicode: bool) -> list[Text]:
-    status, verdict = str(row["status"]), str(row["verdict"] or "-")
-    rate = row["rate"]
-    return [
-        Text(clean(row["name"], unicode)),
-        Text(clean(status, unicode), COLOURS.get(status, "")),
-        Text(clean(verdict, unicode), COLOURS.get(verdict, "")),
-        Text(f"{float(rate):+.1f}" if rate is not None else "-"),
-        Text(figure(row["error"])),
-        *(Text(clean(value_text(row["settings"][key]), unicode)) for key in keys),
-    ]
+def plain_listing(runs: Runs) -> Iterator[str]:
+    """The same without a terminal: nothing is cut, for it goes into a file or through grep."""
+    keys = key_settings(runs)
+    lines = [_titles(keys), *(_cells(row, keys[:_MOST_KEYS]) for row in rows(runs, keys))]
+    wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield "  ".join(clean(cell).ljust(width) for cell, width in zip(line, wide, strict=True)).rstrip()
+    if rest := _rest(keys):
+        yield rest
+
+
+def _titles(keys: Sequence[str]) -> list[str]:
+    names = short_names(keys[:_MOST_KEYS])
+    return ["run", "status", "verdict", "rate", "error", *(names[key] for key in keys[:_MOST_KEYS])]
+
+
+def _rest(keys: Sequence[str]) -> str:
+    rest = len(keys) - _MOST_KEYS
+    return f"they differ in {rest} more settings; --json has them all" if rest > 0 else ""
+
+
+def _cells(row: dict[str, Any], keys: Sequence[str]) -> list[str]:
+    rate = "-" if row["rate"] is None else f"{float(row['rate']):+.1f}"
+    settings = (value_text(row["settings"][key]) for key in keys)
+    return [row["name"], str(row["status"]), str(row["verdict"] or "-"), rate, figure(row["error"]), *settings]
 
 
 def about(run: Run, *, unicode: bool = True) -> RenderableType:

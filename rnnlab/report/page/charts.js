@@ -22,7 +22,8 @@ function layoutOf(x, y, more) {
   const layout = {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: 'system-ui, "DejaVu Sans", sans-serif', size: 13, color: css("--front") },
-    margin: { l: 56, r: 12, t: 12, b: 44 }, showlegend: false, hovermode: "closest",
+    // Room above for the buttons and the legend.
+    margin: { l: 56, r: 12, t: 34, b: 44 }, showlegend: false, hovermode: "closest",
     hoverlabel: { align: "left", namelength: -1 },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--quiet"), activecolor: css("--accent") },
     legend: { orientation: "h", x: 0, y: 1.01, yanchor: "bottom" },

@@ -71,7 +71,7 @@ CHARTS.success = () => {
   if (!families.size) return drawn.size ? "no run has ended" : NONE;
   const traces = [...families].map(([name, members], at) => {
     members.sort((a, b) => a.group.length - b.group.length);
-    const { colour, dash, marker } = styleOf(at), of = members.map(({ group }) => group.success);
+    const { colour, dash } = styleOf(at), marker = MARKERS[at % MARKERS.length], of = members.map(({ group }) => group.success);
     // Side by side, so that intervals at one length do not lie on each other.
     const x = members.map(({ group }) => group.length * (1 + 0.012 * (at - (families.size - 1) / 2)));
     return { x, y: of.map((one) => one.middle), name: plain(name), mode: "lines+markers", line: { color: colour, dash, width: 1.5 }, marker: { symbol: marker, size: 8 },

@@ -30,7 +30,7 @@ CHARTS.heat = () => {
   const note = there.map((kind) => words[kind]).join("<br>");
   const xaxis = ticked("log-updates") ? { type: "log", title: { text: "update + 1" } } : {};
   return { traces, layout: layoutOf("update", "timestep t", {
-    xaxis, margin: { t: note ? 44 : 12 },
+    xaxis, margin: { t: note ? 44 : 34 },
     annotations: note ? [{ text: note, xref: "paper", yref: "paper", x: 0, y: 1, yanchor: "bottom", showarrow: false, align: "left" }] : [],
   }) };
 };
