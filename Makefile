@@ -5,10 +5,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sweep-demo test lint types bench docs reproduce clean
+.PHONY: help install demo sweep-demo report-demo test lint types bench docs reproduce clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Set up .venv with rnnlab, its real data and the development tools
 
@@ -22,6 +22,9 @@ demo: $(STAMP) ## Train the demo on real handwritten digits and show what its gr
 
 sweep-demo: $(STAMP) ## Train 162 runs on the adding problem: cells, initializers, clips and lengths
 	$(BIN)/rnnlab sweep --config configs/sweep_demo.yaml
+
+report-demo: sweep-demo ## Make report.html, the page of that sweep, and show the report
+	$(BIN)/rnnlab report runs/ --where sweep=sweep_demo --where task.length=100 --html report.html
 
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
 	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadgroup

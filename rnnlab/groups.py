@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnlab.analysis import Verdict
-from rnnlab.errors import RunFolderError, UsageError
+from rnnlab.errors import RunFolderError
 from rnnlab.intervals import Interval, mean_interval, wilson
-from rnnlab.where import key_among, plain
+from rnnlab.keys import differing_keys, expanded_keys, found_keys, told_apart_by
+from rnnlab.where import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from rnnlab.curves import Measured, MedianCurve
     from rnnlab.runs import Run, Runs
 
-NO_SETTINGS = ("seed", "device", "name", "notes")
-"""Keys in which runs of one group may differ."""
-MOST_KEYS = 5
-"""More keys than these are not found by themselves: they would be several experiments in one table."""
 COUNTED = ("completed", "diverged")
 """A run of this status has come to its end, and counts as a success or as none."""
 
@@ -98,9 +95,9 @@ class Groups(Sequence[Group]):
         readable = self._readable(runs)
         self.repeated = len(readable) - len(kept := _once_each(readable))
         table = [run.settings for run in kept]
-        self.differing = _differing(table)
-        self.by = _expanded(by, table, self.differing) if by else _found(table, self.differing)
-        self.also = _needed(table, self.differing, self.by)[len(self.by) :]
+        self.differing = differing_keys(table)
+        self.by = expanded_keys(by, table, self.differing) if by else found_keys(table, self.differing)
+        self.also = told_apart_by(table, self.differing, self.by)[len(self.by) :]
         self.hidden = [key for key in self.differing if key not in (*self.by, *self.also)]
         """Keys that differ only where one of the others does."""
         self._groups = _grouped(kept, [*self.also, *self.by])
@@ -217,74 +214,6 @@ def _once_each(runs: list[Run]) -> list[Run]:
         best[run.info.get("identity") or run.name] = run
     chosen = {id(run) for run in best.values()}
     return [run for run in runs if id(run) in chosen]
-
-
-def _differing(table: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for row in table for key in row if key not in NO_SETTINGS)
-    return [key for key in keys if _differ([row.get(key) for row in table])]
-
-
-def _differ(values: Sequence[Any]) -> bool:
-    # Most settings are the same in all runs, and a list is counted faster than its values are made comparable.
-    if len({type(value) for value in values}) == 1 and values.count(values[0]) == len(values):
-        return False
-    return len({plain(value) for value in values}) > 1
-
-
-def needed_keys(table: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The fewest keys, found greedily, that tell all combinations of settings in a table apart."""
-    return _needed(table, _differing(table), [])
-
-
-def _needed(table: Sequence[Mapping[str, Any]], differing: Sequence[str], first: Sequence[str]) -> list[str]:
-    """`first`, and the fewest other keys, found greedily, that tell all combinations of settings apart."""
-    rows = list({tuple(plain(row.get(key)) for key in differing) for row in table})
-    place = {key: at for at, key in enumerate(differing)}
-    chosen = [key for key in first if key in place]
-
-    def told_apart(keys: Sequence[str]) -> int:
-        at = [place[key] for key in keys]
-        return len({tuple(row[k] for k in at) for row in rows})
-
-    while told_apart(chosen) < len(rows):
-        # max takes the first of equals: a part's name stands before its options.
-        chosen.append(max((key for key in differing if key not in chosen), key=lambda key: told_apart([*chosen, key])))
-    added = [key for key in differing if key in chosen and key not in first]
-    for key in list(added):
-        if told_apart([*(k for k in first if k in place), *(k for k in added if k != key)]) == len(rows):
-            added.remove(key)
-    return [*first, *added]
-
-
-def _found(table: Sequence[Mapping[str, Any]], differing: Sequence[str]) -> list[str]:
-    keys = _needed(table, differing, [])
-    if len(keys) > MOST_KEYS:
-        said = "; ".join(f"{key} ({_choices(table, key)})" for key in keys)
-        raise UsageError(
-            f"these runs differ in {len(keys)} settings: {said}. Say which to compare with --by KEY,KEY, "
-            "and choose runs that are alike in the others with --where"
-        )
-    return keys
-
-
-def _choices(table: Sequence[Mapping[str, Any]], key: str) -> str:
-    values = list(dict.fromkeys(str(row.get(key)) for row in table))
-    return ", ".join(values[:3]) + (", ..." if len(values) > 3 else "")
-
-
-def _expanded(by: Sequence[str], table: Sequence[Mapping[str, Any]], differing: Sequence[str]) -> list[str]:
-    """The keys asked for; a section such as `clip` stands for all of it that differs."""
-    known = dict.fromkeys(key for row in table for key in row)
-    sections = {key.rsplit(".", n)[0] for key in known for n in range(1, key.count(".") + 1)}
-    keys: list[str] = []
-    for asked in by:
-        key = key_among(asked, {*known, *sections})
-        below = [one for one in differing if one.startswith(f"{key}.")]
-        if key in known or not below:
-            keys.append(key if key in known else f"{key}.name")
-        else:
-            keys += _needed([{one: row.get(one) for one in below} for row in table], below, [])
-    return list(dict.fromkeys(keys))
 
 
 def _grouped(runs: Iterable[Run], keys: Sequence[str]) -> list[Group]:

@@ -37,7 +37,7 @@ from rnnlab.errors import (
 from rnnlab.runs import Run
 from rnnlab.training import Progress
 
-COMMANDS = ("train", "sweep", "validate", "new", "list", "schema")
+COMMANDS = ("train", "sweep", "report", "ls", "show", "validate", "new", "list", "schema")
 KINDS = ("cells", "inits", "clips", "tasks", "probes", "optimizers", "schedules")
 
 
@@ -125,7 +125,9 @@ def test_help_names_every_option_and_gives_examples(command: str, rnn: Call) -> 
     assert re.search(rf"Examples?:\n +rnnlab {command}", said.out)
     assert [option for option in options(command) if not re.search(rf"(?<![\w-]){option}(?![\w-])", said.out)] == []
     assert max(map(len, said.out.splitlines())) <= 80
-    assert "..." not in said.out.split("Commands:")[-1].replace("tasks, ...", "").replace("{FILE}...", "")
+    assert "..." not in said.out.split("Commands:")[-1].replace("tasks, ...", "").replace("{FILE}...", "").replace(
+        "GLOB]...", ""
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)

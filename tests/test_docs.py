@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import fake_group, fake_run
 
 import rnnlab
 from rnnlab.cli import main
@@ -72,6 +73,18 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def runs_to_report(root: Path) -> None:
+    """Runs that the conditions of the docs hold for."""
+    fake_run(root, "demo")
+    for cell, length, clip in itertools.product(("rnn", "lstm"), (50, 100), ("none", "norm")):
+        for name in ("sweep_demo", "sweep_vanishing"):
+            settings = {"model__cell": cell, "clip__name": clip, "train__notes": name}
+            for run in fake_group(root, {0: -1.0, 1: -2.0, 2: -4.0}, timesteps=length, **settings):
+                run.dir.update(sweep=name)
+    (diverged,) = fake_group(root, {9: -1.0}, clip__name="none", clip__threshold=1)
+    diverged.dir.update(status="diverged")
+
+
 def said(arguments: list[str]) -> int:
     """`rnnlab` with these arguments; its exit code."""
     with pytest.raises(SystemExit, match=r".*") as ended:
@@ -87,6 +100,9 @@ def test_a_command_can_be_run(command: str, desk: Path) -> None:
         assert said(arguments) == 0
         return
     assert said(["new", "experiment.yaml"]) == 0
+    if arguments[0] in ("report", "ls", "show"):
+        runs_to_report(Path("runs"))
+        arguments = [word for word in arguments if word != "--open"]
     if arguments[0] == "sweep":
         arguments = [*itertools.takewhile(lambda word: word != "--engine", arguments), "--dry-run"]
     if arguments[0] == "train":

@@ -84,3 +84,13 @@ def test_what_cannot_be_is_said_before(runs: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"figures are made with matplotlib: pip install 'rnnlab\[report\]'"):
         write_figures(findings(runs), tmp_path, ["png"])
+
+
+@pytest.mark.parametrize("groups", [1, 8, 20])
+def test_long_names_and_many_groups_fit(groups: int, tmp_path: Path) -> None:
+    """matplotlib warns, and here that is an error, where a label leaves a figure no room."""
+    for at in range(groups):
+        label = {"model__label": f"a name of some length, number {at}, and then some more"}
+        fake_group(tmp_path / "runs", {0: -1.0, 1: -2.0, 2: -2.5}, timesteps=20 + at % 2, **label)
+    written = write_figures(findings(tmp_path / "runs", "model.label", "task.length"), tmp_path, ["png", "svg", "pdf"])
+    assert len(written) >= 12

@@ -110,7 +110,8 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert "1 run diverged: no success, and read at the last finite update" in text
     assert "1 run interrupted: read as far as it goes, and counted neither as a success nor as none" in text
     assert "left out: cell=rnn-T40-s1:" in text
-    assert "2 (1 diverged, 1 interrupted)" in text
+    assert "lstm 2 (2) 2 0/1" in text
+    assert "in brackets: how many of the runs have not completed" in text
     assert "2 groups have fewer than 3 seeds: points, and no interval" in text
     assert "one seed" in text
 

@@ -33,7 +33,7 @@ _SHEETS = {"csv": "as_csv", "markdown": "as_markdown", "latex": "as_latex"}
 def report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FOLDER] [RUN|GLOB]...", help="A folder of runs (runs/), and which of them."),
+        typer.Argument(metavar="FOLDER|RUN|GLOB", help="A folder of runs (runs/), and which of them."),
     ] = None,
     by: Annotated[
         list[str] | None, typer.Option(metavar="KEY[,KEY]", help="Settings to compare; found where few differ.")
@@ -65,7 +65,7 @@ def report(
         bool, typer.Option("--verbose", "-v", help="Show where an unexpected error comes from.")
     ] = False,
 ) -> None:
-    """Compare runs: how their gradients fall, who learned, what the clip did, with intervals over seeds.
+    """Compare runs: decay rates, success, clipping, intervals.
 
     The report goes to stdout, messages to stderr. Runs that cannot be read are left out and named.
     """

@@ -28,14 +28,14 @@ Examples:
 def ls(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FOLDER] [RUN|GLOB]...", help="A folder of runs (runs/), and which of them."),
+        typer.Argument(metavar="FOLDER|RUN|GLOB", help="A folder of runs (runs/), and which of them."),
     ] = None,
     where: Annotated[
         list[str] | None, typer.Option(metavar="CONDITION", help="Such as status=diverged; may be repeated.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """List runs: status, verdict, error, and the settings in which they differ."""
+    """List runs: status, verdict, error, settings that differ."""
     from rnnlab.choosing import choose
     from rnnlab.cli.streams import tell
     from rnnlab.report.listing import key_settings, listing, plain_listing, rows
@@ -66,7 +66,7 @@ def show(
         bool, typer.Option("--json", help="Print run.json and the settings as one JSON object.")
     ] = False,
 ) -> None:
-    """Show one run: how it ended, its gradient, its settings, and the command that repeats it."""
+    """Show one run: its end, its gradient, its settings, its origin."""
     from rnnlab.choosing import choose
     from rnnlab.errors import RunFolderError, UsageError
 

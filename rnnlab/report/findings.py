@@ -59,14 +59,14 @@ class Findings:
     def headings(self) -> list[Heading]:
         """The columns after the keys."""
         return [
-            Heading("runs", "runs, and how many of them have not completed", _runs),
+            Heading("runs", "runs; in brackets, how many of them have not completed", _runs),
             Heading("seeds", "different seeds", lambda group: str(len(group.seeds))),
             Heading("success", "runs that succeeded, of those that have ended", _success),
             Heading("rate", "decades per 100 timesteps, the mean over seeds", lambda group: _middle(group.rate)),
             Heading("95%", "t interval of the rate; below 3 seeds, the points", lambda group: between(group.rate)),
             Heading("horizon", "timesteps until 1% is left, median", lambda group: horizon(group)),
             Heading("lag", "effective lag: mean lag, weighted by the norm", lambda group: _at(group, "effective_lag")),
-            Heading("clipped", "share of updates or entries that the clip changed", _clipped),
+            Heading("clip", "share of updates or entries that the clip changed", _clipped),
             Heading("error", "final error on held-out data, median", lambda group: _at(group, "error")),
         ]
 
@@ -96,6 +96,8 @@ class Findings:
 
     def _about_runs(self) -> Iterator[str]:
         statuses: Counter[str] = sum((group.statuses for group in self.groups), Counter())
+        if statuses.total() > statuses["completed"]:
+            yield "in brackets: how many of the runs have not completed"
         if statuses["diverged"]:
             yield f"{_count(statuses['diverged'], 'run')} diverged: no success, and read at the last finite update"
         for status in _UNFINISHED:
@@ -199,8 +201,8 @@ def _count(number: int, what: str) -> str:
 
 
 def _runs(group: Group) -> str:
-    rest = [f"{n} {status}" for status, n in group.statuses.items() if status != "completed"]
-    return f"{len(group.runs)}" + (f" ({', '.join(rest)})" if rest else "")
+    rest = len(group.runs) - group.statuses["completed"]
+    return f"{len(group.runs)} ({rest})" if rest else f"{len(group.runs)}"
 
 
 def _success(group: Group) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from rnnlab.curves import final_error
 from rnnlab.errors import RunFolderError
-from rnnlab.groups import needed_keys
+from rnnlab.keys import needed_keys
 from rnnlab.report.findings import short_names, value_text
 from rnnlab.report.terminal import COLOURS, clean, figure
 

@@ -64,7 +64,7 @@ def _that_fit(titles: Sequence[str], rows: Sequence[Sequence[str]], keys: int, w
     """The columns that the width has room for; what says least goes first, the keys and the rate last."""
     wide = [max(len(title), *(len(row[at]) for row in rows)) + 2 for at, title in enumerate(titles)]
     shown = list(range(len(titles)))
-    for name in ("lag", "seeds", "clipped", "horizon", "success", "error"):
+    for name in ("lag", "seeds", "clip", "horizon", "success", "error"):
         if sum(wide[at] for at in shown) - 2 <= width:
             break
         shown = [at for at in shown if at < keys or titles[at] != name]
@@ -119,7 +119,7 @@ def _pairs(found: Findings, unicode: bool) -> Iterator[RenderableType]:
     yield Text(f"decay rates seed by seed: {sure} of {len(known)} pairs differ (95%, each by itself{one_in})", "dim")
     ordered = sorted(known, key=lambda pair: -abs(pair.found.effect or 0))[:_MOST_PAIRS]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name, justify in (("", "left"), ("difference", "right"), ("95%", "right"), ("d", "right"), ("", "left")):
+    for name, justify in (("", "left"), ("diff", "right"), ("95%", "right"), ("d", "right"), ("", "left")):
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
     for pair in ordered:
         rest = ", ".join(value_text(value) for value in pair.rest.values())

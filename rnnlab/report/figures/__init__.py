@@ -121,18 +121,19 @@ def _of(found: Findings, fixed: Mapping[str, Any], groups: Sequence[Group]) -> I
     names = Names(found, groups)
     lines = [group for group in groups if group.curve is not None]
     if lines:
-        yield Drawn(
-            "gradient", tall(2.2, len(lines)), lambda figure: draw_gradient(figure, lines, names), curve_data(lines)
-        )
+        height = tall(2.2, [names.of(group) for group in lines])
+        yield Drawn("gradient", height, lambda figure: draw_gradient(figure, lines, names), curve_data(lines))
     rated = [group for group in groups if group.rate is not None]
     if rated:
-        height = 0.6 + 0.17 * len(rated)
+        height = 0.75 + 0.17 * len(rated)
         yield Drawn("rates", height, lambda figure: draw_rates(figure, rated, names), rate_data(rated))
     if len({group.values.get("task.length") for group in groups if group.ended}) > 1:
         ended = [group for group in groups if group.ended]
-        families = len({names.rest(group) for group in ended})
         yield Drawn(
-            "success", tall(2.2, families), lambda figure: draw_success(figure, ended, names), success_data(ended)
+            "success",
+            tall(2.2, sorted({names.rest(group) for group in ended})),
+            lambda figure: draw_success(figure, ended, names),
+            success_data(ended),
         )
     if heats := [one for group in lines[:MOST_HEATS] if (one := Heat.of(group, names.of(group))) is not None]:
         rows = -(-len(heats) // 2)

@@ -22,6 +22,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
 _MARKERS = "osD^vP"
 _MOST_LINES = 12
+_SHORT = 24
 
 
 class Names:
@@ -38,9 +39,10 @@ class Names:
         return ", ".join(value_text(group.values[key]) for key in self._by if key != "task.length") or "all runs"
 
 
-def tall(height: float, lines: int) -> float:
-    """Room for the legend, which stands above the axes."""
-    return height + 0.14 * -(-min(lines, _MOST_LINES) // 2)
+def tall(height: float, names: Sequence[str]) -> float:
+    """Room for the legend, which stands above the axes, in two columns where names are short."""
+    lines = len(names) if 1 < len(names) <= _MOST_LINES else 0
+    return height + 0.14 * (-(-lines // 2) if all(len(name) <= _SHORT for name in names) else lines)
 
 
 def _look(number: int) -> dict[str, Any]:
@@ -50,7 +52,8 @@ def _look(number: int) -> dict[str, Any]:
 
 def _legend(axes: Axes, lines: int) -> None:
     if 1 < lines <= _MOST_LINES:
-        axes.figure.legend(loc="outside upper left", ncols=2, handlelength=2.4, columnspacing=1.2)
+        short = all(len(name) <= _SHORT for name in axes.get_legend_handles_labels()[1])
+        axes.figure.legend(loc="outside upper left", ncols=2 if short else 1, handlelength=2.4, columnspacing=1.2)
 
 
 def draw_gradient(figure: Figure, groups: Sequence[Group], names: Names) -> None:
@@ -121,15 +124,17 @@ def draw_heatmaps(figure: Figure, heats: Sequence[Heat]) -> None:
             continue
         axes.set_facecolor("0.8")
         mesh = axes.pcolormesh(heat.updates, heat.t, heat.values.T, shading="nearest", rasterized=True, **limits)
-        axes.annotate(
-            textwrap.shorten(heat.title, 30),
+        note = axes.annotate(
+            textwrap.fill(textwrap.shorten(heat.title, 44), 24),
             (0.03, 0.97),
             xycoords="axes fraction",
             va="top",
-            fontsize=5.5,
+            fontsize=5,
             color="white",
             bbox={"facecolor": "0.1", "alpha": 0.65, "pad": 1.5, "linewidth": 0},
         )
+        # A long name may reach over the edge of its panel; it must not move the panels.
+        note.set_in_layout(False)
         image = mesh
     figure.supxlabel("update", fontsize=8)
     figure.supylabel("timestep $t$", fontsize=8)
