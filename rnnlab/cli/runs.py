@@ -45,7 +45,7 @@ def ls(
         tell(f"left out: {name}: {why}")
     if as_json:
         for row in rows(chosen, key_settings(chosen)):
-            print(json.dumps(row))
+            print(json.dumps(row, default=str))
         return
     if not len(chosen):
         tell("no runs")
@@ -79,7 +79,7 @@ def show(
     (one,) = chosen
     if as_json:
         told = {"path": str(one.path), **one.info, "status": one.status, "settings": one.settings}
-        print(json.dumps(told, indent=2))
+        print(json.dumps(told, indent=2, default=str))
     else:
         _show(one)
 

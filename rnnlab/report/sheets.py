@@ -133,7 +133,7 @@ def as_json(found: Findings) -> str:
         for pair in found.pairs
     ]
     whole = about | {"groups": rows, "pairs": compared, "left_out": groups.left_out}
-    return json.dumps(strict(whole), indent=2)
+    return json.dumps(strict(whole), indent=2, default=str)
 
 
 def _members(group: Any) -> Iterator[dict[str, Any]]:

@@ -23,7 +23,7 @@ CHARTS.curves = () => {
     }
     if (ticked("seeds")) traces.push(...singleSeeds(group, colour, scaled));
     const text = rows[0].map((value, k) => `lag ${curve.lags[k]}: ${value === null ? said[0][k] : value.toFixed(2)}, ${curve.runs} run${curve.runs > 1 ? "s" : ""}`);
-    traces.push({ x: curve.lags, y: scaled(rows[0]), text, hoverinfo: "text+name", name: group.label, mode: "lines", line: { color: colour, dash, width: 2.5 } });
+    traces.push({ x: curve.lags, y: scaled(rows[0]), text, hoverinfo: "text+name", name: plain(group.label), mode: "lines", line: { color: colour, dash, width: 2.5 } });
   }
   return { traces, layout: layoutOf("lag (timesteps before the last)", linear ? "|dL/dh_t|" : "log10 |dL/dh_t|", {}) };
 };
@@ -37,7 +37,7 @@ function singleSeeds(group, colour, scaled) {
     const far = (one) => (update === undefined ? -one.update : Math.abs(one.update - update));
     const one = run.detail.reduce((best, other) => (far(other) < far(best) ? other : best));
     traces.push({ x: one.lags, y: scaled(rowsOf(one.values).rows[0]), mode: "lines", line: { color: shade(colour, 0.55), width: 1 },
-      name: `${run.name}, update ${one.update}`, hoverinfo: "name" });
+      name: plain(`${run.name}, update ${one.update}`), hoverinfo: "name" });
   }
   return traces;
 }
@@ -48,7 +48,7 @@ CHARTS.rates = () => {
   const traces = groups.map(({ group, number }, at) => {
     const { colour, marker } = styleOf(number), { middle, low, high } = group.rate;
     const about = `${group.label}: ${middle.toFixed(2)}` + (low === null ? "" : ` (${low.toFixed(2)} to ${high.toFixed(2)})`);
-    return { x: [middle], y: [at], text: [about], hoverinfo: "text", mode: "markers", marker: { color: colour, symbol: marker, size: 10 },
+    return { x: [middle], y: [at], text: [plain(about)], hoverinfo: "text", mode: "markers", marker: { color: colour, symbol: marker, size: 10 },
       error_x: low === null ? undefined : { type: "data", symmetric: false, array: [high - middle], arrayminus: [middle - low], color: colour, thickness: 2 } };
   });
   traces.push(...groups.map(({ group, number }, at) => ({ x: group.rate.points, y: group.rate.points.map(() => at), mode: "markers", hoverinfo: "skip",
