@@ -112,7 +112,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert "left out: cell=rnn-T40-s1:" in text
     assert "lstm 2 (2) 2 0/1" in text
     assert "in brackets: how many of the runs have not completed" in text
-    assert "2 groups have fewer than 3 seeds: points, and no interval" in text
+    assert "with fewer than 3 seeds, so points and no interval: 2 groups" in text
     assert "one seed" in text
 
 

@@ -105,7 +105,7 @@ class Findings:
                 who = _count(statuses[status], "run")
                 yield f"{who} {status}: read as far as it goes, and counted neither as a success nor as none"
         if self.groups.repeated:
-            yield f"{_count(self.groups.repeated, 'run')} repeat another one's settings and seed, and are counted once"
+            yield f"of the same settings and seed as another, and not counted: {_count(self.groups.repeated, 'run')}"
 
     def _about_readings(self) -> Iterator[str]:
         left = self.groups.left_out
@@ -115,12 +115,12 @@ class Findings:
             yield f"left out: {len(left) - 10} more"
         unfit = sum(one.rate is None for group in self.groups for one in group.measured)
         if unfit:
-            yield f"{_count(unfit, 'run')} have no rate: fewer than 5 finite points"
+            yield f"without a rate, for fewer than 5 points are finite: {_count(unfit, 'run')}"
         marked = sum(
             bool(one.verdict.zeros or one.verdict.underflow) for group in self.groups for one in group.measured
         )
         if marked:
-            yield f"{_count(marked, 'run')} have zeros or underflow on the way; those points are in no fit"
+            yield f"with zeros or underflow, which are in no fit: {_count(marked, 'run')}"
 
     def _about_words(self) -> Iterator[str]:
         if any(group.ended for group in self.groups):
@@ -128,7 +128,7 @@ class Findings:
             yield f"success: {rule}, on the validation split"
         few = sum(0 < len(group.each("rate")) < 3 for group in self.groups)
         if few:
-            yield f"{_count(few, 'group')} have fewer than 3 seeds: points, and no interval"
+            yield f"with fewer than 3 seeds, so points and no interval: {_count(few, 'group')}"
 
     def frame(self) -> pd.DataFrame:
         """A row a group with all figures as numbers, for CSV and JSON."""
