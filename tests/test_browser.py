@@ -206,7 +206,8 @@ def test_it_fits_its_window(opened: webdriver.Chrome, width: int, theme: str, tm
     size(opened, width)
     opened.execute_script("setTheme(arguments[0]); drawAll()", theme)
     until(opened, "return document.querySelectorAll('.js-plotly-plot').length === 7")
-    assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+    # Charts follow the window a moment later.
+    until(opened, f"return document.documentElement.scrollWidth <= {width}")
     wide = "return [...document.querySelectorAll('.js-plotly-plot')].every((one) => one.clientWidth <= innerWidth)"
     until(opened, wide)
     size(opened, width, opened.execute_script("return document.documentElement.scrollHeight"))
