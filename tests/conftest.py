@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
+import pytest
 import torch
+from commands import Call, Said
+
+from rnnlab.cli import main
 
 # Tiny tensors gain nothing from a second thread, and on a busy machine two that wait for each other lose a lot.
 # test_passes.py runs the scan on several threads on purpose.
@@ -16,3 +21,22 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 # A shell that starts the tests in its background lets them ignore Ctrl-C, and all that they start inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def rnn(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """`rnnlab` with these arguments, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def call(*arguments: str) -> Said:
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match=r".*") as ended:
+            main(arguments)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        assert isinstance(ended.value.code, int)
+        return Said(ended.value.code, *capsys.readouterr())
+
+    return call

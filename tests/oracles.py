@@ -11,13 +11,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rnnlab.cells import Cell
+from rnnlab.cells import CELLS, Cell
 from rnnlab.inits import Inits
 from rnnlab.network import Network, Shape, draw
 from rnnlab.objective import Objective
 from rnnlab.passes import Sequences
 
 F64 = torch.float64
+ALL_CELLS = [
+    part(nonlinearity=option)
+    for part in CELLS.values()
+    if "nonlinearity" in part.model_fields
+    for option in ("tanh", "relu", "sigmoid", "linear")
+] + [part() for part in CELLS.values() if "nonlinearity" not in part.model_fields]
+FAST_CELLS = [cell for cell in ALL_CELLS if cell.rule() is not None]
+
+
+def cell_name(cell: Cell) -> str:
+    return "-".join(str(value) for value in cell.model_dump().values())
 
 
 @dataclass

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from fakes import fake_group
+from reports import findings, unpacked
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -23,7 +24,6 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.ui import WebDriverWait
-from test_report import findings
 
 from rnnlab.report.page import page
 
@@ -135,7 +135,6 @@ def test_the_slider_moves_the_curves(opened: webdriver.Chrome) -> None:
     name, values = lines(opened)[0]
     place = opened.execute_script("return DATA.groups.findIndex((group) => plain(group.label) === arguments[0])", name)
     packed = opened.execute_script("return DATA.groups[arguments[0]].curves[1].values", place)
-    from test_page import unpacked
 
     assert values == pytest.approx(unpacked(packed)[0].tolist())
     no_errors(opened)

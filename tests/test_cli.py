@@ -15,15 +15,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 import typer
+from commands import Call, Said
 from fakes import fake_run
 
 import rnnlab
-from rnnlab.cli import main
 from rnnlab.cli.progress import ProgressLine
 from rnnlab.config import Config, known_keys, load_config
 from rnnlab.errors import (
@@ -39,34 +39,6 @@ from rnnlab.training import Progress
 
 COMMANDS = ("train", "sweep", "report", "ls", "show", "validate", "new", "list", "schema")
 KINDS = ("cells", "inits", "clips", "tasks", "probes", "optimizers", "schedules")
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Said]
-
-
-@pytest.fixture
-def rnn(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """`rnnlab` with these arguments, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def call(*arguments: str) -> Said:
-        capsys.readouterr()
-        with pytest.raises(SystemExit, match=r".*") as ended:
-            main(arguments)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        assert isinstance(ended.value.code, int)
-        return Said(ended.value.code, *capsys.readouterr())
-
-    return call
 
 
 @dataclass

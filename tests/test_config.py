@@ -13,22 +13,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from random_configs import ANY_CONFIG
+from shipped import CONFIGS, SWEEPS
 
 import rnnlab
 from rnnlab.cells import CELLS
 from rnnlab.clips import CLIPS, ClipNorm
 from rnnlab.config import Config, known_keys, load_config, misfits, starter, stop_rule
 from rnnlab.errors import ConfigError
-from rnnlab.inits import INITS, PRESETS
-from rnnlab.optimizers import OPTIMIZERS, Sgd
+from rnnlab.inits import INITS
+from rnnlab.optimizers import Sgd
 from rnnlab.probes import PROBES, SCHEDULES
 from rnnlab.sweeps import load_sweep
 from rnnlab.tasks import TASKS
 from rnnlab.tasks.addition import Addition
 
 ROOT = Path(__file__).parent.parent
-SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
-SWEEPS = [path for path in SHIPPED if path.name.startswith("sweep_")]
 
 
 def refused(text: str | bytes, tmp_path: Path, *sets: str) -> list[str]:
@@ -408,55 +408,8 @@ def test_a_resolved_config_repeats_itself_through_yaml(task: str, cell: str, tmp
     assert again.identity() == config.identity()
 
 
-def part(parts: dict[str, Any]) -> st.SearchStrategy[Any]:
-    return st.sampled_from([name for name, one in parts.items() if not one.needs_options()])
-
-
-SCHEDULED = st.lists(st.integers(0, 10**12)).map(lambda updates: [*updates, 0])
-
-CONFIGS = st.fixed_dictionaries(
-    {"task": part({**TASKS})},
-    optional={
-        "clip": st.one_of(
-            part({**CLIPS}), st.builds(lambda t: {"name": "norm", "threshold": t}, st.floats(1e-300, 1e9))
-        ),
-        "optimizer": part({**OPTIMIZERS}),
-        "model": st.fixed_dictionaries(
-            {},
-            optional={
-                "cell": st.sampled_from([*CELLS]),
-                "hidden": st.integers(1, 10**6),
-                "layers": st.integers(1, 9),
-                "recurrent_bias": st.sampled_from([None, True]),
-                "init": st.one_of(
-                    st.sampled_from([*PRESETS]),
-                    st.fixed_dictionaries(
-                        {"recurrent": part({n: i for n, i in INITS.items() if "recurrent" in i.places})}
-                    ),
-                ),
-            },
-        ),
-        "train": st.fixed_dictionaries({}, optional={"batch": st.integers(1, 99), "log_every": st.integers(0, 9)}),
-        "probe": st.fixed_dictionaries(
-            {},
-            optional={
-                "which": st.lists(st.sampled_from([*PROBES])),
-                "schedule": st.one_of(st.integers(1, 9), SCHEDULED, st.just("log")),
-                "timesteps": st.one_of(st.just("all"), st.integers(1, 9)),
-            },
-        ),
-        "seed": st.integers(0, 2**63 - 1),
-        "dtype": st.sampled_from(["float32", "float64"]),
-        "device": st.sampled_from(["auto", "cpu", "cuda", "cuda:3"]),
-        "notes": st.one_of(
-            st.none(), st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(["1e-3", "~"])
-        ),
-    },
-)
-
-
 @settings(deadline=None)
-@given(CONFIGS)
+@given(ANY_CONFIG)
 def test_any_resolved_config_repeats_itself_through_yaml(
     tmp_path_factory: pytest.TempPathFactory, mapping: Any
 ) -> None:
@@ -513,7 +466,7 @@ def test_defaults_spelt_out_change_no_identity() -> None:
 # What comes with rnnlab.
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_a_shipped_config_is_right_and_says_what_it_is_for(path: Path) -> None:
     load_sweep(path) if path in SWEEPS else load_config(path)
     first, *rest = path.read_text().splitlines()

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import fake_group, fake_run
+from shipped import CONFIGS, SWEEPS
 
 import rnnlab
 from rnnlab.cli import main
@@ -22,8 +23,6 @@ from rnnlab.config.tree import parse
 from rnnlab.sweeps import load_sweep
 
 ROOT = Path(__file__).parent.parent
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-SWEEPS = [path for path in CONFIGS if path.name.startswith("sweep_")]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "runs" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BY_NAME = {str(page.relative_to(ROOT)): page for page in PAGES}

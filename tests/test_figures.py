@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fakes import fake_group
-from test_report import FORMULA, findings
+from reports import FORMULA, findings
 
 from rnnlab.errors import UsageError
 from rnnlab.report import figures

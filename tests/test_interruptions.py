@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_training import config
+from trainings import config
 
 from rnnlab.fleet import Fleet
 from rnnlab.interruptions import Interruptions

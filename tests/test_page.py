@@ -15,7 +15,7 @@ import pytest
 from fakes import fake_group
 from hypothesis import given
 from hypothesis import strategies as st
-from test_report import FORMULA, NASTY, findings
+from reports import FORMULA, NASTY, findings, unpacked
 
 from rnnlab.errors import UsageError
 from rnnlab.report import page as page_module
@@ -86,14 +86,6 @@ def test_the_page_has_what_the_runs_have(made: str) -> None:
     assert cells == [5, 5, 5, 4, 4, 4]
     commands = [dict(run["facts"])["repeat"] for run in data["runs"]]
     assert all(command.startswith("rnnlab train --config ") for command in commands)
-
-
-def unpacked(packed: dict[str, Any]) -> np.ndarray[Any, Any]:
-    codes = np.frombuffer(base64.b64decode(packed["codes"]), "<i2").reshape(packed["shape"])
-    values = packed["low"] + (codes.astype(float) + 32000) * packed["step"]
-    for code, mark in ((NOTHING, np.nan), (ZERO, -np.inf), (UNDERFLOW, np.nan), (NOT_FINITE, np.inf)):
-        values[codes == code] = mark
-    return values
 
 
 @given(decades)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import F64, loop, make_batch, make_network, torch_layer
+from oracles import ALL_CELLS, F64, FAST_CELLS, cell_name, loop, make_batch, make_network, torch_layer
 from torch import nn
 
 from rnnlab.cells import CELLS, Cell
@@ -17,18 +17,7 @@ from rnnlab.network import Network
 from rnnlab.objective import Objective
 from rnnlab.passes import Pass, Scratch, Sequences, fast_forward, fast_pass, general_forward, general_pass
 
-ALL_CELLS = [
-    part(nonlinearity=option)
-    for part in CELLS.values()
-    if "nonlinearity" in part.model_fields
-    for option in ("tanh", "relu", "sigmoid", "linear")
-] + [part() for part in CELLS.values() if "nonlinearity" not in part.model_fields]
-FAST_CELLS = [cell for cell in ALL_CELLS if cell.rule() is not None]
 PLACEMENTS = ["last", "all", 2, -2]
-
-
-def cell_name(cell: Cell) -> str:
-    return "-".join(str(value) for value in cell.model_dump().values())
 
 
 def run(scan: str, network: Network, batch: Sequences, objective: Objective, bound: float | None = None) -> Pass:

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 from mp_oracle import Numbers, Truth, log10_norms, no_range, numbers, truth
-from oracles import F64, make_batch, make_network
-from test_passes import FAST_CELLS, cell_name
+from oracles import F64, FAST_CELLS, cell_name, make_batch, make_network
 
 from rnnlab.cells import Cell, Rnn
 from rnnlab.clips import ClipNorm

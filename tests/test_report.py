@@ -6,10 +6,10 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fakes import fake_group
+from reports import FORMULA, NASTY, findings
 from rich.console import Console
 
 from rnnlab.errors import UsageError
@@ -18,13 +18,6 @@ from rnnlab.report.findings import Findings, label, short_names
 from rnnlab.report.sheets import as_csv, as_json, as_latex, as_markdown
 from rnnlab.report.text import report
 from rnnlab.runs import load_runs
-
-NASTY = "<script>alert(1)</script>"
-FORMULA = '=HYPERLINK("http://example.com")'
-
-
-def findings(root: Path, *by: str, **options: Any) -> Findings:
-    return Findings(Groups(load_runs(root), by), **options)
 
 
 def rendered(found: Findings, width: int, encoding: str = "utf-8") -> str:

@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import Call
 from fakes import fake_group
-from test_cli import Call, rnn  # noqa: F401  the fixture
 
 from rnnlab.rundir import RunDir
 
 
 @pytest.fixture
-def call(rnn: Call, tmp_path: Path) -> Call:  # noqa: F811  that is how pytest hands it over
+def call(rnn: Call, tmp_path: Path) -> Call:
     """With three runs each of two cells in runs/."""
     fake_group(tmp_path / "runs", {0: -10, 1: -12, 2: -14}, model__cell="rnn")
     fake_group(tmp_path / "runs", {0: -1, 1: -2, 2: -3}, model__cell="lstm")
@@ -85,7 +85,7 @@ def test_bad_input_is_told_with_the_cure(call: Call, words: list[str], said: str
     assert done.out == ""
 
 
-def test_an_empty_folder_has_no_runs(rnn: Call, tmp_path: Path) -> None:  # noqa: F811
+def test_an_empty_folder_has_no_runs(rnn: Call, tmp_path: Path) -> None:
     assert rnn("report").err.startswith("rnnlab: runs is not a folder")
     (tmp_path / "runs" / "foreign").mkdir(parents=True)
     said = rnn("report")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Call
 from jsonschema import Draft202012Validator
-from test_cli import Call, rnn  # noqa: F401  the fixture
 
 from rnnlab.config import Config
 from rnnlab.errors import ConfigError, RunFailedError
@@ -32,14 +32,14 @@ seeds: 2
 
 
 @pytest.fixture
-def file(rnn: Call, tmp_path: Path) -> str:  # noqa: F811  that is how pytest hands it over
+def file(rnn: Call, tmp_path: Path) -> str:
     """mine.yaml: two fleets of two."""
     (tmp_path / "mine.yaml").write_text(TEXT)
     return "mine.yaml"
 
 
 @pytest.fixture
-def call(rnn: Call) -> Call:  # noqa: F811
+def call(rnn: Call) -> Call:
     return rnn
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import F64, make_batch, make_network
-from test_training import EXPLODING, config, weights
+from trainings import EXPLODING, config, weights
 
 from rnnlab.cells import CELLS
 from rnnlab.fleet import Fleet
