@@ -64,6 +64,15 @@ def test_more_samples_begin_with_the_same_ones() -> None:
     assert all(1e-4 <= one["optimizer.lr"] <= 1e-1 and 2 <= one["model.hidden"] <= 9 for one in many)
 
 
+def test_null_is_a_value_that_can_be_drawn() -> None:
+    """model.forget_bias is null where no bias is added; a sample of it is what the list says, null included."""
+    axes = {"samples": 12, "model.forget_bias": {"choice": [None, 1.0]}, "optimizer.lr": {"uniform": [0, 1]}}
+    found = sweep({"random": axes})
+    drawn = [one["model.forget_bias"] for one in settings(found)]
+    assert set(drawn) == {None, 1.0}
+    assert [member.config.model.forget_bias for member in found.members] == drawn
+
+
 def test_a_set_changes_the_base_and_not_an_axis() -> None:
     given = {"base": BASE, "axes": {"grid": {"model.hidden": [3, 4]}}}
     assert {one.config.train.batch for one in load_sweep(given, ["train.batch=7", "seeds=2"]).members} == {7}

@@ -114,9 +114,14 @@ class Reader:
             self._add(key, "an axis without values", node.spot)
         return [self._setting(key, item) for item in node.content]
 
-    def _setting(self, key: str, node: Node, value: Any = None) -> Setting:
+    def _setting(self, key: str, node: Node) -> Setting:
+        """The value that stands at a node."""
+        return self._setting_of(key, node, node.plain())
+
+    def _setting_of(self, key: str, node: Node, value: Any) -> Setting:
+        """A value that comes from a node; None is a value like any other."""
         place = f"{self.name}:{node.spot.line}:{node.spot.column}" if self.name else f"axis {key}"
-        return Setting(tuple(key.split(".")), node.plain() if value is None else value, place)
+        return Setting(tuple(key.split(".")), value, place)
 
     def _grid(self, node: Node) -> Iterator[list[Choice]]:
         for key, (spot, values) in self._mapping(node, "grid").items():
@@ -143,7 +148,7 @@ class Reader:
                 continue
             try:
                 values = sampled(distribution(inner.plain()), key, seed, samples)
-                drawn.append([self._setting(key, inner, value) for value in values])
+                drawn.append([self._setting_of(key, inner, value) for value in values])
             except ValueError as error:
                 self._add(key, str(error), inner.spot)
         if not given:
