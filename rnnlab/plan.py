@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rnnlab.columns import GRADIENT_ROW_BYTES, METRICS_ROW_BYTES
@@ -30,14 +33,11 @@ def plan(config: Config) -> Plan:
     below = shape.inputs + (shape.layers - 1) * H
     parameters = G * H * (below + shape.layers * (H + 1 + shape.recurrent_bias)) + (H + 1) * shape.outputs
     device = choose_device(config.device)
-    measured = logged = 0
-    for update in range(updates):
-        due = config.probe.schedule.due(update, updates)
-        measured += due
-        logged += due or is_logged(config, update, updates)
+    due = config.probe.schedule.due_updates(updates)
+    logged = count_of_any([due, *_logged(config, updates)])
     states = len(cell.states) + 2 * (config.clip.in_scan() is not None)
     timesteps = math.ceil(config.task.timesteps / config.probe.stride)
-    rows = measured * timesteps * states * shape.layers if "adjoint" in config.probe.which else 0
+    rows = len(due) * timesteps * states * shape.layers if "adjoint" in config.probe.which else 0
     itemsize = 4 if config.dtype == "float32" else 8
     size = rows * GRADIENT_ROW_BYTES + logged * METRICS_ROW_BYTES + 3 * parameters * itemsize
     scan = choose_scan(config.train.scan, cell.rule() is not None, device)
@@ -68,3 +68,37 @@ def is_evaluated(config: Config, update: int, updates: int) -> bool:
     """Whether the network is evaluated after this update: every `train.evaluate_every`, and after the last."""
     every = config.train.evaluate_every
     return update + 1 == updates or (bool(every) and (update + 1) % every == 0)
+
+
+def _logged(config: Config, updates: int) -> list[range]:
+    """The updates for which `is_logged` holds, as ranges."""
+    log_every, evaluate_every = config.train.log_every, config.train.evaluate_every
+    ranges = [range(updates - 1, updates)]
+    ranges += [range(0, updates, log_every)] if log_every else []
+    return ranges + ([range(evaluate_every - 1, updates, evaluate_every)] if evaluate_every else [])
+
+
+def count_of_any(collections: Iterable[Sequence[int]]) -> int:
+    """How many numbers lie in any of these; ascending ranges are counted by arithmetic, the rest one by one."""
+    given = list(collections)
+    ranges = [one for one in given if isinstance(one, range)]
+    listed = {number for one in given if not isinstance(one, range) for number in one}
+    count = sum(not any(number in one for one in ranges) for number in listed)
+    # Inclusion and exclusion: what lies in an even number of them is counted once too often.
+    for size in range(1, len(ranges) + 1):
+        for some in itertools.combinations(ranges, size):
+            count += (-1) ** (size + 1) * len(functools.reduce(in_both, some))
+    return count
+
+
+def in_both(first: range, second: range) -> range:
+    """The numbers of two ascending ranges that lie in both (the Chinese remainder theorem)."""
+    common = math.gcd(first.step, second.step)
+    offset, misses = divmod(second.start - first.start, common)
+    if misses:
+        return range(0)
+    rest = second.step // common
+    step = first.step * rest
+    start = first.start + first.step * (offset * pow(first.step // common, -1, rest) % rest)
+    start += step * max(0, -(-(second.start - start) // step))
+    return range(start, min(first.stop, second.stop), step)

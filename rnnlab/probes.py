@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,6 +20,14 @@ class Schedule(Part):
         """Whether this update (counted from 0) of so many is measured."""
         raise NotImplementedError
 
+    def due_updates(self, updates: int) -> Sequence[int]:
+        """Those of so many that are measured, ascending.
+
+        This asks about each of them. A schedule that knows its updates gives them at once; one that measures a fixed
+        share of them gives a `range`, which takes no memory.
+        """
+        return [update for update in range(updates) if self.due(update, updates)]
+
 
 class Every(Schedule):
     """Every n-th update, from update 0."""
@@ -28,6 +38,9 @@ class Every(Schedule):
     def due(self, update: int, updates: int | None = None) -> bool:
         return update % self.n == 0
 
+    def due_updates(self, updates: int) -> Sequence[int]:
+        return range(0, updates, self.n)
+
 
 class Log(Schedule):
     """Updates spaced logarithmically: every one at first, then `per_decade` in each factor of ten, and the last."""
@@ -37,6 +50,25 @@ class Log(Schedule):
 
     def due(self, update: int, updates: int | None = None) -> bool:
         return update in (0, (updates or 0) - 1) or self._slot(update) != self._slot(update - 1)
+
+    def due_updates(self, updates: int) -> Sequence[int]:
+        """From slot to slot, at most `per_decade` of them in each factor of ten."""
+        found, update, last = [], 0, updates - 1
+        while update < last:
+            found.append(update)
+            update = self._after(update)
+        return [*found, last] if updates else found
+
+    def _after(self, update: int) -> int:
+        """The first update of the next slot that has any."""
+        slot = self._slot(update)
+        # Where the slot ends, but for rounding: only `_slot` can tell exactly.
+        later = max(update + 1, math.floor(10 ** ((slot + 1 - 1e-9) / self.per_decade)))
+        while self._slot(later) == slot:
+            later += 1
+        while later - 1 > update and self._slot(later - 1) > slot:
+            later -= 1
+        return later
 
     def _slot(self, update: int) -> int:
         return math.floor(self.per_decade * math.log10(update) + 1e-9) if update else -1
@@ -60,6 +92,9 @@ class At(Schedule):
 
     def due(self, update: int, updates: int | None = None) -> bool:
         return update in self._listed
+
+    def due_updates(self, updates: int) -> Sequence[int]:
+        return self.updates[: bisect_left(self.updates, updates)]
 
     @cached_property
     def _listed(self) -> frozenset[int]:
