@@ -125,9 +125,8 @@ def train_fleet(
 
 @dataclass
 class _Clock:
-    """Time spent on a training, that of earlier processes included, and when to save and to show."""
+    """Time that this process has spent on a training, and when to save and to show."""
 
-    before: float = 0.0
     begun: float = field(default_factory=time.perf_counter)
     saved: float = 0.0
     shown: float = 0.0
@@ -136,9 +135,6 @@ class _Clock:
     def here(self) -> float:
         """Seconds in this process."""
         return time.perf_counter() - self.begun
-
-    def spent(self) -> float:
-        return self.before + self.here()
 
 
 class _Training:
@@ -157,7 +153,7 @@ class _Training:
     def run(self, runs: list[Recorder]) -> None:
         """All updates that are left, of all runs."""
         self.runs, first = list(runs), runs[0].done
-        self.clock = _Clock(runs[0].seconds)
+        self.clock = _Clock()
         if first:  # its process may have ended between the last checkpoint and the last word
             self._end_those_at_their_end()
         for update in range(first, self.updates if self.runs else first):
@@ -212,12 +208,12 @@ class _Training:
         if is_evaluated(self.config, update, self.updates):
             figures["eval_loss"], figures["eval_error"] = self.fleet.evaluate("validation")
         epoch = None if self.size is None else update * self.config.train.batch / self.size
-        seconds = self.clock.spent()
+        here = self.clock.here()
         for r, run in enumerate(self.runs):
             if logged or shown[r]:
                 own = {name: float(values[r]) for name, values in {**figures, **row}.items()}
                 lr = run.config.optimizer.lr
-                run.write_metrics({"update": update, "epoch": epoch, "lr": lr, "seconds": seconds} | own)
+                run.write_metrics({"update": update, "epoch": epoch, "lr": lr, "seconds": run.seconds + here} | own)
 
     def _show(self, taken: Taken, done: int, here: int) -> None:
         spent = self.clock.here()
@@ -239,10 +235,10 @@ class _Training:
             return
         leaving = self.fleet.pick(list(ends)) if len(ends) < len(self.runs) else self.fleet
         tested = np.transpose(leaving.evaluate("test"))
-        seconds = self.clock.spent()
+        here = self.clock.here()
         for k, (r, (status, reason)) in enumerate(ends.items()):
             run = self.runs[r]
-            run.finish(status, reason, leaving.state(k), seconds, tuple(tested[k]))
+            run.finish(status, reason, leaving.state(k), run.seconds + here, tuple(tested[k]))
             self.watch.ended(run.name, status, reason)
         stay = [r for r in range(len(self.runs)) if r not in ends]
         self.runs = [self.runs[r] for r in stay]
@@ -259,8 +255,9 @@ class _Training:
         self.clock.every = max(_SAVE_EVERY, 50 * (self.clock.saved - spent))
 
     def _save(self) -> None:
+        here = self.clock.here()
         for r, run in enumerate(self.runs):
-            run.save(self.fleet.state(r), self.clock.spent())
+            run.save(self.fleet.state(r), run.seconds + here)
 
     def give_up(self, error: BaseException) -> None:
         """Close the runs that did not reach their ends, with a checkpoint where they can go on from it."""

@@ -149,6 +149,26 @@ def test_what_had_only_its_last_word_to_say_says_it(tmp_path: Path, monkeypatch:
     assert resumed.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
 
 
+@pytest.mark.parametrize("before", [(5000.0, 5.0), (5.0, 5000.0)])
+def test_runs_that_go_on_together_keep_their_own_time(
+    before: tuple[float, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has the seconds of its own checkpoint before it, not those of the fleet's first."""
+    for name, seconds in zip("ab", before, strict=True):
+        interrupted(name, tmp_path, monkeypatch)
+        state = torch.load(RunDir(tmp_path / name).checkpoint, weights_only=True)
+        state["record"]["seconds"] = seconds
+        torch.save(state, RunDir(tmp_path / name).checkpoint)
+    train_fleet([Start(config(name=name), name, resume=True) for name in "ab"], out=tmp_path)
+    for name, seconds in zip("ab", before, strict=True):
+        run = Run(tmp_path / name)
+        later = run.metrics[run.metrics["update"] >= 4]["seconds"]
+        assert run.metrics["seconds"].is_monotonic_increasing
+        assert later.between(seconds, seconds + 1000).all()
+        assert 20 / (seconds + 1000) < run.info["updates_per_second"] < 20 / seconds
+        assert seconds < torch.load(run.dir.checkpoint, weights_only=True)["record"]["seconds"] < seconds + 1000
+
+
 def test_only_an_unfinished_run_of_the_same_config_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted("cut", tmp_path, monkeypatch)
     with pytest.raises(RunFolderError, match="another config"):
