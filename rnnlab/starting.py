@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,6 +38,19 @@ class Start:
         return RunDir.create(out, self.name, info, force=self.force, dead=self.dead, numbered=self.numbered)
 
 
+def resumed(start: Start, out: str | PathLike[str], notify: Callable[[str], None]) -> Start:
+    """How an unfinished run is resumed: from its checkpoint, or from its first update where it has none yet.
+
+    Raises RunFolderError, naming the cure, unless its folder holds an unfinished run of this very config.
+    """
+    folder = RunDir(Path(out) / start.name)
+    check_resumable(folder, start.config)
+    if folder.checkpoint.is_file():
+        return start
+    notify(f"{folder.path} has no checkpoint yet; the run begins again from its first update")
+    return replace(start, resume=False, force=True, dead=True)
+
+
 def check_resumable(folder: RunDir, config: Config) -> None:
     """Raise RunFolderError, naming the cure, unless that folder holds an unfinished run of this very config."""
     info = folder.read_run()
@@ -47,8 +61,6 @@ def check_resumable(folder: RunDir, config: Config) -> None:
             f"{folder.path} is a run of another config; resume it with --config {folder.config}, "
             f"or choose another --name"
         )
-    if not folder.checkpoint.is_file():
-        raise RunFolderError(f"{folder.path} has no checkpoint yet; begin it again with --force")
 
 
 def in_words(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from rnnlab.plan import is_evaluated, is_logged, updates_of
 from rnnlab.recording import Recorder, read_checkpoint
 from rnnlab.rundir import RunDir, default_name
 from rnnlab.runs import Run
-from rnnlab.starting import Start, check_resumable, in_words, origin, own
+from rnnlab.starting import Start, in_words, origin, own, resumed
 
 Notify = Callable[[str], None]
 
@@ -70,20 +70,24 @@ def train(
 ) -> Run:
     """Train the network of a config, measure it, and write its run folder.
 
-    With `resume` it goes on with the interrupted run of that name from its last checkpoint, to the same end, bit for
-    bit. Raises before anything is written: RunExistsError, RunFolderError, DeviceMissingError, DataMissingError,
+    With `resume` it goes on with the unfinished run of that name from its last checkpoint, to the same end, bit for
+    bit; one that has no checkpoint yet begins again in its folder, and `notify` is told.
+
+    Raises before anything is written: RunExistsError, RunFolderError, DeviceMissingError, DataMissingError,
     DataFormatError, UsageError. Once it runs, RunFailedError when it cannot go on (a full disk); rows so far are kept.
     """
     name = config.name or default_name(config.task.name, config.model.cell, config.task.timesteps, config.seed)
     start = Start(config, name, force, resume=resume, numbered=not config.name)
-    if resume:
-        check_resumable(RunDir(Path(out) / name), config)
-    elif config.name:
-        RunDir.check(out, name, force=force)
     watch = Watch(notify=notify or (lambda message: None))
     if observe is not None:
         watch = Watch(lambda runs: observe(runs[0]), watch.ended, watch.notify)
-    (folder,) = train_fleet([start], out=out, command=command, watch=watch)
+    sweep = None
+    if resume:
+        start = resumed(start, out, watch.notify)
+        sweep = RunDir(Path(out) / name).read_run().get("sweep")
+    elif config.name:
+        RunDir.check(out, name, force=force)
+    (folder,) = train_fleet([start], out=out, command=command, sweep=sweep, watch=watch)
     return Run(folder.path)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +181,46 @@ def test_only_an_unfinished_run_of_the_same_config_is_resumed(tmp_path: Path, mo
     train(config(name="cut"), out=tmp_path, resume=True)
     with pytest.raises(RunFolderError, match="is completed"):
         train(config(name="cut"), out=tmp_path, resume=True)
+
+
+KILLED = """
+import json, os, signal, sys
+from rnnlab.config import Config
+from rnnlab.fleet import Fleet
+from rnnlab.training import train
+
+def apply(fleet, taken, whole=Fleet.apply, count=[]):
+    whole(fleet, taken)
+    count.append(1)
+    if len(count) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Fleet.apply = apply
+train(Config.model_validate(json.loads(sys.argv[1])), out=sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
+def test_a_run_without_a_checkpoint_begins_again(status: str, tmp_path: Path) -> None:
+    """Killed (marked as running, its process is gone), or marked by a sweep or by its own error; rows are replaced."""
+    described = config(name="cut", probe={"schedule": 1})
+    command = [sys.executable, "-c", KILLED, json.dumps(described.resolved()), str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    folder, told = RunDir(tmp_path / "cut"), list[str]()
+    assert folder.read_run()["status"] == "running"
+    assert len(folder.gradients.read_bytes().splitlines()) == 1 + 4 * 12 * 2
+    assert not folder.checkpoint.exists()
+    folder.update(status=status, sweep="mine")
+    again = train(described, out=tmp_path, resume=True, notify=told.append)
+    whole = train(config(name="whole", probe={"schedule": 1}), out=tmp_path)
+    assert again.path == tmp_path / "cut"
+    assert [message for message in told if "begins again from its first update" in message] == [
+        f"{tmp_path / 'cut'} has no checkpoint yet; the run begins again from its first update"
+    ]
+    assert again.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
+    pd.testing.assert_frame_equal(again.metrics.drop(columns="seconds"), whole.metrics.drop(columns="seconds"))
+    assert (again.status, again.info["result"]) == (whole.status, whole.info["result"])
+    assert again.info["sweep"] == "mine"
 
 
 def items(configs: list[Config]) -> tuple[Item, ...]:

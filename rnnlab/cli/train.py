@@ -51,7 +51,7 @@ def train(
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run and its folder.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a run of that name.")] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the interrupted run of that name, from its last checkpoint.")
+        bool, typer.Option("--resume", help="Go on with the unfinished run of that name, from its last checkpoint.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved config and what would be written, then stop.")
