@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
@@ -17,16 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from rnnlab.atomic import atomic
-from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError, UsageError
+from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError
+from rnnlab.names import check_name
 from rnnlab.provenance import is_gone, this_process
 
 STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
-
-_LONGEST_NAME = 100
-# Names that Windows gives to devices, with any extension; a run folder is copied between machines.
-_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
-_NOT_PORTABLE = '/\\:*?"<>|'
-_NAME_CURE = "use letters, digits, '-', '_' and '.', as in addition-lstm-T100-s0"
 
 
 class RunDir:
@@ -172,31 +166,6 @@ class RunDir:
 def bookkeeping(root: str | os.PathLike[str]) -> Path:
     """The hidden folder beside the runs, for what is known of all of them; all of it can be made again."""
     return Path(root) / ".rnnlab"
-
-
-def check_name(name: str) -> None:
-    """Raise UsageError, naming the cure, unless `name` can be a folder's name on every system."""
-    if wrong := _name_fault(name):
-        raise UsageError(f"name: {name[:_LONGEST_NAME]!r} {wrong}; {_NAME_CURE}")
-
-
-def _name_fault(name: str) -> str | None:
-    if not name.strip():
-        return "is empty"
-    if not name.isprintable():
-        return "holds a control character"
-    if len(name) > _LONGEST_NAME or len(name.encode()) > 2 * _LONGEST_NAME:
-        return f"is longer than {_LONGEST_NAME} characters"
-    if bad := sorted(set(name) & set(_NOT_PORTABLE)):
-        return f"holds {' '.join(bad)}: a name is not a path (--out says where runs go)"
-    if name[0] in ".- " or name[-1] in ". ":
-        return "begins or ends with a dot or a space, or begins with a dash"
-    return "is a device's name on Windows" if _DEVICES.fullmatch(name) else None
-
-
-def default_name(task: str, cell: str, length: int | None, seed: int) -> str:
-    """A readable name for a run that was given none, such as `addition-lstm-T100-s0`."""
-    return "-".join([task, cell, *([f"T{length}"] if length is not None else []), f"s{seed}"])
 
 
 def _check_root(root: Path) -> None:

@@ -17,9 +17,10 @@ from rnnlab.errors import RunFailedError
 from rnnlab.fleet import Fleet, Taken
 from rnnlab.interruptions import Interruptions
 from rnnlab.measure import curves, l2_norm, saturation, spectrum
+from rnnlab.names import default_name
 from rnnlab.plan import is_evaluated, is_logged, updates_of
 from rnnlab.recording import Recorder, read_checkpoint
-from rnnlab.rundir import RunDir, default_name
+from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
 from rnnlab.starting import Start, in_words, origin, own, resumed
 

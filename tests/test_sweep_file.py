@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rnnlab.errors import ConfigError
-from rnnlab.rundir import check_name
+from rnnlab.names import check_name
 from rnnlab.sweeps import Sweep, load_sweep
 
 BASE = {"task": "addition", "model": {"hidden": 5}}

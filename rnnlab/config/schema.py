@@ -15,9 +15,9 @@ from rnnlab.config.misfits import misfits
 from rnnlab.config.scalars import dump
 from rnnlab.config.sections import Model, Probing, Section, Train
 from rnnlab.errors import UsageError
+from rnnlab.names import check_name
 from rnnlab.optimizers import OPTIMIZERS, Adam, OptimizerPart
 from rnnlab.parts import OneOf
-from rnnlab.rundir import check_name
 from rnnlab.tasks import TASKS, Task
 
 # They say where a run is made and what it is called, not what it is.
