@@ -1,4 +1,4 @@
-"""What a run was made with, from and by: versions, commit, process. Finding out imports nothing and never fails."""
+"""What a run was made with, from and by: versions, commit, process. Finding out loads none of them and never fails."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ import platform
 import socket
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+# How far apart, in seconds, two accounts of one process's start may lie. Linux counts from a boot time in whole
+# seconds, which moves by one when the clock is corrected, and by any amount when the clock is set; since that boot the
+# start is exact to a clock tick (0.01). Elsewhere the time of day is fixed. No system uses a pid again within seconds.
+_TIME_OF_DAY = 2.0
+_SINCE_BOOT = 0.1
 
 
 def versions() -> dict[str, str | None]:
@@ -53,8 +58,18 @@ def _git(folder: str | os.PathLike[str] | None, *arguments: str) -> list[str] | 
 
 
 def this_process() -> dict[str, Any]:
-    """What tells this process from every other, now and after it has ended."""
-    return {"pid": os.getpid(), "host": socket.gethostname(), "start": _process_start(os.getpid())}
+    """What tells this process from every other, now and after it has ended; times in seconds since 1970.
+
+    `start` and `boot`, the machine's start, are None where the system does not say.
+    """
+    import psutil
+
+    process: dict[str, Any] = {"pid": os.getpid(), "host": socket.gethostname()}
+    try:
+        boot, start = _times(os.getpid())
+    except (psutil.Error, OSError, RuntimeError):
+        return {**process, "start": None, "boot": None}
+    return {**process, "start": start, "boot": boot}
 
 
 def is_here(process: Mapping[str, Any]) -> bool:
@@ -63,23 +78,38 @@ def is_here(process: Mapping[str, Any]) -> bool:
 
 
 def is_gone(process: Mapping[str, Any]) -> bool:
-    """Whether that process is known to have ended; one on another machine never is."""
+    """Whether that process is known to have ended; one on another machine never is.
+
+    A pid is used again sooner or later: the same pid with another start is another process.
+    """
+    import psutil
+
     pid = process.get("pid")
-    if not is_here(process) or not isinstance(pid, int) or os.name != "posix":
+    if not is_here(process) or not isinstance(pid, int) or pid < 1:
         return False
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        boot, start = _times(pid)
+    except psutil.NoSuchProcess:
         return True
-    except OSError:
+    except (psutil.Error, OSError, RuntimeError):
         return False
-    # A pid is used again sooner or later: the same one with another start is another process.
-    return _process_start(pid) != process.get("start")
+    return not _same_start(process, boot, start)
 
 
-def _process_start(pid: int) -> str | None:
-    """When the process started, in the kernel's ticks; None where the system does not say."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None
+def _times(pid: int) -> tuple[float, float]:
+    """When the machine and the process started. Raises psutil.Error, or OSError or RuntimeError without a /proc."""
+    import psutil
+
+    return psutil.boot_time(), psutil.Process(pid).create_time()
+
+
+def _same_start(process: Mapping[str, Any], boot: float, start: float) -> bool:
+    """Whether a process that started at `start` can be the recorded one; True where nothing can be compared."""
+    recorded = process.get("start")
+    if isinstance(recorded, str) and recorded.isdecimal() and hasattr(os, "sysconf"):
+        # The older form of a run.json, of Linux alone: clock ticks since the boot, as a text.
+        return abs(int(recorded) / os.sysconf("SC_CLK_TCK") - (start - boot)) < _SINCE_BOOT
+    if not isinstance(recorded, (int, float)) or abs(recorded - start) < _TIME_OF_DAY:
+        return True
+    then = process.get("boot")
+    return isinstance(then, (int, float)) and abs((recorded - then) - (start - boot)) < _SINCE_BOOT

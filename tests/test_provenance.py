@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from rnnlab.provenance import git_state, is_gone, this_process, versions
@@ -77,5 +80,54 @@ def test_this_process_is_here_and_a_finished_one_is_gone() -> None:
     assert not is_gone(this_process())
     code = "import json, rnnlab.provenance as p; print(json.dumps(p.this_process()))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert is_gone(__import__("json").loads(done.stdout))
-    assert not is_gone({})
+    assert is_gone(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("process", [{}, {"pid": None}, {"pid": 0}, {"pid": -5}, {"pid": "7"}])
+def test_a_process_that_nothing_is_known_of_is_not_gone(process: dict[str, object]) -> None:
+    assert not is_gone({"host": socket.gethostname(), **process})
+
+
+@pytest.mark.parametrize(
+    ("start", "boot", "gone"),
+    [
+        (0, 0, False),
+        (1, 1, False),
+        (1, 0, False),
+        (3600, 3600, False),
+        (3600, 0, True),
+        (-3600, 0, True),
+        (3600, None, True),
+        (5, 0, True),
+    ],
+    ids=lambda value: str(value),
+)
+def test_a_pid_that_is_used_again_is_another_process(start: float, boot: float | None, gone: bool) -> None:
+    """The recorded start and boot moved by so many seconds; both together where the clock was set since."""
+    mine = this_process()
+    assert (
+        is_gone({**mine, "start": mine["start"] + start, "boot": None if boot is None else mine["boot"] + boot}) == gone
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="clock ticks are Unix's")
+def test_a_start_as_older_versions_wrote_it_is_compared() -> None:
+    mine = this_process()
+    older = {"pid": mine["pid"], "host": mine["host"]}
+    ticks = round((mine["start"] - mine["boot"]) * os.sysconf("SC_CLK_TCK"))
+    assert not is_gone({**older, "start": str(ticks)})
+    assert is_gone({**older, "start": str(ticks - 1000)})
+    # What cannot be compared: the pid lives, and that is all that is known.
+    assert not is_gone({**older, "start": None})
+    assert not is_gone({**older, "start": "Tuesday"})
+
+
+def test_where_the_system_does_not_say_the_start_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = this_process()
+
+    def refuse(*_: object) -> float:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil.Process, "create_time", refuse)
+    assert not is_gone(mine)
+    assert this_process() == {**mine, "start": None, "boot": None}

@@ -170,7 +170,7 @@ def test_a_running_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> N
     child.wait()
     for change, status in [
         ({"pid": child.pid}, "interrupted"),
-        ({"start": "another"}, "interrupted"),
+        ({"start": process["start"] - 3600}, "interrupted"),
         ({"host": "elsewhere", "pid": child.pid}, "running"),
     ]:
         run.update(process={**process, **change})
