@@ -48,6 +48,7 @@ def test_a_sweep_from_plan_to_nothing_to_do(call: Call, file: str) -> None:
     assert said.code == 0
     assert said.out.splitlines()[0] == "new          rnn-T10-s0"
     assert "# runs: 4: 4 new\n# to train: 4 runs in 2 fleets\n# time: about" in said.out
+    assert re.search(r"^# disk: about \d+\.\d kB$", said.out, re.MULTILINE)
     assert not Path("runs").exists()
 
     said = call("sweep", "-c", file, "--engine", "inline", "--max-runs", "1")

@@ -151,6 +151,8 @@ def _show_plan(sweep: Sweep, order: Order, workers: int | None, as_json: bool) -
 
 
 def _in_words(sweep: Sweep, found: Any) -> dict[str, str]:
+    from rich.filesize import decimal
+
     from rnnlab.report.board import counted
     from rnnlab.report.terminal import duration
 
@@ -162,13 +164,5 @@ def _in_words(sweep: Sweep, found: Any) -> dict[str, str]:
     words["to train"] = f"{found.to_train:,} runs in {found.fleets:,} fleet{'s' if found.fleets != 1 else ''}"
     if found.to_train:
         words["time"] = f"about {duration(found.seconds)} on {found.cores} cores; a stop rule may end runs sooner"
-        words["disk"] = f"about {_size(found.bytes)}"
+        words["disk"] = f"about {decimal(found.bytes)}"
     return words
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
