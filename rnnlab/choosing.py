@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -26,13 +26,13 @@ def choose(given: Sequence[str] = (), where: Sequence[str] = ()) -> Runs:
     all_of = [folder for folder in folders if not RunDir(folder).is_run]
     if not folders or (patterns and not all_of):
         all_of.append(Path(DEFAULT))
-    found, left_out = _single(folder for folder in folders if RunDir(folder).is_run)
+    chosen, unreadable = _single(folder for folder in folders if RunDir(folder).is_run)
     for folder in all_of:
         runs = load_runs(folder)
-        found += _matching(runs, patterns, folder) if patterns else list(runs)
-        left_out |= _wanted(runs.left_out, patterns)
-    once = {run.path.resolve(): run for run in found}
-    return Runs(list(once.values()), left_out).where(*where)
+        chosen += _matching(runs, patterns, folder) if patterns else list(runs)
+        unreadable |= _wanted(runs.unreadable, patterns)
+    once = {run.path.resolve(): run for run in chosen}
+    return Runs(list(once.values()), unreadable).where(*where)
 
 
 def _is_folder(word: str) -> bool:
@@ -45,28 +45,30 @@ def _refuse_paths(patterns: Sequence[str]) -> None:
             raise RunFolderError(f"{word} is not a folder; runs are where `rnnlab train --out` put them (runs/)")
 
 
-def _single(folders: Iterable[Path]) -> tuple[list[Run], dict[str, str]]:
-    found: list[Run] = []
-    left_out: dict[str, str] = {}
+def _single(folders: Iterable[Path]) -> tuple[list[Run], dict[Path, str]]:
+    runs: list[Run] = []
+    unreadable: dict[Path, str] = {}
     for folder in folders:
         try:
-            found.append(Run(folder))
+            runs.append(Run(folder))
         except RunFolderError as error:
-            left_out[folder.name] = str(error)
-    return found, left_out
+            unreadable[folder] = str(error)
+    return runs, unreadable
 
 
 def _matching(runs: Runs, patterns: Sequence[str], folder: Path) -> list[Run]:
     chosen = [run for run in runs if any(fnmatchcase(run.name, pattern) for pattern in patterns)]
     names = [run.name for run in runs]
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in [*names, *runs.left_out]):
+        if not any(fnmatchcase(name, pattern) for name in [*names, *(path.name for path in runs.unreadable)]):
             near = nearest(pattern, names)
             raise UsageError(f"{folder} has no run {pattern!r}" + (f"; did you mean {near!r}?" if near else ""))
     return chosen
 
 
-def _wanted(left_out: dict[str, str], patterns: Sequence[str]) -> dict[str, str]:
-    if not patterns:
-        return left_out
-    return {name: why for name, why in left_out.items() if any(fnmatchcase(name, one) for one in patterns)}
+def _wanted(unreadable: Mapping[Path, str], patterns: Sequence[str]) -> dict[Path, str]:
+    return {
+        path: reason
+        for path, reason in unreadable.items()
+        if not patterns or any(fnmatchcase(path.name, pattern) for pattern in patterns)
+    }

@@ -27,7 +27,7 @@ _UNDERFLOW = -1e300
 class Measured:
     """What one run's gradient says at one update."""
 
-    name: str
+    run: Run
     seed: int
     update: int
     verdict: Verdict
@@ -58,7 +58,7 @@ def measured(run: Run, grid: Grid, row: int) -> Measured:
     result = run.info.get("result") or {}
     ended = run.status == "completed"
     return Measured(
-        name=run.name,
+        run=run,
         seed=int(run.settings["seed"]),
         update=int(grid.updates[row]),
         verdict=verdict,

@@ -13,7 +13,7 @@ import numpy as np
 from rnnlab.analysis import Verdict
 from rnnlab.errors import RunFolderError
 from rnnlab.intervals import Interval, mean_interval, wilson
-from rnnlab.keys import differing_keys, expanded_keys, found_keys, told_apart_by
+from rnnlab.keys import NOT_IDENTITY, differing_keys, expanded_keys, found_keys, told_apart_by
 from rnnlab.where import plain
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Group:
     runs: list[Run]
     measured: list[Measured] = field(default_factory=list)
     """Of the runs that recorded a gradient."""
-    solved: list[str] = field(default_factory=list)
-    """The names of the runs that succeeded."""
+    solved: list[Run] = field(default_factory=list)
+    """The runs that succeeded."""
 
     @property
     def statuses(self) -> Counter[str]:
@@ -91,7 +91,9 @@ class Groups(Sequence[Group]):
     """
 
     def __init__(self, runs: Runs, by: Sequence[str] = ()) -> None:
-        self.left_out = dict(runs.left_out)
+        self.names = runs.names
+        """The name that each run's folder is shown under, of those that are left out as well."""
+        self.unreadable = dict(runs.unreadable)
         readable = self._readable(runs)
         self.repeated = len(readable) - len(kept := _once_each(readable))
         table = [run.settings for run in kept]
@@ -110,8 +112,18 @@ class Groups(Sequence[Group]):
                 int(run.settings["seed"])
                 kept.append(run)
             except (RunFolderError, KeyError, TypeError, ValueError) as error:
-                self.left_out[run.name] = str(error) if isinstance(error, RunFolderError) else "its config has no seed"
+                reason = str(error) if isinstance(error, RunFolderError) else "its config has no seed"
+                self.unreadable[run.path] = reason
         return kept
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The runs of which something could not be read, by the name that they are shown under, with the reason."""
+        return {self.names[path]: reason for path, reason in self.unreadable.items()}
+
+    def name_of(self, run: Run) -> str:
+        """The name that a run is shown under: with its folder where two runs have one name."""
+        return self.names[run.path]
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -136,14 +148,12 @@ class Groups(Sequence[Group]):
         if self._measured_at == (at, success):
             return self
         runs = self.runs
-        found = dict(zip([run.name for run in runs], at_once(lambda run: measure_run(run, at), runs), strict=True))
+        results = dict(zip([run.path for run in runs], at_once(lambda run: measure_run(run, at), runs), strict=True))
+        self.unreadable |= {path: result for path, result in results.items() if isinstance(result, str)}
         for group in self._groups:
-            results = [found[run.name] for run in group.runs]
-            group.measured = [one for one in results if not isinstance(one, str)]
-            group.solved = [run.name for run in group.runs if succeeded(run, success)]
-            self.left_out |= {
-                run.name: said for run, said in zip(group.runs, results, strict=True) if isinstance(said, str)
-            }
+            of_group = [results[run.path] for run in group.runs]
+            group.measured = [result for result in of_group if not isinstance(result, str)]
+            group.solved = [run for run in group.runs if succeeded(run, success)]
             # What was worked out from another update.
             for name in ("rate", "curve"):
                 group.__dict__.pop(name, None)
@@ -209,11 +219,16 @@ def _hashable(values: Iterable[Any]) -> tuple[Any, ...]:
 def _once_each(runs: list[Run]) -> list[Run]:
     """One run of each identity: a completed one before others, a later one before an earlier."""
     best: dict[Any, Run] = {}
+    # An older run.json has no identity: then runs of the same settings are the same.
     rank = {"completed": 3, "diverged": 2, "running": 1}
     for run in sorted(runs, key=lambda run: (rank.get(run.status, 0), str(run.info.get("started")))):
-        best[run.info.get("identity") or run.name] = run
+        best[run.info.get("identity") or _settings_but_name(run)] = run
     chosen = {id(run) for run in best.values()}
     return [run for run in runs if id(run) in chosen]
+
+
+def _settings_but_name(run: Run) -> tuple[Any, ...]:
+    return tuple(sorted((key, plain(value)) for key, value in run.settings.items() if key not in NOT_IDENTITY))
 
 
 def _grouped(runs: Iterable[Run], keys: Sequence[str]) -> list[Group]:

@@ -10,6 +10,8 @@ from rnnlab.where import key_among, plain
 
 NO_SETTINGS = ("seed", "device", "name", "notes")
 """Keys in which runs of one group may differ."""
+NOT_IDENTITY = ("device", "name", "notes")
+"""Keys in which two runs of one experiment and one seed may differ."""
 MOST_KEYS = 5
 """More keys than these are not found by themselves: they would be several experiments in one table."""
 

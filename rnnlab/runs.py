@@ -14,6 +14,7 @@ from rnnlab.analysis import Verdict, judge
 from rnnlab.cache import cached_configs, read_config
 from rnnlab.columns import GRADIENTS, METRICS, Column
 from rnnlab.errors import RunFolderError, UsageError, nearest
+from rnnlab.run_names import run_names
 from rnnlab.rundir import RunDir, status_of
 from rnnlab.tables import read_gradients, read_metrics
 from rnnlab.where import condition, plain
@@ -133,14 +134,28 @@ class Run:
 
 
 class Runs(Sequence[Run]):
-    """Several runs, by name; `left_out` says which could not be read, and why."""
+    """Several runs, by name; `unreadable` has the folders that could not be read, each with the reason."""
 
-    def __init__(self, runs: Sequence[Run], left_out: Mapping[str, str] | None = None) -> None:
+    def __init__(self, runs: Sequence[Run], unreadable: Mapping[Path, str] | None = None) -> None:
         self._runs = list(runs)
-        self.left_out = dict(left_out or {})
+        self.unreadable = dict(unreadable or {})
 
     def __repr__(self) -> str:
-        return f"Runs({[run.name for run in self._runs]})"
+        return f"Runs({[*map(self.name_of, self._runs)]})"
+
+    @cached_property
+    def names(self) -> dict[Path, str]:
+        """The name that each run's folder is shown under: with its parent folder where two runs have one name."""
+        return run_names([*(run.path for run in self._runs), *self.unreadable])
+
+    def name_of(self, run: Run) -> str:
+        """The name that a run is shown under."""
+        return self.names[run.path]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The runs that could not be read, by the name that they are shown under, each with the reason."""
+        return {self.names[path]: reason for path, reason in self.unreadable.items()}
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -155,14 +170,17 @@ class Runs(Sequence[Run]):
     def __getitem__(self, index: int | str | slice) -> Run | Runs:
         """A run by position or by name, or a slice of the runs."""
         if isinstance(index, slice):
-            return Runs(self._runs[index], self.left_out)
+            return Runs(self._runs[index], self.unreadable)
         return self._named(index) if isinstance(index, str) else self._runs[index]
 
     def _named(self, name: str) -> Run:
-        for run in self._runs:
-            if run.name == name:
-                return run
-        near = nearest(name, [run.name for run in self._runs])
+        matching = [run for run in self._runs if name in (run.name, self.name_of(run))]
+        if len(matching) > 1:
+            paths = ", ".join(str(run.path) for run in matching)
+            raise UsageError(f"{len(matching)} runs are named {name!r}: {paths}; ask for one by more of its path")
+        if matching:
+            return matching[0]
+        near = nearest(name, [*map(self.name_of, self._runs)])
         raise UsageError(f"there is no run {name!r}" + (f"; did you mean {near!r}?" if near else ""))
 
     @property
@@ -187,17 +205,17 @@ class Runs(Sequence[Run]):
         if not conditions:
             return self
         rules = [condition(text) for text in conditions]
-        left_out, readable = dict(self.left_out), []
+        unreadable, readable = dict(self.unreadable), []
         for run in self._runs:
             try:
                 readable.append((run, run.facts))
             except RunFolderError as error:
-                left_out[run.name] = str(error)
+                unreadable[run.path] = str(error)
         known = dict.fromkeys(key for _, facts in readable for key in facts)
         for rule in rules if readable else ():
             rule.check(known)
         kept = [run for run, facts in readable if all(rule.holds(facts) for rule in rules)]
-        return Runs(kept, left_out)
+        return Runs(kept, unreadable)
 
     def group_by(self, *keys: str) -> Groups:
         """The runs in groups of equal settings but for the seed, to compare by these keys.
@@ -215,21 +233,21 @@ class Runs(Sequence[Run]):
     def _joined(self, frame_of: Callable[[Run], pd.DataFrame], columns: Sequence[Column]) -> pd.DataFrame:
         import pandas as pd
 
-        read = [(run, frame) for run in self._runs if (frame := self._readable(run, frame_of)) is not None]
+        read = []
+        for run in self._runs:
+            try:
+                _, frame = run.settings, frame_of(run)
+                read.append((run, frame))
+            except RunFolderError as error:
+                self.unreadable[run.path] = str(error)
         if not read:
             return pd.DataFrame(columns=["run", *(column.name for column in columns)])
         lengths = [len(frame) for _, frame in read]
-        labels = _labels([run for run, _ in read])
+        settings = [run.settings for run, _ in read]
+        labels: dict[str, list[Any]] = {"run": [self.name_of(run) for run, _ in read]}
+        labels |= {key: [of_run.get(key) for of_run in settings] for key in _differing(settings)}
         added = pd.DataFrame({key: _repeated(values, lengths) for key, values in labels.items()})
         return pd.concat([added, pd.concat([frame for _, frame in read], ignore_index=True)], axis=1)
-
-    def _readable(self, run: Run, frame_of: Callable[[Run], pd.DataFrame]) -> pd.DataFrame | None:
-        try:
-            _, frame = run.settings, frame_of(run)
-            return frame
-        except RunFolderError as error:
-            self.left_out[run.name] = str(error)
-            return None
 
 
 def load_runs(folder: str | Path = "runs") -> Runs:
@@ -241,8 +259,7 @@ def load_runs(folder: str | Path = "runs") -> Runs:
     if not root.is_dir():
         raise RunFolderError(f"{root} is not a folder; runs are where `rnnlab train --out` put them (runs/)")
     paths = [root] if RunDir(root).is_run else sorted(path for path in root.iterdir() if path.is_dir())
-    runs: list[Run] = []
-    left_out: dict[str, str] = {}
+    runs, unreadable = list[Run](), dict[Path, str]()
     for path in paths:
         # A hidden folder is a run half-made or half-deleted, or another program's.
         if path.name.startswith("."):
@@ -250,12 +267,13 @@ def load_runs(folder: str | Path = "runs") -> Runs:
         try:
             runs.append(Run(path))
         except RunFolderError as error:
-            left_out[path.name] = str(error)
+            unreadable[path] = str(error)
     if len(runs) > _MANY:
-        by_name = {run.name: run for run in runs}
-        for name, config in cached_configs(root, [run.dir for run in runs]).items():
-            by_name[name].__dict__["config"] = config
-    return Runs(runs, left_out)
+        # They are the folders of one folder: no two have one name.
+        configs = cached_configs(root, [run.dir for run in runs])
+        for run in (run for run in runs if run.name in configs):
+            run.__dict__["config"] = configs[run.name]
+    return Runs(runs, unreadable)
 
 
 def _dotted(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -269,13 +287,6 @@ def _dotted(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     keys = dict.fromkeys(key for one in settings for key in one if key not in _NOT_SETTINGS)
     return [key for key in keys if len({plain(one.get(key)) for one in settings}) > 1]
-
-
-def _labels(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """The columns that tell the runs apart, one value a run."""
-    settings = [run.settings for run in runs]
-    differing = {key: [one.get(key) for one in settings] for key in _differing(settings)}
-    return {"run": [run.name for run in runs], **differing}
 
 
 def _repeated(values: Sequence[Any], lengths: Sequence[int]) -> Any:

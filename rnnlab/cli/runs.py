@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -72,9 +73,9 @@ def show(
 
     chosen = choose([run])
     if len(chosen) != 1:
-        why = chosen.left_out.get(run.rstrip("/").rpartition("/")[2])
-        if why:
-            raise RunFolderError(why)
+        reasons = [reason for path, reason in chosen.unreadable.items() if path == Path(run) or path.name == run]
+        if reasons:
+            raise RunFolderError(reasons[0])
         raise UsageError(f"{run} is {len(chosen)} runs, and show takes one; `rnnlab ls {shlex.quote(run)}` lists them")
     (one,) = chosen
     if as_json:

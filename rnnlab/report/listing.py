@@ -29,7 +29,7 @@ def rows(runs: Runs, keys: Sequence[str]) -> Iterator[dict[str, Any]]:
     for run in runs:
         verdict, result = run.info.get("verdict") or {}, run.info.get("result") or {}
         yield {
-            "name": run.name,
+            "name": runs.name_of(run),
             "status": run.status,
             "reason": run.info.get("reason") or "",
             "sweep": run.info.get("sweep"),

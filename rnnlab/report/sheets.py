@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rnnlab.groups import Group, Groups
 from rnnlab.report.findings import Findings, numbers, value_text
 
+_OF_A_RUN = ("update", "rate", "horizon", "effective_lag", "error", "clip_rate")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
@@ -116,7 +118,7 @@ def as_json(found: Findings) -> str:
     """Everything: groups, their runs, pairs and notes. A number that is not finite is a text, as in run.json."""
     groups = found.groups
     about = {"by": groups.by, "also": groups.also, "at": found.at, "read": found.at_what(), "notes": found.notes()}
-    rows = [numbers(group) | {"runs_by_name": [_run(one) for one in _members(group)]} for group in groups]
+    rows = [numbers(group) | {"runs_by_name": [*_runs(groups, group)]} for group in groups]
     compared = [
         {
             "key": pair.key,
@@ -136,20 +138,15 @@ def as_json(found: Findings) -> str:
     return json.dumps(strict(whole), indent=2, default=str)
 
 
-def _members(group: Any) -> Iterator[dict[str, Any]]:
-    measured = {one.name: one for one in group.measured}
+def _runs(groups: Groups, group: Group) -> Iterator[dict[str, Any]]:
+    """A group's runs, those that recorded a gradient with what it says."""
+    measured = {reading.run.path: reading for reading in group.measured}
     for run in group.runs:
-        yield {"run": run, "measured": measured.get(run.name), "solved": run.name in group.solved}
-
-
-def _run(member: Mapping[str, Any]) -> dict[str, Any]:
-    run, one = member["run"], member["measured"]
-    about = {"name": run.name, "path": str(run.path), "status": run.status, "seed": run.settings["seed"]}
-    about["success"] = member["solved"]
-    if one is None:
-        return about
-    figures = ("update", "rate", "horizon", "effective_lag", "error", "clip_rate")
-    return about | {name: getattr(one, name) for name in figures} | {"verdict": one.verdict.word}
+        about: dict[str, Any] = {"name": groups.name_of(run), "path": str(run.path), "status": run.status}
+        about |= {"seed": run.settings["seed"], "success": run in group.solved}
+        reading = measured.get(run.path)
+        figures = {name: getattr(reading, name) for name in _OF_A_RUN} if reading else {}
+        yield about | figures | ({"verdict": reading.verdict.word} if reading else {})
 
 
 def strict(value: Any) -> Any:

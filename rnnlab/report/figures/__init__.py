@@ -135,6 +135,7 @@ def _of(found: Findings, fixed: Mapping[str, Any], groups: Sequence[Group]) -> I
             lambda figure: draw_success(figure, ended, names),
             success_data(ended),
         )
-    if heats := [one for group in lines[:MOST_HEATS] if (one := Heat.of(group, names.of(group))) is not None]:
+    drawn = (Heat.of(found.groups, group, names.of(group)) for group in lines[:MOST_HEATS])
+    if heats := [heat for heat in drawn if heat is not None]:
         rows = -(-len(heats) // 2)
         yield Drawn("heatmaps", 0.5 + 1.35 * rows, lambda figure: draw_heatmaps(figure, heats), heat_data(heats))

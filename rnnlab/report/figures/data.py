@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnlab.grids import Readings
-from rnnlab.groups import Group
+from rnnlab.groups import Group, Groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,17 +26,18 @@ class Heat:
     values: Any
 
     @classmethod
-    def of(cls, group: Group, title: str) -> Heat | None:
+    def of(cls, groups: Groups, group: Group, title: str) -> Heat | None:
         """Of the group's run whose rate is nearest to the mean one."""
         if not group.measured:
             return None
         middle = group.rate.middle if group.rate else 0.0
         chosen = min(group.measured, key=lambda one: abs((one.rate if one.rate is not None else np.inf) - middle))
-        run = next(run for run in group.runs if run.name == chosen.name)
-        grid = Readings(run.dir).grid()
+        grid = Readings(chosen.run.dir).grid()
         values = np.where(grid.there & np.isfinite(grid.values["log10_norm"]), grid.values["log10_norm"], np.nan)
         order = slice(None, None, -1)
-        return cls(title, run.name, grid.updates, int(grid.lags.max()) - grid.lags[order], values[:, order])
+        return cls(
+            title, groups.name_of(chosen.run), grid.updates, int(grid.lags.max()) - grid.lags[order], values[:, order]
+        )
 
 
 def curve_data(groups: Sequence[Group]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,14 +31,16 @@ def payload(found: Findings) -> tuple[dict[str, Any], dict[str, Any]]:
     group_of = [number for number, group in enumerate(groups) for _ in group.runs]
     readings = read_runs(runs, size)
     positions = _positions([one for one in readings.values() if one.updates is not None], found.at)
-    place = {run.name: at for at, run in enumerate(runs)}
+    place = {run.path: at for at, run in enumerate(runs)}
     data = {
         "keys": [names[key] for key in (*groups.also, *groups.by)],
         "positions": positions,
         "start": _start(positions, found.at),
         "groups": [_group(group, found, readings, positions, place) for group in groups],
         "runs": [
-            run_data(run, readings[run.name], group, groups.differing, size, heat=size.has_heat(number))
+            run_data(
+                run, groups.name_of(run), readings[run.path], group, groups.differing, size, heat=size.has_heat(number)
+            )
             for number, (run, group) in enumerate(zip(runs, group_of, strict=True))
         ],
     }
@@ -62,14 +65,14 @@ def _start(positions: Sequence[int], at: int | None) -> int:
 
 
 def _group(
-    group: Group, found: Findings, readings: dict[str, Reading], positions: Sequence[int], place: dict[str, int]
+    group: Group, found: Findings, readings: dict[Path, Reading], positions: Sequence[int], place: dict[Path, int]
 ) -> dict[str, Any]:
     about = numbers(group)
     keys = (*found.groups.also, *found.groups.by)
     return {
         "label": label(group, keys),
         "values": [value_text(group.values[key]) for key in keys],
-        "runs": [place[run.name] for run in group.runs],
+        "runs": [place[run.path] for run in group.runs],
         "rate": _interval(group.rate),
         "success": {"k": about["successes"], "n": about["ended"], **_interval(group.success)},
         "length": _length(group),
@@ -91,11 +94,11 @@ def _length(group: Group) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def _curves(group: Group, readings: dict[str, Reading], positions: Sequence[int]) -> list[dict[str, Any]]:
+def _curves(group: Group, readings: dict[Path, Reading], positions: Sequence[int]) -> list[dict[str, Any]]:
     """Median and band at each position of the slider, and last of each run's last finite reading."""
     from rnnlab.curves import median_curve
 
-    members = [one for run in group.runs if (one := readings[run.name]).updates is not None]
+    members = [one for run in group.runs if (one := readings[run.path]).updates is not None]
     if not members:
         return []
     curves = []
@@ -112,14 +115,14 @@ def _curves(group: Group, readings: dict[str, Reading], positions: Sequence[int]
     return curves
 
 
-def _training(group: Group, readings: dict[str, Reading]) -> dict[str, Any]:
+def _training(group: Group, readings: dict[Path, Reading]) -> dict[str, Any]:
     """Of each series of metrics.csv: the median over the runs by update, and from where to where they go."""
     series: dict[str, Any] = {}
     for name in _TRAINING:
         lines = [
             (one.metrics["update"][known], one.metrics[name][known])
             for run in group.runs
-            if (one := readings[run.name]).metrics is not None and (known := np.isfinite(one.metrics[name])).any()
+            if (one := readings[run.path]).metrics is not None and (known := np.isfinite(one.metrics[name])).any()
         ]
         if lines:
             series[name] = _spread(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,9 +89,9 @@ class Reading:
         return self.grid.curve(self.grid.at(update))
 
 
-def read_runs(runs: Sequence[Run], size: Size) -> dict[str, Reading]:
+def read_runs(runs: Sequence[Run], size: Size) -> dict[Path, Reading]:
     """All runs, thinned to what the page shows of them as soon as they are read."""
-    return dict(zip([run.name for run in runs], at_once(lambda run: _read(run, size), runs), strict=True))
+    return dict(zip([run.path for run in runs], at_once(lambda run: _read(run, size), runs), strict=True))
 
 
 def _read(run: Run, size: Size) -> Reading:
@@ -116,11 +117,11 @@ def _thin(grid: Grid, size: Size) -> Grid:
 
 
 def run_data(
-    run: Run, reading: Reading, group: int, differing: Sequence[str], size: Size, *, heat: bool
+    run: Run, name: str, reading: Reading, group: int, differing: Sequence[str], size: Size, *, heat: bool
 ) -> dict[str, Any]:
-    """A run as the page has it; `differing` are the settings that the report's runs differ in."""
+    """A run as the page has it, under a name; `differing` are the settings that the report's runs differ in."""
     data: dict[str, Any] = {
-        "name": run.name,
+        "name": name,
         "group": group,
         "seed": run.settings["seed"],
         "status": run.status,

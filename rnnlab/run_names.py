@@ -1,0 +1,25 @@
+"""The names of runs where several are shown: with the folder before it where two runs have one name."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def run_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """The name that each run's folder is shown under: the shortest end of its path that no other of them has.
+
+    A name that only one run has stands alone, such as lstm-s0; of two it is a/lstm-s0 and b/lstm-s0.
+    """
+    parts = {path: Path(os.path.abspath(path)).parts for path in paths}
+    names: dict[tuple[str, ...], str] = {}
+    rest, length = set(parts.values()), 1
+    while rest:
+        count = Counter(whole[-length:] for whole in rest)
+        unique = [whole for whole in rest if count[whole[-length:]] == 1]
+        names |= {whole: str(Path(*whole[-length:])) for whole in unique}
+        rest.difference_update(unique)
+        length += 1
+    return {path: names[whole] for path, whole in parts.items()}
