@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from rnnlab.collection import Runs, load_runs
     from rnnlab.config import Config, load_config
     from rnnlab.config.load import Source
     from rnnlab.engines import Engine
-    from rnnlab.runs import Run, Runs, load_runs
+    from rnnlab.runs import Run
     from rnnlab.sweeping import Outcome, Tell
 
 __version__ = "0.1.0"
@@ -32,8 +33,8 @@ _HOMES = {
     "Config": "rnnlab.config",
     "load_config": "rnnlab.config",
     "Run": "rnnlab.runs",
-    "Runs": "rnnlab.runs",
-    "load_runs": "rnnlab.runs",
+    "Runs": "rnnlab.collection",
+    "load_runs": "rnnlab.collection",
 }
 
 

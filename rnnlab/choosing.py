@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from rnnlab.collection import Runs, load_runs
 from rnnlab.errors import RunFolderError, UsageError, nearest
 from rnnlab.rundir import RunDir
-from rnnlab.runs import Run, Runs, load_runs
+from rnnlab.runs import Run
 
 DEFAULT = "runs"
 

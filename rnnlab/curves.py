@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,7 @@ from rnnlab.analysis import Verdict, effective_lag, judge
 from rnnlab.errors import RunFolderError, UsageError
 from rnnlab.grids import Floats, Grid, Readings
 from rnnlab.intervals import FEWEST_SEEDS, half_width
-
-if TYPE_CHECKING:
-    from rnnlab.runs import Run
+from rnnlab.runs import Run
 
 Curve = tuple[NDArray[np.int64], Floats]
 SUCCESS = "error < 0.01"

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnlab.analysis import Verdict
+from rnnlab.cache import at_once
+from rnnlab.curves import Measured, MedianCurve, measure_run, median_curve, succeeded
 from rnnlab.errors import RunFolderError
 from rnnlab.intervals import Interval, mean_interval, wilson
 from rnnlab.keys import NOT_IDENTITY, differing_keys, expanded_keys, found_keys, told_apart_by
+from rnnlab.runs import Run
 from rnnlab.where import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rnnlab.curves import Measured, MedianCurve
-    from rnnlab.runs import Run, Runs
+    from rnnlab.collection import Runs
 
 COUNTED = ("completed", "diverged")
 """A run of this status has come to its end, and counts as a success or as none."""
@@ -72,8 +74,6 @@ class Group:
     @cached_property
     def curve(self) -> MedianCurve | None:
         """The median of log10 |dL/dh_t| by lag, with its band."""
-        from rnnlab.curves import median_curve
-
         return median_curve([one.curve for one in self.measured]) if self.measured else None
 
     @property
@@ -142,9 +142,6 @@ class Groups(Sequence[Group]):
         `success` is a rule such as `error < 0.05` on the final validation; without one it is each run's own
         `train.stop`, and `error < 0.01` for a run that has none (the 1% of Pascanu, Mikolov and Bengio 2013).
         """
-        from rnnlab.cache import at_once
-        from rnnlab.curves import measure_run, succeeded
-
         if self._measured_at == (at, success):
             return self
         runs = self.runs

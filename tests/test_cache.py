@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from fakes import fake_run
 
-from rnnlab import cache, runs
+from rnnlab import cache, collection
 from rnnlab.cache import KEPT, cached_configs, cached_gradients
+from rnnlab.collection import load_runs
 from rnnlab.columns import GRADIENTS
 from rnnlab.errors import RunFolderError
 from rnnlab.records import GradientLog
 from rnnlab.rundir import RunDir
-from rnnlab.runs import Run, load_runs
+from rnnlab.runs import Run
 from rnnlab.tables import as_frame, read_table
 
 
@@ -93,7 +94,7 @@ def test_a_broken_line_is_told(run: Run, line: str, said: str) -> None:
 
 
 def test_configs_are_kept_and_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "_MANY", 1)
+    monkeypatch.setattr(collection, "_MANY", 1)
     for seed in range(3):
         fake_run(tmp_path, f"run{seed}", {"seed": seed, "name": f"run{seed}"})
     assert [run.config["seed"] for run in load_runs(tmp_path)] == [0, 1, 2]

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rnnlab.analysis import effective_lag
+from rnnlab.collection import load_runs
 from rnnlab.curves import median_curve
 from rnnlab.errors import UsageError
 from rnnlab.groups import Groups
 from rnnlab.pairs import pairs
-from rnnlab.runs import Run, load_runs
+from rnnlab.runs import Run
 
 
 @pytest.fixture

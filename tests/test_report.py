@@ -12,12 +12,12 @@ from fakes import fake_group
 from reports import FORMULA, NASTY, findings
 from rich.console import Console
 
+from rnnlab.collection import load_runs
 from rnnlab.errors import UsageError
 from rnnlab.groups import Groups
 from rnnlab.report.findings import Findings, label, short_names
 from rnnlab.report.sheets import as_csv, as_json, as_latex, as_markdown
 from rnnlab.report.text import report
-from rnnlab.runs import load_runs
 
 
 def rendered(found: Findings, width: int, encoding: str = "utf-8") -> str:

@@ -12,13 +12,14 @@ from test_cli import Call, rnn  # noqa: F401  the fixture
 from test_page import unpacked
 
 from rnnlab.choosing import choose
+from rnnlab.collection import Runs
 from rnnlab.errors import UsageError
 from rnnlab.report.figures import write_figures
 from rnnlab.report.findings import Findings
 from rnnlab.report.page.payload import payload
 from rnnlab.report.sheets import as_json
 from rnnlab.run_names import run_names
-from rnnlab.runs import Run, Runs
+from rnnlab.runs import Run
 
 A, B = Path("a/lstm-s0"), Path("b/lstm-s0")
 RATE = {"rnn": -10.0, "lstm": -50.0}

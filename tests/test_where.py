@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fakes import fake_group
 
+from rnnlab.collection import load_runs
 from rnnlab.errors import UsageError
-from rnnlab.runs import load_runs
 from rnnlab.where import condition
 
 FACTS: dict[str, Any] = {

@@ -110,10 +110,10 @@ def _check(
 
 
 def _findings(runs: object, keys: list[str], at: int | None, success: str | None) -> Findings:
+    from rnnlab.collection import Runs
     from rnnlab.config.stop import stop_rule
     from rnnlab.groups import Groups
     from rnnlab.report.findings import Findings
-    from rnnlab.runs import Runs
 
     assert isinstance(runs, Runs)
     if success is not None:

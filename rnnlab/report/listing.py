@@ -19,7 +19,8 @@ from rnnlab.report.findings import short_names, value_text
 from rnnlab.report.terminal import COLOURS, clean, figure
 
 if TYPE_CHECKING:
-    from rnnlab.runs import Run, Runs
+    from rnnlab.collection import Runs
+    from rnnlab.runs import Run
 
 _MOST_KEYS = 6
 

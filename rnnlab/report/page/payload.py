@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnnlab import __version__
+from rnnlab.curves import median_curve
 from rnnlab.groups import Group
 from rnnlab.intervals import Interval
 from rnnlab.report.findings import Findings, between, label, numbers, signed, value_text
@@ -96,8 +97,6 @@ def _length(group: Group) -> float | None:
 
 def _curves(group: Group, readings: dict[Path, Reading], positions: Sequence[int]) -> list[dict[str, Any]]:
     """Median and band at each position of the slider, and last of each run's last finite reading."""
-    from rnnlab.curves import median_curve
-
     members = [one for run in group.runs if (one := readings[run.path]).updates is not None]
     if not members:
         return []

@@ -1,0 +1,185 @@
+"""Several runs: those of a folder, chosen by conditions, and their records joined into one frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from rnnlab.cache import cached_configs
+from rnnlab.columns import GRADIENTS, METRICS, Column
+from rnnlab.errors import RunFolderError, UsageError, nearest
+from rnnlab.groups import Groups
+from rnnlab.run_names import run_names
+from rnnlab.rundir import RunDir
+from rnnlab.runs import Run
+from rnnlab.where import condition, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# They name a run and set nothing of its experiment.
+_NOT_SETTINGS = ("name", "notes")
+# From so many on, reading every config anew is what takes the time.
+_MANY = 100
+
+
+class Runs(Sequence[Run]):
+    """Several runs, by name; `unreadable` has the folders that could not be read, each with the reason."""
+
+    def __init__(self, runs: Sequence[Run], unreadable: Mapping[Path, str] | None = None) -> None:
+        self._runs = list(runs)
+        self.unreadable = dict(unreadable or {})
+
+    def __repr__(self) -> str:
+        return f"Runs({[*map(self.name_of, self._runs)]})"
+
+    @cached_property
+    def names(self) -> dict[Path, str]:
+        """The name that each run's folder is shown under: with its parent folder where two runs have one name."""
+        return run_names([*(run.path for run in self._runs), *self.unreadable])
+
+    def name_of(self, run: Run) -> str:
+        """The name that a run is shown under."""
+        return self.names[run.path]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The runs that could not be read, by the name that they are shown under, each with the reason."""
+        return {self.names[path]: reason for path, reason in self.unreadable.items()}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
+
+    @overload
+    def __getitem__(self, index: int | str) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> Runs: ...
+    def __getitem__(self, index: int | str | slice) -> Run | Runs:
+        """A run by position or by name, or a slice of the runs."""
+        if isinstance(index, slice):
+            return Runs(self._runs[index], self.unreadable)
+        return self._named(index) if isinstance(index, str) else self._runs[index]
+
+    def _named(self, name: str) -> Run:
+        matching = [run for run in self._runs if name in (run.name, self.name_of(run))]
+        if len(matching) > 1:
+            paths = ", ".join(str(run.path) for run in matching)
+            raise UsageError(f"{len(matching)} runs are named {name!r}: {paths}; ask for one by more of its path")
+        if matching:
+            return matching[0]
+        near = nearest(name, [*map(self.name_of, self._runs)])
+        raise UsageError(f"there is no run {name!r}" + (f"; did you mean {near!r}?" if near else ""))
+
+    @property
+    def gradients(self) -> pd.DataFrame:
+        """Every run's gradients, with a `run` column and a column for each setting in which the runs differ.
+
+        A run whose files cannot be read is left out, and `left_out` says so.
+        """
+        return self._joined(lambda run: run.gradients, GRADIENTS)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Every run's metrics, with the same columns added and the same left out."""
+        return self._joined(lambda run: run.metrics, METRICS)
+
+    def where(self, *conditions: str) -> Runs:
+        """The runs of which all conditions hold, such as `task.length >= 100` or `model.cell = [lstm, gru]`.
+
+        A run whose settings cannot be read is left out, and `left_out` says so. Raises UsageError where a condition is
+        none, or about a key that no run has.
+        """
+        if not conditions:
+            return self
+        rules = [condition(text) for text in conditions]
+        unreadable, readable = dict(self.unreadable), []
+        for run in self._runs:
+            try:
+                readable.append((run, run.facts))
+            except RunFolderError as error:
+                unreadable[run.path] = str(error)
+        known = dict.fromkeys(key for _, facts in readable for key in facts)
+        for rule in rules if readable else ():
+            rule.check(known)
+        kept = [run for run, facts in readable if all(rule.holds(facts) for rule in rules)]
+        return Runs(kept, unreadable)
+
+    def group_by(self, *keys: str) -> Groups:
+        """The runs in groups of equal settings but for the seed, to compare by these keys.
+
+        Without keys they are the settings that tell the groups apart. See groups.Groups.
+        """
+        return Groups(self, keys)
+
+    def differing(self) -> list[str]:
+        """The dotted keys of the settings in which the runs differ, name and notes aside."""
+        return _differing([run.settings for run in self._runs])
+
+    def _joined(self, frame_of: Callable[[Run], pd.DataFrame], columns: Sequence[Column]) -> pd.DataFrame:
+        import pandas as pd
+
+        read = []
+        for run in self._runs:
+            try:
+                _, frame = run.settings, frame_of(run)
+                read.append((run, frame))
+            except RunFolderError as error:
+                self.unreadable[run.path] = str(error)
+        if not read:
+            return pd.DataFrame(columns=["run", *(column.name for column in columns)])
+        lengths = [len(frame) for _, frame in read]
+        settings = [run.settings for run, _ in read]
+        labels: dict[str, list[Any]] = {"run": [self.name_of(run) for run, _ in read]}
+        labels |= {key: [of_run.get(key) for of_run in settings] for key in _differing(settings)}
+        added = pd.DataFrame({key: _repeated(values, lengths) for key, values in labels.items()})
+        return pd.concat([added, pd.concat([frame for _, frame in read], ignore_index=True)], axis=1)
+
+
+def load_runs(folder: str | Path = "runs") -> Runs:
+    """The runs in a folder, or the one run that the folder is; folders that are no run are left out and named.
+
+    Raises RunFolderError where there is no such folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise RunFolderError(f"{root} is not a folder; runs are where `rnnlab train --out` put them (runs/)")
+    paths = [root] if RunDir(root).is_run else sorted(path for path in root.iterdir() if path.is_dir())
+    runs, unreadable = list[Run](), dict[Path, str]()
+    for path in paths:
+        # A hidden folder is a run half-made or half-deleted, or another program's.
+        if path.name.startswith("."):
+            continue
+        try:
+            runs.append(Run(path))
+        except RunFolderError as error:
+            unreadable[path] = str(error)
+    if len(runs) > _MANY:
+        # They are the folders of one folder: no two have one name.
+        configs = cached_configs(root, [run.dir for run in runs])
+        for run in (run for run in runs if run.name in configs):
+            run.__dict__["config"] = configs[run.name]
+    return Runs(runs, unreadable)
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for one in settings for key in one if key not in _NOT_SETTINGS)
+    return [key for key in keys if len({plain(one.get(key)) for one in settings}) > 1]
+
+
+def _repeated(values: Sequence[Any], lengths: Sequence[int]) -> Any:
+    """Each value as often as its run has rows: numbers as numbers, anything else as a category."""
+    import pandas as pd
+
+    if all(value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values):
+        return np.repeat(pd.Series(values).to_numpy(), lengths)
+    texts = [None if value is None else value if isinstance(value, str) else json.dumps(value) for value in values]
+    categories = list(dict.fromkeys(text for text in texts if text is not None))
+    return pd.Categorical(texts, categories).take(np.repeat(np.arange(len(texts)), lengths))
