@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 class Clip(Part):
-    """A rule for what is done to the gradient; `none` leaves it alone."""
+    """A rule for what is done to the gradient between the backward pass and the update."""
+
+    short: ClassVar[str] = ""
+    """What it is called in the name of a run, before its options, as in `clip1`; empty: its own name."""
+    counts: ClassVar[Literal["updates", "entries"] | None] = None
+    """What `clipped` is a share of; None where nothing is ever clipped."""
+    hints: ClassVar[Mapping[str, str]] = {"threshold": "`clip: none` leaves the gradient as it is"}
 
     def in_scan(self) -> float | None:
         """The elementwise bound on pre-activation gradients inside the backward scan, or None."""
@@ -39,6 +45,8 @@ class Clip(Part):
 class NoClip(Clip):
     """Leaves the gradient as it is."""
 
+    short: ClassVar[str] = "noclip"
+
     name: Literal["none"] = "none"
 
 
@@ -50,6 +58,8 @@ class ClipNorm(Clip):
     """
 
     source: ClassVar[str] = "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013"
+    short: ClassVar[str] = "clip"
+    counts = "updates"
 
     name: Literal["norm"] = "norm"
     threshold: float = Field(
@@ -71,6 +81,7 @@ class ClipValue(Clip):
     """Clamps every entry of the gradient to [-threshold, threshold]; `clipped` is the share of entries clamped."""
 
     source: ClassVar[str] = "Mikolov, Statistical language models based on neural networks, 2012"
+    counts = "entries"
 
     name: Literal["value"] = "value"
     threshold: float = Field(
@@ -95,6 +106,7 @@ class ClipAdjoint(Clip):
     """
 
     source: ClassVar[str] = "Graves, Generating sequences with recurrent neural networks, 2013, section 2.1"
+    counts = "entries"
 
     name: Literal["adjoint"] = "adjoint"
     threshold: float = Field(
@@ -113,19 +125,6 @@ class ClipAdjoint(Clip):
 
     def in_scan(self) -> float | None:
         return self.threshold
-
-
-def clip_each(clips: Sequence[Clip], gradient: Gradient) -> tuple[Tensor, Floats]:
-    """What `act` gives, for clips of any classes: neighbours of one class at a time."""
-    import torch
-
-    from rnnlab.flat import stretches
-
-    found = stretches([type(clip) for clip in clips])
-    if len(found) == 1:
-        return clips[0].act(clips, gradient)
-    parts = [clips[a].act(clips[a:b], gradient.of(a, b)) for a, b in found]
-    return torch.cat([rows for rows, _ in parts]), np.concatenate([shares for _, shares in parts])
 
 
 CLIPS = table(NoClip, ClipNorm, ClipValue, ClipAdjoint)

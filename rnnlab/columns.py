@@ -45,7 +45,7 @@ METRICS = (
     Column("eval_error", "number", "task", "", "error on the validation split; empty where not evaluated"),
     Column("grad_norm", "number", "loss / weight", "||dL/dW||_2", "global norm over all parameters, before the clip"),
     Column("grad_norm_clipped", "number", "loss / weight", "||clip(dL/dW)||_2", "the same after the clip"),
-    Column("clipped", "number", "1", "norm: 0 or 1; value, adjoint: share of entries", "whether the clip acted"),
+    Column("clipped", "number", "1", "share of updates or of entries, as the clip counts", "whether the clip acted"),
     Column("lr", "number", "optimizer", "", "learning rate of this update"),
     Column("weight_norm", "number", "weight", "||W||_2", "global norm of all parameters after the update"),
     Column("update_norm", "number", "weight", "||W_after - W_before||_2", "size of the change that this update made"),

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnlab.clips import clip_each
+from rnnlab.clipping import clip_each
 from rnnlab.config.shape import shape_of
 from rnnlab.errors import DeviceMissingError, UsageError
 from rnnlab.flat import Gradient, row_norms

@@ -21,6 +21,8 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     source: ClassVar[str] = ""
+    hints: ClassVar[Mapping[str, str]] = {}
+    """By option: a word more for a message about a wrong value of it."""
 
     name: str
 

@@ -91,7 +91,7 @@ class Recorder:
 
     def clip_rate(self) -> float | None:
         """Mean of `clipped` over all updates; None where nothing clips."""
-        return self.clipped / self.done if self.done and self.config.clip.name != "none" else None
+        return self.clipped / self.done if self.done and self.config.clip.counts is not None else None
 
     def ending(self, updates: int) -> tuple[str, str] | None:
         """The run's last status and why it ends, if it ends now."""

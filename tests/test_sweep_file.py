@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pytest
+from pydantic import Field
 
+from rnnlab.clips import Clip
+from rnnlab.config import load_config
 from rnnlab.errors import ConfigError
 from rnnlab.names import check_name
 from rnnlab.sweeps import Sweep, load_sweep
+from rnnlab.sweeps.naming import name_of
 
 BASE = {"task": "addition", "model": {"hidden": 5}}
 
@@ -50,6 +54,40 @@ def test_names_are_readable_valid_and_unique() -> None:
     for member in found.members:
         check_name(member.name)
         assert member.config.name == member.name
+
+
+@pytest.mark.parametrize(
+    ("axes", "names"),
+    [
+        ({"clip": ["none", "norm"]}, ["lstm-noclip-T100-s0", "lstm-clip1-T100-s0"]),
+        ({"clip.name": ["value", "adjoint"]}, ["lstm-value1-T100-s0", "lstm-adjoint1-T100-s0"]),
+        ({"clip.threshold": [0.25, 5]}, ["lstm-clip0.25-T100-s0", "lstm-clip5-T100-s0"]),
+    ],
+)
+def test_a_clip_is_named_by_its_short_name_and_its_options(axes: dict[str, Any], names: list[str]) -> None:
+    found = load_sweep({"base": {"task": "addition", "clip": "norm"}, "axes": {"grid": axes}})
+    assert [member.name for member in found.members] == names
+
+
+class _Softly(Clip):
+    name: Literal["softly"] = "softly"
+    threshold: float = Field(default=1.0, description="bound")
+    hard: bool = Field(default=False, description="form")
+    by: str | None = Field(default=None, description="form")
+
+
+class _Bare(Clip):
+    short: ClassVar[str] = "bare-"
+    name: Literal["barely"] = "barely"
+
+
+@pytest.mark.parametrize(
+    ("clip", "name"), [(_Softly(threshold=0.1), "lstm-softly0.1-false-none-T100-s0"), (_Bare(), "lstm-bare-T100-s0")]
+)
+def test_a_clip_of_several_options_or_none_has_a_name(clip: Clip, name: str) -> None:
+    config = load_config({"task": "addition"}).model_copy(update={"clip": clip})
+    assert name_of(config, ["clip"], None, [("clip", clip.model_dump())]) == name
+    check_name(name)
 
 
 def test_runs_that_are_the_same_are_one() -> None:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from rnnlab.clips import CLIPS
-from rnnlab.report import terminal
 from rnnlab.report.terminal import duration, figure, progress_line, speaks_unicode, summary
 from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
@@ -125,8 +124,15 @@ def test_the_clip_rate_is_a_share_of_what_the_clip_counts(clip: str, said: str |
     assert said is None or said in text
 
 
-def test_every_clip_has_its_words() -> None:
-    assert set(terminal._CLIPPED) == set(CLIPS) - {"none"}
+@pytest.mark.parametrize("clip", CLIPS)
+def test_a_clip_rate_is_shown_of_every_clip_that_counts_something(clip: str, tmp_path: Path) -> None:
+    text = rendered(fake_run(tmp_path, config={"model": {"cell": "rnn"}, "clip": {"name": clip}}), 80)
+    assert ("clipped" in text) == (CLIPS[clip].counts is not None)
+
+
+def test_a_clip_that_is_not_known_here_is_no_obstacle(tmp_path: Path) -> None:
+    text = rendered(fake_run(tmp_path, config={"model": {"cell": "rnn"}, "clip": {"name": "softly"}}), 80)
+    assert "clipped" not in text
 
 
 def test_two_updates_stand_side_by_side_where_there_is_room(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rnnlab.config.keys import known_keys, owner_at
 from rnnlab.config.tree import Path, dotted
 from rnnlab.errors import Problem, nearest
+from rnnlab.parts import Part
 
 Fault = Mapping[str, Any]
 Found = tuple[Path, Problem]
@@ -38,8 +39,6 @@ _WANTED = {
     "string_too_long": "text of at most {max_length} characters",
     "literal_error": "one of the choices",
 }
-# A word more where the value shows what was meant.
-_CURES = {"clip.threshold": "`clip: none` leaves the gradient as it is"}
 _LONGEST = 60
 
 
@@ -118,8 +117,15 @@ def _not_wanted(path: Path, faults: Sequence[Fault]) -> Problem:
     ordered = sorted(faults, key=lambda fault: fault["type"] == "literal_error")
     wanted = dict.fromkeys(_WANTED[fault["type"]].format_map(_numbers(fault)) for fault in ordered)
     message = f"must be {' or '.join(wanted)}, not {shown(value)}"
-    cure = _CURES.get(dotted(path))
-    return Problem(dotted(path), f"{message}; {cure}" if cure else message, choices, given)
+    hint = _hint(path)
+    return Problem(dotted(path), f"{message}; {hint}" if hint else message, choices, given)
+
+
+def _hint(path: Path) -> str:
+    """What a part has to say of a wrong value of its option."""
+    owner = owner_at(path[:-1]) if path else None
+    parts = [model for model in (owner.models.values() if owner else ()) if issubclass(model, Part)]
+    return next((part.hints[str(path[-1])] for part in parts if path[-1] in part.hints), "")
 
 
 def _numbers(fault: Fault) -> dict[str, str]:

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from rnnlab.clips import CLIPS
 from rnnlab.errors import RnnlabError
 from rnnlab.report.strip import span, strip
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rnnlab.analysis import Verdict
+    from rnnlab.clips import Clip
     from rnnlab.runs import Run
     from rnnlab.training import Progress
 
@@ -30,8 +32,6 @@ COLOURS = {
     "failed": "red",
 }
 _TO_ASCII = str.maketrans({"±": "+-", "²": "2"})
-# What the clip rate is a share of: `norm` scales a gradient as a whole, the others clamp entries one by one.
-_CLIPPED = {"norm": "updates", "value": "entries", "adjoint": "entries"}
 # From this width on the first and the last update stand side by side.
 _TWO_PANELS = 110
 _STRIP_HEIGHT = 8
@@ -132,8 +132,8 @@ def _known(run: Run) -> Iterable[tuple[str, str]]:
     if metrics is not None:
         norms = metrics["grad_norm"]
         yield "gradient norm", f"{figure(norms.iloc[-1])} (median {figure(norms.median())})"
-    if (rate := result.get("clip_rate")) is not None and (of := _CLIPPED.get(_clip(run))):
-        yield "clipped", f"{float(rate):.1%} of {of}"
+    if (rate := result.get("clip_rate")) is not None and (clip := _clip(run)) and clip.counts:
+        yield "clipped", f"{float(rate):.1%} of {clip.counts}"
     if (updates := info.get("updates")) is not None:
         yield "updates", f"{updates:,} ({figure(info.get('updates_per_second'))}/s)"
     if metrics is not None:
@@ -146,12 +146,12 @@ def _known(run: Run) -> Iterable[tuple[str, str]]:
         yield "not finite", f"the gradient of {nonfinite:,} updates"
 
 
-def _clip(run: Run) -> str:
-    """The clip's name; none where the config cannot be read: a run may have failed before it was written."""
+def _clip(run: Run) -> type[Clip] | None:
+    """The kind of clip; None where it is not known here, or the config was not written before the run failed."""
     try:
-        return str(run.settings.get("clip.name"))
+        return CLIPS.get(str(run.settings.get("clip.name")))
     except RnnlabError:
-        return "none"
+        return None
 
 
 def _metrics(run: Run) -> pd.DataFrame | None:

@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rnnlab.clips import Clip
     from rnnlab.config import Config
 
 _LONGEST = 90
-_CLIPPED = {"norm": "clip", "value": "value", "adjoint": "adjoint"}
 # Keys that the fixed parts of a name speak for.
 _SPOKEN_FOR = ("model.cell", "seed")
 
@@ -32,15 +32,25 @@ def _parts(config: Config, varying: Collection[str], settings: Sequence[tuple[st
     if any(key in varying for key in ("model.init", "model.init.recurrent", "model.init.recurrent.name")):
         given = dict(settings).get("model.init.recurrent")
         parts.append(_short(given) if isinstance(given, dict) else config.model.init.recurrent.name)
-    if any(key in varying for key in ("clip", "clip.name", "clip.threshold")):
-        parts.append(_CLIPPED[clip.name] + f"{clip.threshold:g}" if hasattr(clip, "threshold") else "noclip")
-    known = ("model.init.recurrent", "model.init.recurrent.name", "clip", "clip.name", "clip.threshold", "task.length")
+    if any(map(_of_clip, varying)):
+        parts.append(_clip(clip))
+    known = ("model.init.recurrent", "model.init.recurrent.name", "task.length")
     others = [
         f"{_label(key, value)}{_short(value)}"
         for key, value in sorted(settings)
-        if key not in (*known, *_SPOKEN_FOR, "task", "task.name", "model.init")
+        if key not in (*known, *_SPOKEN_FOR, "task", "task.name", "model.init") and not _of_clip(key)
     ]
     return [*parts, f"T{task.timesteps}", *others]
+
+
+def _of_clip(key: str) -> bool:
+    return key.split(".")[0] == "clip"
+
+
+def _clip(clip: Clip) -> str:
+    """Its short name and the values of its options, such as clip1."""
+    options = [_short(value) for key, value in clip.model_dump(mode="json").items() if key != "name"]
+    return (clip.short or clip.name) + "-".join(options)
 
 
 def _label(key: str, value: Any) -> str:
