@@ -19,7 +19,7 @@ from shipped import CONFIGS, SWEEPS
 import rnnlab
 from rnnlab.cells import CELLS
 from rnnlab.clips import CLIPS, ClipNorm
-from rnnlab.config import Config, known_keys, load_config, misfits, starter, stop_rule
+from rnnlab.config import Config, conflicts, known_keys, load_config, starter, stop_rule
 from rnnlab.errors import ConfigError
 from rnnlab.inits import INITS
 from rnnlab.optimizers import Sgd
@@ -249,7 +249,7 @@ optimizer: {lr: 0, momentum: 1}
     ]
 
 
-def test_a_misfit_with_a_misspelt_key_is_not_reported(tmp_path: Path) -> None:
+def test_a_conflict_with_a_misspelt_key_is_not_reported(tmp_path: Path) -> None:
     (line,) = refused(ADDITION + "model: {cel: rnn, nonlinearity: relu}", tmp_path)
     assert "model.cel: there is no such key; did you mean 'cell'?" in line
     (line,) = refused(ADDITION + "model: {cell: rn, nonlinearity: relu}", tmp_path)
@@ -416,7 +416,7 @@ def test_any_resolved_config_repeats_itself_through_yaml(
     config = load_config(mapping)
     again = loaded(config.to_yaml(), tmp_path_factory.getbasetemp())
     assert again == config == load_config(config) == load_config(config.resolved())
-    assert list(misfits(config)) == []
+    assert list(conflicts(config)) == []
 
 
 WORDS = st.one_of(st.sampled_from([key.rpartition(".")[2] for key in known_keys()]), st.text(max_size=5))

@@ -278,8 +278,8 @@ def test_torchs_z_keeps_the_past() -> None:
 
 
 def test_chrono_needs_a_gate_that_keeps_the_past() -> None:
-    assert made("chrono").misfit(LSTM) is None
-    assert made("chrono").misfit(GRU) is None
-    assert "needs a forget gate" in (made("chrono").misfit(RNN) or "")
+    assert made("chrono").conflict(LSTM) is None
+    assert made("chrono").conflict(GRU) is None
+    assert "needs a forget gate" in (made("chrono").conflict(RNN) or "")
     with pytest.raises(UsageError, match=r"'chrono': needs a forget gate \(lstm\) or an update gate \(gru\).* has h"):
         made("chrono").draw_bias(3, RNN, rng())

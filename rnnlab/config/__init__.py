@@ -3,7 +3,7 @@
 from rnnlab.config.editor import json_schema
 from rnnlab.config.keys import known_keys
 from rnnlab.config.load import load_config
-from rnnlab.config.misfits import Misfit, misfits
+from rnnlab.config.misfits import Conflict, conflicts
 from rnnlab.config.schema import Config
 from rnnlab.config.settings import Setting
 from rnnlab.config.starter import starter
@@ -11,13 +11,13 @@ from rnnlab.config.stop import StopRule, stop_rule
 
 __all__ = [
     "Config",
-    "Misfit",
+    "Conflict",
     "Setting",
     "StopRule",
+    "conflicts",
     "json_schema",
     "known_keys",
     "load_config",
-    "misfits",
     "starter",
     "stop_rule",
 ]

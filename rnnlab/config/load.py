@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from rnnlab.config.keys import owner_at
-from rnnlab.config.misfits import misfits
+from rnnlab.config.misfits import conflicts
 from rnnlab.config.schema import Config
 from rnnlab.config.settings import Setting, lay_over
 from rnnlab.config.tree import MOST_BYTES, Node, Path, dotted, parse, spot_in
@@ -130,23 +130,23 @@ def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
         raise ConfigError([Problem("", message, place=f"{name}:{spot.line}:{spot.column}")]) from error
 
 
-def _checked(given: Any, *, fit: bool = True) -> Config:
+def _checked(given: Any, *, checks: bool = True) -> Config:
     # Strict, and as JSON: true is no number and "3" neither, while a list may become a tuple and text a path.
-    return Config.model_validate_json(json.dumps(given), strict=True, context={"fit": fit})
+    return Config.model_validate_json(json.dumps(given), strict=True, context={"checks": checks})
 
 
 def _all(error: ValidationError, given: Mapping[str, Any]) -> list[Found]:
-    """What pydantic found, and the misfits among the keys that it found nothing wrong with."""
+    """What pydantic found, and the conflicts among the keys that it found nothing wrong with."""
     found = list(problems(error, given))
     bad = {path for path, _ in found}
-    if any(fault["type"] == "misfit" for fault in error.errors(include_url=False)):
+    if any(fault["type"] == "conflict" for fault in error.errors(include_url=False)):
         return found
     try:
-        config = _checked(_without(given, bad), fit=False)
+        config = _checked(_without(given, bad), checks=False)
     except ValidationError:
         return found
     doubtful = [*bad, *_meant(bad, given)]
-    sound = (one for one in misfits(config) if not any(_touch(read, path) for read in one.reads for path in doubtful))
+    sound = (one for one in conflicts(config) if not any(_touch(key, path) for key in one.keys for path in doubtful))
     return [*found, *((one.key, Problem(dotted(one.key), one.message)) for one in sound)]
 
 

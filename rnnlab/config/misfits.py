@@ -1,4 +1,4 @@
-"""Settings that are right alone and wrong together."""
+"""Checks of values that are right alone and wrong together."""
 
 from __future__ import annotations
 
@@ -21,101 +21,103 @@ CELL: Key = ("model", "cell")
 
 
 @dataclass(frozen=True)
-class Misfit:
-    """A key whose value does not fit another's: what is wrong, and every key that had a part in it."""
+class Conflict:
+    """Values that are right alone and wrong together."""
 
     key: Key
+    """The key to change first."""
     message: str
-    reads: tuple[Key, ...]
+    keys: tuple[Key, ...]
+    """All keys that the check looked at."""
 
 
-def misfits(config: Config) -> Iterator[Misfit]:
-    """All of them, each at the key that is to be changed first."""
-    for rule in _RULES:
-        yield from rule(config)
+def conflicts(config: Config) -> Iterator[Conflict]:
+    """Everything that the checks find wrong with a config."""
+    for check in _CHECKS:
+        yield from check(config)
 
 
-def _nonlinearity(config: Config) -> Iterator[Misfit]:
+def _nonlinearity(config: Config) -> Iterator[Conflict]:
     model, key = config.model, ("model", "nonlinearity")
     if model.nonlinearity is not None and "nonlinearity" not in CELLS[model.cell].model_fields:
         having = _named(name for name, cell in CELLS.items() if "nonlinearity" in cell.model_fields)
-        yield Misfit(key, f"{model.cell} has its nonlinearities fixed; {having} can choose", (key, CELL))
+        yield Conflict(key, f"{model.cell} has its nonlinearities fixed; {having} can choose", (key, CELL))
 
 
-def _init(config: Config) -> Iterator[Misfit]:
+def _init(config: Config) -> Iterator[Conflict]:
     model = config.model
     for place in ("input", "recurrent", "bias", "recurrent_bias"):
         init, key = getattr(model.init, place), ("model", "init", place)
-        if why := init.misfit(CELLS[model.cell].gates):
-            yield Misfit(key, f"{init.name} {why}", (key, ("model", "init", "preset"), CELL))
+        if why := init.conflict(CELLS[model.cell].gates):
+            yield Conflict(key, f"{init.name} {why}", (key, ("model", "init", "preset"), CELL))
 
 
-def _forget_bias(config: Config) -> Iterator[Misfit]:
+def _forget_bias(config: Config) -> Iterator[Conflict]:
     model, key, bias = config.model, ("model", "forget_bias"), ("model", "init", "bias")
     if model.forget_bias is None:
         return
     if CELLS[model.cell].forget_gate is None:
         having = _named(name for name, cell in CELLS.items() if cell.forget_gate is not None)
-        yield Misfit(key, f"{model.cell} has no forget gate; {having} has", (key, CELL))
+        yield Conflict(key, f"{model.cell} has no forget gate; {having} has", (key, CELL))
     elif isinstance(model.init.bias, Chrono):
         message = "would undo what init.bias chrono draws for the forget gate; give one of the two"
-        yield Misfit(key, message, (key, bias))
+        yield Conflict(key, message, (key, bias))
 
 
-def _recurrent_bias(config: Config) -> Iterator[Misfit]:
+def _recurrent_bias(config: Config) -> Iterator[Conflict]:
     model, key, init = config.model, ("model", "recurrent_bias"), ("model", "init", "recurrent_bias")
     if model.recurrent_bias:
         return
     if CELLS[model.cell].needs_recurrent_bias:
         message = f"{model.cell} cannot be without it: it stands inside the product with the reset gate"
-        yield Misfit(key, message, (key, CELL))
+        yield Conflict(key, message, (key, CELL))
     # By what it draws, not by whether it was given: a resolved config gives it always, as zeros where there is none.
     elif not isinstance(model.init.recurrent_bias, Zeros):
         message = f"this {model.cell} has no recurrent bias to draw; set model.recurrent_bias: true, or leave this out"
-        yield Misfit(init, message, (init, key, ("model", "init", "preset"), CELL))
+        yield Conflict(init, message, (init, key, ("model", "init", "preset"), CELL))
 
 
-def _duration(config: Config) -> Iterator[Misfit]:
+def _duration(config: Config) -> Iterator[Conflict]:
     train, key, updates = config.train, ("train", "epochs"), ("train", "updates")
     if train.epochs is None:
         return
     if train.updates is not None:
-        yield Misfit(key, "give updates or epochs, not both", (key, updates))
+        yield Conflict(key, "give updates or epochs, not both", (key, updates))
     elif isinstance(config.task, Generated):
         message = f"{config.task.name} draws sequences without end, so no epoch ever ends; give train.updates"
-        yield Misfit(key, message, (key, updates, ("task",)))
+        yield Conflict(key, message, (key, updates, ("task",)))
 
 
-def _stop(config: Config) -> Iterator[Misfit]:
+def _stop(config: Config) -> Iterator[Conflict]:
     train, key, every = config.train, ("train", "stop"), ("train", "evaluate_every")
     if train.stop is not None and train.evaluate_every == 0:
-        yield Misfit(key, "is judged at evaluations, and evaluate_every is 0", (key, every))
+        yield Conflict(key, "is judged at evaluations, and evaluate_every is 0", (key, every))
 
 
-def _schedule(config: Config) -> Iterator[Misfit]:
+def _schedule(config: Config) -> Iterator[Conflict]:
     train, schedule, key = config.train, config.probe.schedule, ("probe", "schedule")
     if train.updates is not None and isinstance(schedule, At) and schedule.updates[0] >= train.updates:
         message = f"measures nothing: updates are counted from 0, and the last of this run is {train.updates - 1}"
-        yield Misfit(key, message, (key, ("train", "updates"), ("train", "epochs")))
+        yield Conflict(key, message, (key, ("train", "updates"), ("train", "epochs")))
 
 
-def _scan(config: Config) -> Iterator[Misfit]:
+def _scan(config: Config) -> Iterator[Conflict]:
     key = ("train", "scan")
     if config.train.scan != "fast":
         return
     if config.model.build_cell().rule() is None:
         message = f"{config.model.cell} has no rule for the fast scan; choose general or auto"
-        yield Misfit(key, message, (key, CELL, ("model", "nonlinearity")))
+        yield Conflict(key, message, (key, CELL, ("model", "nonlinearity")))
     if config.device.startswith("cuda"):
         message = f"the fast scan runs on the CPU, not on {config.device}; choose general or auto"
-        yield Misfit(key, message, (key, ("device",)))
+        yield Conflict(key, message, (key, ("device",)))
 
 
 def _named(names: Iterator[str]) -> str:
     return " and ".join(names)
 
 
-_RULES: tuple[Callable[[Config], Iterator[Misfit]], ...] = (
+_CHECKS: tuple[Callable[[Config], Iterator[Conflict]], ...] = (
     _nonlinearity,
     _init,
     _forget_bias,

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, mod
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from rnnlab.clips import CLIPS, Clip, NoClip
-from rnnlab.config.misfits import misfits
+from rnnlab.config.misfits import conflicts
 from rnnlab.config.scalars import dump
 from rnnlab.config.sections import Model, Probing, Section, Train
 from rnnlab.errors import UsageError
@@ -68,16 +68,15 @@ class Config(Section):
     notes: str | None = Field(default=None, description="Anything worth remembering; changes nothing.")
 
     @model_validator(mode="after")
-    def _fits(self, info: ValidationInfo) -> Self:
-        found = [] if (info.context or {}).get("fit") is False else list(misfits(self))
-        if found:
-            lines = [
-                InitErrorDetails(
-                    type=PydanticCustomError("misfit", "{message}", {"message": one.message}), loc=one.key, input=None
-                )
-                for one in found
-            ]
-            raise ValidationError.from_exception_data("Config", lines)
+    def _without_conflicts(self, info: ValidationInfo) -> Self:
+        if (info.context or {}).get("checks") is False:
+            return self
+        errors: list[InitErrorDetails] = []
+        for conflict in conflicts(self):
+            kind = PydanticCustomError("conflict", "{message}", {"message": conflict.message})
+            errors.append({"type": kind, "loc": conflict.key, "input": None})
+        if errors:
+            raise ValidationError.from_exception_data("Config", errors)
         return self
 
     def resolved(self) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def shown(value: Any) -> str:
 def _path(fault: Fault, given: Any) -> Path:
     """Where a fault is in what was given: its place without the names of parts and of a union's branches."""
     place: Path = fault["loc"]
-    if fault["type"] == "misfit":
+    if fault["type"] == "conflict":
         return place
     path: Path = ()
     for step in place:
@@ -100,7 +100,7 @@ def _told(path: Path, fault: Fault, given: Any) -> Found:
         return _own_words(path, str(fault["ctx"]["error"]))
     if kind == "init_place":
         return path, Problem(key, fault["msg"], fault["ctx"]["choices"], fault["ctx"]["given"])
-    if kind in ("misfit", "init_radius"):
+    if kind in ("conflict", "init_radius"):
         return path, Problem(key, fault["msg"])
     if kind in _WANTED:
         return path, _not_wanted(path, [fault])

@@ -41,7 +41,7 @@ class Init(Part):
         """
         raise UsageError(f"init '{self.name}' draws no biases; it is for {', '.join(self.places)}")
 
-    def misfit(self, gates: tuple[str, ...]) -> str | None:
+    def conflict(self, gates: tuple[str, ...]) -> str | None:
         """Why a cell with these gates cannot use this init, or None where it can."""
         return None
 

@@ -50,13 +50,13 @@ class Chrono(Init):
     def draw_bias(
         self, hidden: int, gates: tuple[str, ...], rng: np.random.Generator, *, fan_in: int | None = None
     ) -> Array:
-        if problem := self.misfit(gates):
+        if problem := self.conflict(gates):
             raise UsageError(f"init 'chrono': {problem}")
         keep = np.log(rng.uniform(1, self.t_max - 1, hidden))
         by_gate = {"f": keep, "z": keep, "i": -keep}
         return np.concatenate([by_gate.get(gate, np.zeros(hidden)) for gate in gates])
 
-    def misfit(self, gates: tuple[str, ...]) -> str | None:
+    def conflict(self, gates: tuple[str, ...]) -> str | None:
         if "f" in gates or "z" in gates:
             return None
         return f"needs a forget gate (lstm) or an update gate (gru); this cell has {', '.join(gates)}"
