@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from rnnlab.collection import load_runs
 from rnnlab.groups import Groups
 from rnnlab.report.findings import Findings
 from rnnlab.report.page.packing import NOT_FINITE, NOTHING, UNDERFLOW, ZERO
-from rnnlab.runs import load_runs
 
 NASTY = "<script>alert(1)</script>"
 FORMULA = '=HYPERLINK("http://example.com")'

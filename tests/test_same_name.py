@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import Call
 from fakes import fake_group
-from test_cli import Call, rnn  # noqa: F401  the fixture
-from test_page import unpacked
+from reports import unpacked
 
 from rnnlab.choosing import choose
 from rnnlab.collection import Runs
@@ -128,7 +128,7 @@ def test_the_same_run_in_two_folders_counts_once(both: Runs) -> None:
     assert ([len(group.runs) for group in groups], groups.repeated) == ([1], 1)
 
 
-def test_ls_and_show_say_which_is_which(rnn: Call, both: Runs, tmp_path: Path) -> None:  # noqa: F811
+def test_ls_and_show_say_which_is_which(rnn: Call, both: Runs, tmp_path: Path) -> None:
     head, *lines = rnn("ls", "a", "b").out.splitlines()
     column = head.split().index("cell")
     assert {line.split()[column]: line.split()[0] for line in lines} == SHOWN
@@ -145,7 +145,7 @@ def test_ls_and_show_say_which_is_which(rnn: Call, both: Runs, tmp_path: Path) -
     assert rnn("show", "b/lstm-s0").err.startswith("rnnlab: b/lstm-s0/run.json cannot be read")
 
 
-def test_the_report_names_what_it_leaves_out_with_its_folder(rnn: Call, both: Runs) -> None:  # noqa: F811
+def test_the_report_names_what_it_leaves_out_with_its_folder(rnn: Call, both: Runs) -> None:
     (B / "gradients.csv").write_text("broken\n")
     words = " ".join(rnn("report", "a", "b").out.split())
     assert "left out: b/lstm-s0: b/lstm-s0/gradients.csv does not begin" in words
