@@ -18,7 +18,7 @@ from typing import Any
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError
 from rnnlab.names import check_name
-from rnnlab.provenance import is_gone, this_process
+from rnnlab.provenance import is_gone, this_process, trained_by
 
 STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
 
@@ -186,7 +186,8 @@ def _check_free(run: RunDir, force: bool, dead: bool) -> None:
             f"{run.path} is there already ({_status_or_broken(run)}); choose another --name, or replace it with --force"
         )
     if _status_or_broken(run) == "running" and not dead:
-        raise RunExistsError(f"{run.path} is being written by a running process; stop that, or choose another --name")
+        who = trained_by(run.read_run().get("process") or {})
+        raise RunExistsError(f"{run.path} {who}, or choose another --name")
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 
 import torch
 
+from rnnlab.claims import Claims, folder_key
 from rnnlab.config import Config
-from rnnlab.errors import RnnlabError, RunFolderError
+from rnnlab.errors import RnnlabError, RunExistsError, RunFolderError
 from rnnlab.fleet import Fleet
-from rnnlab.provenance import git_state, versions
-from rnnlab.rundir import RunDir
+from rnnlab.provenance import git_state, trained_by, versions
+from rnnlab.rundir import RunDir, status_of
 from rnnlab.tasks import sha256
 
 
@@ -38,6 +40,32 @@ class Start:
         return RunDir.create(out, self.name, info, force=self.force, dead=self.dead, numbered=self.numbered)
 
 
+@contextlib.contextmanager
+def claimed(start: Start, out: str | PathLike[str], notify: Callable[[str], None]) -> Iterator[None]:
+    """Until the block ends, no other process trains in the start's folder.
+
+    A numbered start needs no claim, since the folder that it gets is new. Where claims cannot be kept (a file system
+    without locks) `notify` is told, and the run goes on without. Raises RunExistsError, naming who has the folder.
+    """
+    with contextlib.ExitStack() as stack:
+        if not start.numbered:
+            _claim(stack, Path(out) / start.name, notify)
+        yield
+
+
+def _claim(stack: contextlib.ExitStack, folder: Path, notify: Callable[[str], None]) -> None:
+    key = folder_key(folder.name)
+    try:
+        claims = stack.enter_context(Claims(folder.parent))
+        if claims.take([key]):
+            return
+        holder = claims.holders([key]).get(key)
+    except RunFolderError as error:
+        notify(f"{error}; this run goes on without a claim: do not train it twice at once")
+        return
+    raise RunExistsError(f"{folder} {trained_by(holder.process if holder else {})}")
+
+
 def resumed(start: Start, out: str | PathLike[str], notify: Callable[[str], None]) -> Start:
     """How an unfinished run is resumed: from its checkpoint, or from its first update where it has none yet.
 
@@ -54,7 +82,9 @@ def resumed(start: Start, out: str | PathLike[str], notify: Callable[[str], None
 def check_resumable(folder: RunDir, config: Config) -> None:
     """Raise RunFolderError, naming the cure, unless that folder holds an unfinished run of this very config."""
     info = folder.read_run()
-    if (status := folder.status) not in ("interrupted", "failed"):
+    if (status := status_of(info)) == "running":
+        raise RunExistsError(f"{folder.path} {trained_by(info.get('process') or {})}")
+    if status not in ("interrupted", "failed"):
         raise RunFolderError(f"{folder.path} is {status}; only an interrupted run can be resumed")
     if info.get("identity") != config.identity():
         raise RunFolderError(

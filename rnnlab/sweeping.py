@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
-from rnnlab.claims import Claims
+from rnnlab.claims import Claims, folder_key
 from rnnlab.config import Config
 from rnnlab.engines import Engine, Inline, Local
 from rnnlab.errors import RnnlabError, RunFailedError
@@ -173,12 +173,19 @@ class _Driver:
             chosen = [member for member in members if member.identity in mine]
             retry = self.order.retry_failed and job.attempt == 0
             todo = still_to_do(chosen, self.index, retry_failed=retry, gone=self.gone)
-            items = tuple(item for _, item in todo)
+            items = self._in_folders_of_their_own([item for _, item in todo])
             self.claims.release(mine - {item.identity for item in items})
             if items:
                 self.given[job.number] = job = replace(job, items=items)
                 return job
         return None
+
+    def _in_folders_of_their_own(self, items: Sequence[Item]) -> tuple[Item, ...]:
+        """Those of the runs whose folders nobody else, such as `rnnlab train --resume`, is training in."""
+        mine = self.claims.take([folder_key(item.name) for item in items])
+        free = tuple(item for item in items if folder_key(item.name) in mine)
+        self.held |= {item.identity for item in items} - {item.identity for item in free}
+        return free
 
     def hear(self, event: Event) -> None:
         """See to what an event leaves undone, and pass it on."""
@@ -186,7 +193,7 @@ class _Driver:
         self.trained += event.kind == "ended" and event.status in ENDED
         if event.kind in LAST:
             self._settle(job, event)
-            self.claims.release([item.identity for item in job.items])
+            self.claims.release(key for item in job.items for key in _keys(item))
         self.tell(News(event, job))
 
     def _settle(self, job: Job, event: Event) -> None:
@@ -223,10 +230,11 @@ class _Driver:
     def _wait_for_orphans(self, running: Sequence[Entry]) -> set[str]:
         """Give the workers of a killed sweep time to write their last checkpoints; which runs no process trains.
 
-        A run that `rnnlab train` is training has no claim either, and is let alone.
+        A run that `rnnlab train` began may have no claim, and is let alone.
         """
-        orphans = {one.identity for one in running if one.identity and one.sweep is not None}
-        orphans -= set(self.claims.holders(orphans))
+        begun = [one for one in running if one.identity and one.sweep is not None]
+        held = self.claims.holders(key for one in begun for key in _keys(one))
+        orphans = {str(one.identity) for one in begun if not held.keys() & _keys(one)}
         until = time.monotonic() + _ORPHANS
         while orphans and time.monotonic() < until:
             self.index.refresh(ended=False)
@@ -239,6 +247,11 @@ class _Driver:
 
     def _is_here(self, entry: Entry) -> bool:
         return entry.status == "running" and is_here(RunDir(self.index.root / entry.name).read_run()["process"])
+
+
+def _keys(run: Item | Entry) -> set[str]:
+    """What is claimed of a run: its identity, and its folder."""
+    return {str(run.identity), folder_key(run.name)}
 
 
 def _outcome(now: Survey, driver: _Driver | None, order: Order) -> Outcome:

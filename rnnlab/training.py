@@ -22,7 +22,7 @@ from rnnlab.plan import is_evaluated, is_logged, updates_of
 from rnnlab.recording import Recorder, read_checkpoint
 from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
-from rnnlab.starting import Start, in_words, origin, own, resumed
+from rnnlab.starting import Start, check_resumable, claimed, in_words, origin, own, resumed
 
 Notify = Callable[[str], None]
 
@@ -78,18 +78,22 @@ def train(
     DataFormatError, UsageError. Once it runs, RunFailedError when it cannot go on (a full disk); rows so far are kept.
     """
     name = config.name or default_name(config.task.name, config.model.cell, config.task.timesteps, config.seed)
-    start = Start(config, name, force, resume=resume, numbered=not config.name)
+    start = Start(config, name, force, resume=resume, numbered=not (config.name or resume))
     watch = Watch(notify=notify or (lambda message: None))
     if observe is not None:
         watch = Watch(lambda runs: observe(runs[0]), watch.ended, watch.notify)
-    sweep = None
     if resume:
-        start = resumed(start, out, watch.notify)
-        sweep = RunDir(Path(out) / name).read_run().get("sweep")
+        check_resumable(RunDir(Path(out) / name), config)
     elif config.name:
         RunDir.check(out, name, force=force)
-    (folder,) = train_fleet([start], out=out, command=command, sweep=sweep, watch=watch)
-    return Run(folder.path)
+    # What the machine lacks is told before the claim makes a file; what the folder holds is looked at again under it.
+    fleet, sweep = None if resume else Fleet([config]), None
+    with claimed(start, out, watch.notify):
+        if resume:
+            start = resumed(start, out, watch.notify)
+            sweep = RunDir(Path(out) / name).read_run().get("sweep")
+        (folder,) = train_fleet([start], out=out, command=command, sweep=sweep, watch=watch, fleet=fleet)
+        return Run(folder.path)
 
 
 def train_fleet(
@@ -99,15 +103,17 @@ def train_fleet(
     command: Sequence[str] | None = None,
     sweep: str | None = None,
     watch: Watch = Watch(),
+    fleet: Fleet | None = None,
 ) -> list[RunDir]:
     """Train runs of one shape together, each to its own end, and write a folder for each.
 
-    Those that go on from checkpoints must all have made the same number of updates. Raises as `train` does; runs that
-    have not ended then are kept as `interrupted` (`failed`, where there is only one and it is its own fault).
+    `fleet` is theirs where it was made already; to claim the folders is the caller's part. Those that go on from
+    checkpoints must all have made the same number of updates. Raises as `train` does; runs that have not ended then are
+    kept as `interrupted` (`failed`, where there is only one and it is its own fault).
     """
     folders = [RunDir(Path(out) / start.name) for start in starts]
     states = [read_checkpoint(run.checkpoint) for run in folders] if starts[0].resume else None
-    fleet = Fleet([start.config for start in starts], states)
+    fleet = fleet or Fleet([start.config for start in starts], states)
     fleet.prepare(watch.notify)
     shared = origin(fleet, command, sweep)
     with Interruptions() as interruptions:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +10,10 @@ import pytest
 import torch
 
 from rnnlab.config import Config
-from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.fleet import Fleet
 from rnnlab.fleets import fleets_of
 from rnnlab.jobs import Event, Item, Job
 from rnnlab.optimizers import OPTIMIZERS
-from rnnlab.provenance import this_process
-from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
 from rnnlab.training import Start, train, train_fleet
 
@@ -112,115 +104,6 @@ def test_one_diverges_one_succeeds_and_the_rest_go_on(tmp_path: Path) -> None:
     assert [run.info["updates"] for run in runs[1:]] == [10, 20]
     alone = train(configs[2].model_copy(update={"name": "alone"}), out=tmp_path)
     pd.testing.assert_frame_equal(runs[2].gradients, alone.gradients, rtol=1e-8)
-
-
-def interrupted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int = 4) -> None:
-    whole, count = Fleet.apply, 0
-
-    def apply(self: Fleet, taken: Any) -> None:
-        nonlocal count
-        count += 1
-        whole(self, taken)
-        if count == updates:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(Fleet, "apply", apply)
-    with pytest.raises(KeyboardInterrupt):
-        train(config(name=name), out=tmp_path)
-    monkeypatch.undo()
-
-
-def test_a_resumed_run_is_the_run_that_was_never_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupted("cut", tmp_path, monkeypatch)
-    resumed = train(config(name="cut"), out=tmp_path, resume=True)
-    whole = train(config(name="whole"), out=tmp_path)
-    assert resumed.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
-    pd.testing.assert_frame_equal(resumed.metrics.drop(columns="seconds"), whole.metrics.drop(columns="seconds"))
-    assert resumed.info["verdict"] == whole.info["verdict"]
-    assert resumed.info["result"] == whole.info["result"]
-
-
-def test_what_had_only_its_last_word_to_say_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that ends between the last checkpoint and run.json, as on a full disk."""
-    with monkeypatch.context() as patch:
-        patch.setattr(RunDir, "finish", lambda *_, **__: (_ for _ in ()).throw(RunFailedError("full")))
-        with pytest.raises(RunFailedError, match="full"):
-            train(config(name="cut"), out=tmp_path)
-    RunDir(tmp_path / "cut").update(process={**this_process(), "pid": 2**22 + 1})
-    resumed, whole = train(config(name="cut"), out=tmp_path, resume=True), train(config(name="whole"), out=tmp_path)
-    assert (resumed.status, resumed.info["result"]) == ("completed", whole.info["result"])
-    assert resumed.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
-
-
-@pytest.mark.parametrize("before", [(5000.0, 5.0), (5.0, 5000.0)])
-def test_runs_that_go_on_together_keep_their_own_time(
-    before: tuple[float, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each has the seconds of its own checkpoint before it, not those of the fleet's first."""
-    for name, seconds in zip("ab", before, strict=True):
-        interrupted(name, tmp_path, monkeypatch)
-        state = torch.load(RunDir(tmp_path / name).checkpoint, weights_only=True)
-        state["record"]["seconds"] = seconds
-        torch.save(state, RunDir(tmp_path / name).checkpoint)
-    train_fleet([Start(config(name=name), name, resume=True) for name in "ab"], out=tmp_path)
-    for name, seconds in zip("ab", before, strict=True):
-        run = Run(tmp_path / name)
-        later = run.metrics[run.metrics["update"] >= 4]["seconds"]
-        assert run.metrics["seconds"].is_monotonic_increasing
-        assert later.between(seconds, seconds + 1000).all()
-        assert 20 / (seconds + 1000) < run.info["updates_per_second"] < 20 / seconds
-        assert seconds < torch.load(run.dir.checkpoint, weights_only=True)["record"]["seconds"] < seconds + 1000
-
-
-def test_only_an_unfinished_run_of_the_same_config_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupted("cut", tmp_path, monkeypatch)
-    with pytest.raises(RunFolderError, match="another config"):
-        train(config(name="cut", seed=5), out=tmp_path, resume=True)
-    with pytest.raises(RunFolderError, match="is not a run"):
-        train(config(name="never"), out=tmp_path, resume=True)
-    train(config(name="cut"), out=tmp_path, resume=True)
-    with pytest.raises(RunFolderError, match="is completed"):
-        train(config(name="cut"), out=tmp_path, resume=True)
-
-
-KILLED = """
-import json, os, signal, sys
-from rnnlab.config import Config
-from rnnlab.fleet import Fleet
-from rnnlab.training import train
-
-def apply(fleet, taken, whole=Fleet.apply, count=[]):
-    whole(fleet, taken)
-    count.append(1)
-    if len(count) == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Fleet.apply = apply
-train(Config.model_validate(json.loads(sys.argv[1])), out=sys.argv[2])
-"""
-
-
-@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
-def test_a_run_without_a_checkpoint_begins_again(status: str, tmp_path: Path) -> None:
-    """Killed (marked as running, its process is gone), or marked by a sweep or by its own error; rows are replaced."""
-    described = config(name="cut", probe={"schedule": 1})
-    command = [sys.executable, "-c", KILLED, json.dumps(described.resolved()), str(tmp_path)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    folder, told = RunDir(tmp_path / "cut"), list[str]()
-    assert folder.read_run()["status"] == "running"
-    assert len(folder.gradients.read_bytes().splitlines()) == 1 + 4 * 12 * 2
-    assert not folder.checkpoint.exists()
-    folder.update(status=status, sweep="mine")
-    again = train(described, out=tmp_path, resume=True, notify=told.append)
-    whole = train(config(name="whole", probe={"schedule": 1}), out=tmp_path)
-    assert again.path == tmp_path / "cut"
-    assert [message for message in told if "begins again from its first update" in message] == [
-        f"{tmp_path / 'cut'} has no checkpoint yet; the run begins again from its first update"
-    ]
-    assert again.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
-    pd.testing.assert_frame_equal(again.metrics.drop(columns="seconds"), whole.metrics.drop(columns="seconds"))
-    assert (again.status, again.info["result"]) == (whole.status, whole.info["result"])
-    assert again.info["sweep"] == "mine"
 
 
 def items(configs: list[Config]) -> tuple[Item, ...]:

@@ -63,7 +63,7 @@ def test_force_replaces_all_of_a_run_that_is_over(status: str, tmp_path: Path) -
 
 def test_force_does_not_replace_a_run_that_is_being_written(tmp_path: Path) -> None:
     RunDir.create(tmp_path, "one")
-    with pytest.raises(RunExistsError, match="being written by a running process"):
+    with pytest.raises(RunExistsError, match=rf"trained by process {os.getpid()} on .*; wait .* choose another --name"):
         RunDir.create(tmp_path, "one", force=True)
 
 

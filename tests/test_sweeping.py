@@ -11,7 +11,7 @@ import yaml
 
 import rnnlab
 from rnnlab import sweeping
-from rnnlab.claims import Claims
+from rnnlab.claims import Claims, folder_key
 from rnnlab.engines import Engine, Inline
 from rnnlab.errors import DataMissingError, DeviceMissingError, RunFailedError
 from rnnlab.forecast import forecast
@@ -184,6 +184,34 @@ def test_what_another_holds_is_let_alone(order: Order) -> None:
         outcome, _ = told(small(), Scripted(), order)
     assert (outcome.trained, outcome.elsewhere) == (3, 1)
     assert told(small(), Scripted(), order)[0].trained == 1
+
+
+def test_what_is_resumed_elsewhere_is_let_alone(order: Order) -> None:
+    """`rnnlab train --resume` has the folder and not the identity."""
+    member = small().members[0]
+    write(Item("old", member.identity, member.config.resolved()), Job(1, (), str(order.out)), "interrupted")
+    with Claims(order.out) as theirs:
+        theirs.take([folder_key("old")])
+        engine = Scripted()
+        outcome, _ = told(small(), engine, order)
+        assert "old" not in engine.names()
+        assert (outcome.trained, outcome.elsewhere) == (3, 1)
+    assert told(small(), Scripted(), order)[0].trained == 1
+
+
+def test_a_sweep_has_the_folders_that_it_trains_in(order: Order) -> None:
+    class Holding(Scripted):
+        def train(self, jobs: Queue, hear: Hear) -> None:
+            job = jobs.take()
+            assert job is not None
+            with Claims(order.out) as theirs:
+                assert theirs.take([folder_key(item.name) for item in job.items]) == set()
+            hear(Event("began", job.number))
+            hear(Event("done", job.number))
+            with Claims(order.out) as theirs:
+                assert len(theirs.take([folder_key(item.name) for item in job.items])) == len(job.items)
+
+    told(small([10]), Holding(), order)
 
 
 def test_what_another_finished_meanwhile_is_not_trained(order: Order) -> None:
