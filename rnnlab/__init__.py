@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+    from os import PathLike
 
     from rnnlab.collection import Runs, load_runs
     from rnnlab.config import Config, load_config
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rnnlab.engines import Engine
     from rnnlab.runs import Run
     from rnnlab.sweeping import Outcome, Tell
+    from rnnlab.training import Notify, Observe
 
 __version__ = "0.1.0"
 __all__ = ["Config", "Run", "Runs", "__version__", "load_config", "load_runs", "sweep", "train"]
@@ -39,25 +40,41 @@ _HOMES = {
 
 
 def train(
-    config: Source, *, sets: Iterable[str] = (), out: str | Path = "runs", force: bool = False, **watchers: Any
+    config: Source,
+    *,
+    sets: Iterable[str] = (),
+    out: str | PathLike[str] = "runs",
+    force: bool = False,
+    resume: bool = False,
+    observe: Observe | None = None,
+    notify: Notify | None = None,
 ) -> Run:
     """Train the network that a Config, a mapping or a YAML file describes, and give back its run.
 
-    `sets` are changes such as `"model.hidden=50"`. A run without a name gets one of its own; `force` replaces a run of
-    the same name. `observe` and `notify` hear how far it is. Raises ConfigError with everything that is wrong, and what
-    `rnnlab.training.train` raises.
+    sets: changes such as `"model.hidden=50"`.
+    out: the folder that the run's folder is made in. A run without a name gets one that is free.
+    force: replace a run of the same name.
+    resume: go on with the unfinished run of that name, from its last checkpoint.
+    observe: called with a `rnnlab.training.Progress`, ten times a second at most, and after the last update.
+    notify: called with messages, such as that the scan is being compiled.
+
+    Raises, before anything is written: ConfigError with everything that is wrong with the config; RunExistsError where
+    the name is taken or another process trains that run; RunFolderError where the folder cannot be used, or resumed;
+    UsageError for what cannot be done as asked; DataMissingError, DataFormatError and DeviceMissingError. Later on,
+    RunFailedError when the run cannot go on (a full disk); what it wrote is kept. A run that diverges is a result.
     """
     from rnnlab.config import load_config
     from rnnlab.training import train
 
-    return train(load_config(config, sets), out=out, force=force, **watchers)
+    described = load_config(config, sets)
+    return train(described, out=out, force=force, resume=resume, observe=observe, notify=notify)
 
 
 def sweep(
     source: Source,
     *,
     sets: Iterable[str] = (),
-    out: str | Path = "runs",
+    out: str | PathLike[str] = "runs",
     engine: str | Engine | None = None,
     workers: int | None = None,
     address: str | None = None,
@@ -68,8 +85,18 @@ def sweep(
 ) -> Outcome:
     """Train the runs of a sweep, a YAML file or a mapping with `base`, `axes` and `seeds`, that are not trained yet.
 
-    `engine` is inline, local or ray; without one, several fleets train in a process each. `tell` hears what happens.
-    Raises ConfigError with everything that is wrong, and what `rnnlab.sweeping.train_sweep` raises.
+    sets: changes of the base, or `"seeds=3"`.
+    out: the folder that the runs are in, and are made in.
+    engine: inline, local or ray, or an Engine; without one, several fleets train in a process each, and one fleet here.
+    workers: how many fleets train at once. address: where the Ray cluster is.
+    fleets: whether runs of one shape train together.
+    retry_failed: train those that failed once more. max_runs: train so many at most.
+    tell: called with what happens.
+
+    Raises, before anything is trained: ConfigError with everything that is wrong; UsageError for an engine that there
+    is not, or that cannot do what is asked; RunFolderError, DataMissingError, DataFormatError and DeviceMissingError.
+    Later on, RunFailedError when the system refuses (a full disk); what is trained by then is kept, and the same call
+    goes on with the rest. Runs that fail by themselves are listed in the outcome, and raise nothing.
     """
     from rnnlab.engines import Engine, engine_of
     from rnnlab.sweeping import Order, train_sweep
