@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ class Measured:
     seed: int
     update: int
     verdict: Verdict
-    curve: Curve
+    curve: Curve = field(compare=False)
     rate: float | None
     horizon: float | None
     """inf where the gradient does not fall to 1% within the lags that were recorded."""

@@ -2,119 +2,94 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from rnnlab.analysis import Verdict
 from rnnlab.cache import at_once
-from rnnlab.curves import Measured, MedianCurve, measure_run, median_curve, succeeded
+from rnnlab.curves import Measured, measure_run
 from rnnlab.errors import RunFolderError
-from rnnlab.intervals import Interval, mean_interval, wilson
+from rnnlab.group import Group, MeasuredGroup, comparisons, grouped
+from rnnlab.intervals import Interval, wilson
 from rnnlab.keys import NOT_IDENTITY, differing_keys, expanded_keys, found_keys, told_apart_by
+from rnnlab.run_names import run_names
 from rnnlab.runs import Run
 from rnnlab.where import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rnnlab.collection import Runs
-
-COUNTED = ("completed", "diverged")
-"""A run of this status has come to its end, and counts as a success or as none."""
+_STATUS_RANK = {"completed": 3, "diverged": 2, "running": 1}
 
 
-@dataclass
-class Group:
-    """Runs of equal settings but for the seed: its values of the keys that tell groups apart, and its members."""
-
-    values: dict[str, Any]
-    runs: list[Run]
-    measured: list[Measured] = field(default_factory=list)
-    """Of the runs that recorded a gradient."""
-    solved: list[Run] = field(default_factory=list)
-    """The runs that succeeded."""
-
-    @property
-    def statuses(self) -> Counter[str]:
-        return Counter(run.status for run in self.runs)
-
-    @property
-    def seeds(self) -> list[int]:
-        return sorted({int(run.settings["seed"]) for run in self.runs})
-
-    @property
-    def ended(self) -> int:
-        return sum(run.status in COUNTED for run in self.runs)
-
-    @property
-    def success(self) -> Interval | None:
-        """Wilson's interval of the success rate, over runs that have ended."""
-        return wilson(len(self.solved), self.ended)
-
-    def each(self, what: str) -> dict[int, float]:
-        """By seed, one figure of each run that has it: rate, horizon, effective_lag, error, clip_rate."""
-        found = ((one.seed, getattr(one, what)) for one in self.measured)
-        return {seed: value for seed, value in found if value is not None}
-
-    @cached_property
-    def rate(self) -> Interval | None:
-        """Mean decay rate and its t interval, in decades per 100 timesteps."""
-        return mean_interval([*self.each("rate").values()])
-
-    def median(self, what: str) -> float | None:
-        """The median of a figure over the runs that have it."""
-        found = [*self.each(what).values()]
-        return float(np.median(found)) if found else None
-
-    @cached_property
-    def curve(self) -> MedianCurve | None:
-        """The median of log10 |dL/dh_t| by lag, with its band."""
-        return median_curve([one.curve for one in self.measured]) if self.measured else None
-
-    @property
-    def verdicts(self) -> Counter[str]:
-        words = (one.verdict for one in self.measured)
-        return Counter(verdict.word for verdict in words if isinstance(verdict, Verdict))
-
-
+@dataclass(frozen=True)
 class Groups(Sequence[Group]):
     """Groups of runs, in the order of their values. `by` are the keys asked for, `also` those that differ besides.
 
     Runs that differ in anything but seed, device, name and notes are never in one group. Of several runs of one
-    identity the one that got farthest is taken. Raises UsageError where a key is unknown, or where too many settings
-    differ to be compared without being asked to.
+    identity the one that got farthest is taken, and `repeated` counts the others.
     """
 
-    def __init__(self, runs: Runs, by: Sequence[str] = ()) -> None:
-        self.names = runs.names
-        """The name that each run's folder is shown under, of those that are left out as well."""
-        self.unreadable = dict(runs.unreadable)
-        readable = self._readable(runs)
-        self.repeated = len(readable) - len(kept := _once_each(readable))
-        table = [run.settings for run in kept]
-        self.differing = differing_keys(table)
-        self.by = expanded_keys(by, table, self.differing) if by else found_keys(table, self.differing)
-        self.also = told_apart_by(table, self.differing, self.by)[len(self.by) :]
-        self.hidden = [key for key in self.differing if key not in (*self.by, *self.also)]
-        """Keys that differ only where one of the others does."""
-        self._groups = _grouped(kept, [*self.also, *self.by])
-        self._measured_at: Any = ()
+    groups: tuple[Group, ...]
+    by: tuple[str, ...]
+    also: tuple[str, ...]
+    hidden: tuple[str, ...]
+    """Keys that differ only where one of the others does."""
+    differing: tuple[str, ...]
+    """All keys in which the runs differ."""
+    repeated: int
+    names: Mapping[Path, str]
+    """The name that each run's folder is shown under, of those that are left out as well."""
+    unreadable: Mapping[Path, str]
+    """The folders of which something could not be read, each with the reason."""
+    _readings: dict[int | None, dict[Path, Measured | str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """By update, what was read of each run: it is read once, and stays as it was when a run goes on."""
 
-    def _readable(self, runs: Runs) -> list[Run]:
-        kept = []
-        for run in runs:
-            try:
-                int(run.settings["seed"])
-                kept.append(run)
-            except (RunFolderError, KeyError, TypeError, ValueError) as error:
-                reason = str(error) if isinstance(error, RunFolderError) else "its config has no seed"
-                self.unreadable[run.path] = reason
-        return kept
+    @classmethod
+    def of(cls, runs: Iterable[Run], by: Sequence[str] = (), unreadable: Mapping[Path, str] | None = None) -> Groups:
+        """The runs in groups, to be compared by these keys, or by the fewest keys that tell the groups apart.
+
+        Raises UsageError where a key is unknown, or where too many settings differ to be compared without being asked
+        to.
+        """
+        given = list(runs)
+        readable, without_seed = _with_a_seed(given)
+        left_out = {**(unreadable or {}), **without_seed}
+        kept = _once_each(readable)
+        table = [run.settings for run in kept]
+        differing = differing_keys(table)
+        keys = expanded_keys(by, table, differing) if by else found_keys(table, differing)
+        also = told_apart_by(table, differing, keys)[len(keys) :]
+        return cls(
+            groups=grouped(kept, [*also, *keys]),
+            by=tuple(keys),
+            also=tuple(also),
+            hidden=tuple(key for key in differing if key not in (*keys, *also)),
+            differing=tuple(differing),
+            repeated=len(readable) - len(kept),
+            names=run_names([*(run.path for run in given), *left_out]),
+            unreadable=left_out,
+        )
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @overload
+    def __getitem__(self, index: int) -> Group: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Group, ...]: ...
+    def __getitem__(self, index: int | slice) -> Group | tuple[Group, ...]:
+        return self.groups[index]
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs of all groups."""
+        return [run for group in self.groups for run in group.runs]
 
     @property
     def left_out(self) -> dict[str, str]:
@@ -125,73 +100,98 @@ class Groups(Sequence[Group]):
         """The name that a run is shown under: with its folder where two runs have one name."""
         return self.names[run.path]
 
-    def __len__(self) -> int:
-        return len(self._groups)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._groups[index]
-
-    @property
-    def runs(self) -> list[Run]:
-        """The runs of all groups."""
-        return [run for group in self._groups for run in group.runs]
-
-    def measure(self, at: int | None = None, success: str | None = None) -> Groups:
-        """Read the runs' gradients at an update (the recorded one nearest to it; the last finite one), once.
+    def measure(self, at: int | None = None, success: str | None = None) -> MeasuredGroups:
+        """The groups with their runs' gradients at an update: the recorded one nearest to it, or the last finite one.
 
         `success` is a rule such as `error < 0.05` on the final validation; without one it is each run's own
         `train.stop`, and `error < 0.01` for a run that has none (the 1% of Pascanu, Mikolov and Bengio 2013).
         """
-        if self._measured_at == (at, success):
-            return self
-        runs = self.runs
-        results = dict(zip([run.path for run in runs], at_once(lambda run: measure_run(run, at), runs), strict=True))
-        self.unreadable |= {path: result for path, result in results.items() if isinstance(result, str)}
-        for group in self._groups:
+        if at not in self._readings:
+            read = at_once(lambda run: measure_run(run, at), self.runs)
+            self._readings[at] = dict(zip([run.path for run in self.runs], read, strict=True))
+        results = self._readings[at]
+        unmeasured = {path: result for path, result in results.items() if isinstance(result, str)}
+        members = []
+        for group in self.groups:
             of_group = [results[run.path] for run in group.runs]
-            group.measured = [result for result in of_group if not isinstance(result, str)]
-            group.solved = [run for run in group.runs if succeeded(run, success)]
-            # What was worked out from another update.
-            for name in ("rate", "curve"):
-                group.__dict__.pop(name, None)
-        self._measured_at = (at, success)
-        return self
+            readings = tuple(result for result in of_group if not isinstance(result, str))
+            members.append(MeasuredGroup(group, readings, group.solved(success)))
+        return MeasuredGroups(self, tuple(members), at, success, {**self.unreadable, **unmeasured})
 
     def decay_rates(self, at: int | None = None) -> pd.DataFrame:
-        """A row a group: its settings, runs, seeds, the mean decay rate and its t interval, horizon, effective lag.
+        """A row a group: see MeasuredGroups.decay_rates. Read at the update nearest to `at`, or the last finite one."""
+        return self.measure(at).decay_rates()
 
-        Rates in decades per 100 timesteps, lags in timesteps; `low` and `high` are NaN below 3 seeds. The figures are
-        of the update nearest to `at`, or of each run's last finite one.
-        """
-        import pandas as pd
-
-        rows = []
-        for group in self.measure(at):
-            rate = group.rate or Interval(np.nan, None, None)
-            figures = {name: group.median(name) for name in ("horizon", "effective_lag", "error")}
-            about = {"runs": len(group.runs), "seeds": len(group.seeds), "rate": rate.middle}
-            rows.append(group.values | about | {"low": rate.low, "high": rate.high} | figures)
-        columns = [*self.also, *self.by, "runs", "seeds", "rate", "low", "high", "horizon", "effective_lag", "error"]
-        frame = pd.DataFrame(rows, columns=columns)
-        return frame.astype(dict.fromkeys(columns[-6:], "float64"))
+    def curves(self, at: int | None = None) -> pd.DataFrame:
+        """A row a group and lag: see MeasuredGroups.curves. Read at the update nearest to `at`, or the last finite."""
+        return self.measure(at).curves()
 
     def success_rates(self, success: str | None = None) -> pd.DataFrame:
         """A row a group: how many of the runs that ended succeeded, the rate, and Wilson's interval."""
         import pandas as pd
 
         rows = []
-        for group in self.measure(success=success):
-            rate = group.success or Interval(np.nan, np.nan, np.nan)
-            counts = {"ended": group.ended, "successes": len(group.solved)}
-            rows.append(group.values | counts | {"rate": rate.middle, "low": rate.low, "high": rate.high})
+        for group in self.groups:
+            solved = len(group.solved(success))
+            rate = wilson(solved, group.ended) or Interval(np.nan, np.nan, np.nan)
+            counts = {"ended": group.ended, "successes": solved}
+            rows.append({**group.values, **counts, "rate": rate.middle, "low": rate.low, "high": rate.high})
         return pd.DataFrame(rows, columns=[*self.also, *self.by, "ended", "successes", "rate", "low", "high"])
 
-    def curves(self, at: int | None = None) -> pd.DataFrame:
+    def comparisons(self) -> list[tuple[dict[str, Any], list[Group]]]:
+        """The groups to be compared with one another: those that differ in `by` alone, with what the rest is."""
+        return comparisons(self.groups, self.also)
+
+
+@dataclass(frozen=True)
+class MeasuredGroups(Sequence[MeasuredGroup]):
+    """Groups with what their runs' gradients say at one update, as `Groups.measure` read them."""
+
+    groups: Groups
+    members: tuple[MeasuredGroup, ...]
+    at: int | None
+    success: str | None
+    unreadable: Mapping[Path, str]
+    """The folders of which something could not be read, each with the reason."""
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @overload
+    def __getitem__(self, index: int) -> MeasuredGroup: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[MeasuredGroup, ...]: ...
+    def __getitem__(self, index: int | slice) -> MeasuredGroup | tuple[MeasuredGroup, ...]:
+        return self.members[index]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The runs of which something could not be read, by the name that they are shown under, with the reason."""
+        return {self.groups.names[path]: reason for path, reason in self.unreadable.items()}
+
+    def decay_rates(self) -> pd.DataFrame:
+        """A row a group: its settings, runs, seeds, the mean decay rate and its t interval, horizon, effective lag.
+
+        Rates in decades per 100 timesteps, lags in timesteps; `low` and `high` are NaN below 3 seeds.
+        """
+        import pandas as pd
+
+        rows = []
+        for group in self.members:
+            rate = group.rate or Interval(np.nan, None, None)
+            medians = {name: group.median(name) for name in ("horizon", "effective_lag", "error")}
+            about = {"runs": len(group.runs), "seeds": len(group.seeds), "rate": rate.middle}
+            rows.append({**group.values, **about, "low": rate.low, "high": rate.high, **medians})
+        figures = ["rate", "low", "high", "horizon", "effective_lag", "error"]
+        frame = pd.DataFrame(rows, columns=[*self.groups.also, *self.groups.by, "runs", "seeds", *figures])
+        return frame.astype(dict.fromkeys(figures, "float64"))
+
+    def curves(self) -> pd.DataFrame:
         """A row a group and lag: median log10 |dL/dh_t|, the t interval of its mean, and over how many runs."""
         import pandas as pd
 
         frames = []
-        for group in self.measure(at):
+        for group in self.members:
             if (curve := group.curve) is not None:
                 columns = {"lag": curve.lags, "median": curve.median, "low": curve.low, "high": curve.high}
                 frame = pd.DataFrame({**columns, "runs": curve.count})
@@ -200,25 +200,28 @@ class Groups(Sequence[Group]):
                 frames.append(frame)
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
-    def comparisons(self) -> list[tuple[dict[str, Any], list[Group]]]:
+    def comparisons(self) -> list[tuple[dict[str, Any], list[MeasuredGroup]]]:
         """The groups to be compared with one another: those that differ in `by` alone, with what the rest is."""
-        found: dict[tuple[Any, ...], tuple[dict[str, Any], list[Group]]] = {}
-        for group in self._groups:
-            fixed = {key: group.values[key] for key in self.also}
-            found.setdefault(_hashable(fixed.values()), (fixed, []))[1].append(group)
-        return list(found.values())
+        return comparisons(self.members, self.groups.also)
 
 
-def _hashable(values: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(plain(value) for value in values)
+def _with_a_seed(runs: Iterable[Run]) -> tuple[list[Run], dict[Path, str]]:
+    """The runs whose config can be read and has a seed, and why the others are left out."""
+    kept, left_out = [], {}
+    for run in runs:
+        try:
+            int(run.settings["seed"])
+            kept.append(run)
+        except (RunFolderError, KeyError, TypeError, ValueError) as error:
+            left_out[run.path] = str(error) if isinstance(error, RunFolderError) else "its config has no seed"
+    return kept, left_out
 
 
 def _once_each(runs: list[Run]) -> list[Run]:
     """One run of each identity: a completed one before others, a later one before an earlier."""
     best: dict[Any, Run] = {}
     # An older run.json has no identity: then runs of the same settings are the same.
-    rank = {"completed": 3, "diverged": 2, "running": 1}
-    for run in sorted(runs, key=lambda run: (rank.get(run.status, 0), str(run.info.get("started")))):
+    for run in sorted(runs, key=lambda run: (_STATUS_RANK.get(run.status, 0), str(run.info.get("started")))):
         best[run.info.get("identity") or _settings_but_name(run)] = run
     chosen = {id(run) for run in best.values()}
     return [run for run in runs if id(run) in chosen]
@@ -226,18 +229,3 @@ def _once_each(runs: list[Run]) -> list[Run]:
 
 def _settings_but_name(run: Run) -> tuple[Any, ...]:
     return tuple(sorted((key, plain(value)) for key, value in run.settings.items() if key not in NOT_IDENTITY))
-
-
-def _grouped(runs: Iterable[Run], keys: Sequence[str]) -> list[Group]:
-    groups: dict[tuple[Any, ...], Group] = {}
-    for run in runs:
-        values = {key: run.settings.get(key) for key in keys}
-        groups.setdefault(_hashable(values.values()), Group(values, [])).runs.append(run)
-    return sorted(groups.values(), key=lambda group: [_rank(value) for value in group.values.values()])
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    """None first, then numbers by size, then texts."""
-    if isinstance(value, (int, float)):
-        return 1, float(value), ""
-    return (0, 0.0, "") if value is None else (2, 0.0, str(value))

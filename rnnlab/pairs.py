@@ -10,7 +10,8 @@ from rnnlab.intervals import Paired, paired
 from rnnlab.where import plain
 
 if TYPE_CHECKING:
-    from rnnlab.groups import Group, Groups
+    from rnnlab.group import MeasuredGroup
+    from rnnlab.groups import MeasuredGroups
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,18 @@ class Pair:
     found: Paired
 
 
-def pairs(groups: Groups, what: str = "rate") -> list[Pair]:
-    """All pairs that share seeds, by a figure that groups.Group.each knows, measured before."""
-    return [pair for key in groups.by for pair in _by_key(list(groups), key, what)]
+def pairs(measured: MeasuredGroups, figure: str = "rate") -> list[Pair]:
+    """All pairs that share seeds, by a figure that group.MeasuredGroup.each knows."""
+    return [pair for key in measured.groups.by for pair in _by_key(measured, key, figure)]
 
 
-def _by_key(groups: Sequence[Group], key: str, what: str) -> Iterator[Pair]:
-    families: dict[tuple[Any, ...], list[Group]] = {}
+def _by_key(groups: Sequence[MeasuredGroup], key: str, figure: str) -> Iterator[Pair]:
+    families: dict[tuple[Any, ...], list[MeasuredGroup]] = {}
     for group in groups:
         family = tuple(plain(value) for name, value in group.values.items() if name != key)
         families.setdefault(family, []).append(group)
     for first, *others in families.values():
         for other in others:
-            if (found := paired(first.each(what), other.each(what))) is not None:
+            if (found := paired(first.each(figure), other.each(figure))) is not None:
                 rest = {name: value for name, value in first.values.items() if name != key}
                 yield Pair(key, first.values[key], other.values[key], rest, found)

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 class Run:
     """One run: its settings, how it went, and its records; files are read when they are asked for.
 
-    Raises RunFolderError where the folder is no run, or the file asked for is missing or broken.
+    A config that has been read already is not read again. Raises RunFolderError where the folder is no run, or the
+    file asked for is missing or broken.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, config: dict[str, Any] | None = None) -> None:
         self.dir = RunDir(path)
         self.info = self.dir.read_run()
+        self._config = config
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.status})"
@@ -48,7 +50,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved config, every default written out."""
-        return read_config(self.dir)
+        return read_config(self.dir) if self._config is None else self._config
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from rnnlab.collection import load_runs
-from rnnlab.groups import Groups
 from rnnlab.report.findings import Findings
 from rnnlab.report.page.packing import NOT_FINITE, NOTHING, UNDERFLOW, ZERO
 
@@ -18,7 +17,7 @@ FORMULA = '=HYPERLINK("http://example.com")'
 
 
 def findings(root: Path, *by: str, **options: Any) -> Findings:
-    return Findings(Groups(load_runs(root), by), **options)
+    return Findings(load_runs(root).group_by(*by), **options)
 
 
 def unpacked(packed: dict[str, Any]) -> np.ndarray[Any, Any]:

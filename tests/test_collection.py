@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,10 @@ import pandas as pd
 import pytest
 from fakes import fake_run
 
-from rnnlab.collection import load_runs
+from rnnlab.collection import Runs, load_runs
 from rnnlab.errors import RunFolderError, UsageError
 from rnnlab.rundir import RunDir
+from rnnlab.runs import Run
 
 
 def test_runs_are_found_by_position_and_name(tmp_path: Path) -> None:
@@ -73,8 +76,12 @@ def test_a_run_with_a_broken_file_is_left_out_of_the_frame_and_named(damage: str
         fake_run(tmp_path, name)
     getattr(RunDir(tmp_path / "bad"), damage).write_text("[broken\n")
     runs = load_runs(tmp_path)
-    assert set(runs.gradients["run"]) == {"good"}
-    assert "bad" in runs.left_out
+    with pytest.warns(UserWarning, match=r"left out of the frame: bad: .*(gradients.csv|config.yaml)"):
+        assert set(runs.gradients["run"]) == {"good"}
+    readable = runs.readable()
+    assert [run.name for run in readable] == ["good"]
+    assert [*readable.left_out] == ["bad"]
+    assert set(readable.gradients["run"]) == {"good"}
 
 
 def test_no_runs_are_empty_frames_with_their_columns(tmp_path: Path) -> None:
@@ -109,3 +116,21 @@ def test_joined_numbers_stay_numbers(tmp_path: Path) -> None:
     joined = load_runs(tmp_path).gradients
     assert joined["seed"].dtype == np.int64
     assert joined.groupby("seed")["log10_norm"].min().tolist() == pytest.approx([0, -4.9, -9.8])
+
+
+def test_runs_do_not_change_while_they_are_read(tmp_path: Path) -> None:
+    for name in ("bad", "good"):
+        fake_run(tmp_path, name)
+    (tmp_path / "bad" / "metrics.csv").write_text("[broken\n")
+    given = [Run(tmp_path / name) for name in ("bad", "good")]
+    runs = Runs(given)
+    before = copy.copy(runs)
+    with pytest.warns(UserWarning, match="left out of the frame: bad:"):
+        assert set(runs.metrics["run"]) == {"good"}
+    assert set(runs.gradients["run"]) == {"bad", "good"}
+    assert len(runs.where("seed=0")) == 2
+    assert [*runs.readable().left_out] == ["bad"]
+    given.clear()
+    assert (runs, runs.left_out, len(runs)) == (before, {}, 2)
+    with pytest.raises(FrozenInstanceError, match="cannot assign to field 'runs'"):
+        runs.runs = ()  # type: ignore[misc]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from fakes import fake_group, fake_run
 from hypothesis import given
@@ -18,7 +22,6 @@ from rnnlab.curves import median_curve
 from rnnlab.errors import UsageError
 from rnnlab.groups import Groups
 from rnnlab.pairs import pairs
-from rnnlab.runs import Run
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ def test_the_update_is_chosen(tmp_path: Path) -> None:
 def test_runs_that_differ_are_not_pooled(six: Path) -> None:
     fake_group(six, {0: -5, 1: -5}, model__cell="rnn", optimizer__lr=0.1)
     groups = load_runs(six).group_by("model.cell")
-    assert groups.also == ["optimizer.lr"]
+    assert groups.also == ("optimizer.lr",)
     assert [len(group.runs) for group in groups] == [3, 3, 2]
     (first, some), (second, other) = groups.comparisons()
     assert (first, second) == ({"optimizer.lr": None}, {"optimizer.lr": 0.1})
@@ -68,14 +71,14 @@ def test_keys_are_found_where_few_differ(tmp_path: Path) -> None:
             linked = {"model__bias": cell == "lstm", "clip__limit": threshold * 2}
             fake_group(tmp_path, {0: -1.0}, model__cell=cell, clip__threshold=threshold, **linked)
     groups = load_runs(tmp_path).group_by()
-    assert groups.by == ["model.cell", "clip.threshold"]
+    assert groups.by == ("model.cell", "clip.threshold")
     assert sorted(groups.hidden) == ["clip.limit", "model.bias"]
     assert [tuple(group.values.values()) for group in groups] == [
         ("lstm", 0.1), ("lstm", 1.0), ("rnn", 0.1), ("rnn", 1.0)
     ]  # fmt: skip
-    assert load_runs(tmp_path).group_by("clip").by == ["clip.threshold"]
-    assert load_runs(tmp_path).group_by("model", "clip").by == ["model.cell", "clip.threshold"]
-    assert load_runs(tmp_path).group_by("task").by == ["task.name"]
+    assert load_runs(tmp_path).group_by("clip").by == ("clip.threshold",)
+    assert load_runs(tmp_path).group_by("model", "clip").by == ("model.cell", "clip.threshold")
+    assert load_runs(tmp_path).group_by("task").by == ("task.name",)
 
 
 def test_too_many_keys_are_asked_about(tmp_path: Path) -> None:
@@ -197,8 +200,62 @@ def test_a_run_without_gradients_is_in_the_table_all_the_same(tmp_path: Path) ->
     (run,) = fake_group(tmp_path, {0: -1})
     lines = run.dir.gradients.read_text().splitlines(keepends=True)
     run.dir.gradients.write_text(lines[0])
-    groups = Groups(load_runs(tmp_path))
-    frame = groups.decay_rates()
-    assert frame["rate"].isna().all()
-    assert "recorded no gradient of state 'h'" in groups.left_out[Run(run.path).name]
-    assert groups.curves().empty
+    measured = load_runs(tmp_path).group_by().measure()
+    assert measured.decay_rates()["rate"].isna().all()
+    assert "recorded no gradient of state 'h'" in measured.left_out[run.name]
+    assert measured.curves().empty
+
+
+QUESTIONS: dict[str, Callable[[Groups], pd.DataFrame]] = {
+    "rates": lambda groups: groups.decay_rates(),
+    "rates at 0": lambda groups: groups.decay_rates(at=0),
+    "curves": lambda groups: groups.curves(),
+    "curves at 0": lambda groups: groups.curves(at=0),
+    "success": lambda groups: groups.success_rates(),
+    "strict success": lambda groups: groups.success_rates("error < 0.001"),
+}
+
+
+@pytest.fixture
+def two_readings(tmp_path: Path) -> Path:
+    """Three seeds whose gradient falls half as fast at update 10 as at update 0, and a run that cannot be read."""
+    for seed in range(4):
+        fake_run(tmp_path, f"run{seed}", {"seed": seed, "train": {"stop": "error < 0.1"}}, decades=-0.1 - 0.01 * seed)
+    (tmp_path / "run3" / "gradients.csv").write_text("nonsense\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("first", QUESTIONS)
+def test_any_order_of_questions_has_the_same_answers(first: str, two_readings: Path) -> None:
+    groups = load_runs(two_readings).group_by()
+    before = copy.copy(groups)
+    QUESTIONS[first](groups)
+    for ask in QUESTIONS.values():
+        pd.testing.assert_frame_equal(ask(groups), ask(load_runs(two_readings).group_by()))
+    assert groups == before
+    assert groups.left_out == {}
+
+
+def test_groups_do_not_change_once_they_are_handed_out(two_readings: Path) -> None:
+    groups = load_runs(two_readings).group_by()
+    last, first = groups.measure(), groups.measure(at=0, success="error < 0.001")
+    (group,) = last
+    rate, solved, curve = group.rate, group.solved, group.curve
+    assert (last.at, first.at, first[0].solved) == (None, 0, ())
+    assert first[0].rate != rate
+    assert last == groups.measure()
+    assert [*last.left_out] == ["run3"]
+    assert (group.rate, group.solved) == (rate, solved)
+    assert group.curve is curve
+    for holder, field in ((group, "solved"), (groups[0], "runs"), (groups, "by"), (last, "at")):
+        with pytest.raises(FrozenInstanceError, match=f"cannot assign to field '{field}'"):
+            setattr(holder, field, ())
+
+
+def test_what_was_read_stays_as_it_was_while_a_run_goes_on(tmp_path: Path) -> None:
+    (run,) = fake_group(tmp_path, {0: -10})
+    groups = load_runs(tmp_path).group_by()
+    rates = groups.decay_rates()
+    lines = run.dir.gradients.read_text().splitlines(keepends=True)
+    run.dir.gradients.write_text("".join(lines[:-40]))
+    assert groups.decay_rates().equals(rates)

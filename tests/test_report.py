@@ -14,7 +14,6 @@ from rich.console import Console
 
 from rnnlab.collection import load_runs
 from rnnlab.errors import UsageError
-from rnnlab.groups import Groups
 from rnnlab.report.findings import Findings, label, short_names
 from rnnlab.report.sheets import as_csv, as_json, as_latex, as_markdown
 from rnnlab.report.text import report
@@ -74,7 +73,7 @@ def test_each_group_has_its_curve(many: Path) -> None:
     lines = rendered(found, 80).splitlines()
     assert sum(any(line.startswith(f"{name} ") and "⠉" in line for name in names) for line in lines) == 16
     assert any(line.endswith("lag 39") for line in lines)
-    few = Findings(Groups(load_runs(many).where("optimizer.lr<0.25")))
+    few = Findings(load_runs(many).where("optimizer.lr<0.25").group_by())
     panels = rendered(few, 80).splitlines()
     assert sum(line.count("└") for line in panels) == len(few.groups) == 8
 

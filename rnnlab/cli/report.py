@@ -12,6 +12,7 @@ from rnnlab.cli.streams import tell
 from rnnlab.errors import RunFailedError, UsageError
 
 if TYPE_CHECKING:
+    from rnnlab.collection import Runs
     from rnnlab.report.findings import Findings
 
 EXAMPLES = """\b
@@ -109,13 +110,10 @@ def _check(
         check_ready()
 
 
-def _findings(runs: object, keys: list[str], at: int | None, success: str | None) -> Findings:
-    from rnnlab.collection import Runs
+def _findings(runs: Runs, keys: list[str], at: int | None, success: str | None) -> Findings:
     from rnnlab.config.stop import stop_rule
-    from rnnlab.groups import Groups
     from rnnlab.report.findings import Findings
 
-    assert isinstance(runs, Runs)
     if success is not None:
         try:
             stop_rule(success)
@@ -124,7 +122,7 @@ def _findings(runs: object, keys: list[str], at: int | None, success: str | None
     if not len(runs):
         left = "".join(f"; left out: {name}: {why}" for name, why in list(runs.left_out.items())[:3])
         raise UsageError(f"there is no run to report on{left or '; `rnnlab ls` lists what there is'}")
-    return Findings(Groups(runs, keys), at, success)
+    return Findings(runs.group_by(*keys), at, success)
 
 
 def _write_sheet(kind: str, found: Findings, target: str) -> None:

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rnnlab.errors import UsageError
-from rnnlab.groups import Group, Groups
+from rnnlab.group import Group, MeasuredGroup
+from rnnlab.groups import Groups
 from rnnlab.intervals import Interval
 from rnnlab.pairs import Pair, pairs
 from rnnlab.report.terminal import figure
@@ -28,28 +29,29 @@ class Heading:
 
     name: str
     meaning: str
-    cell: Callable[[Group], str]
+    cell: Callable[[MeasuredGroup], str]
 
 
 class Findings:
-    """Groups that have been measured, and all that is to be said of them.
+    """Groups, their figures at one update, and all that is to be said of them.
 
     Raises UsageError where so many settings differ besides those asked for that it would be a book of tables.
     """
 
     def __init__(self, groups: Groups, at: int | None = None, success: str | None = None) -> None:
-        self.groups, self.at, self.success = groups.measure(at, success), at, success
-        self.comparisons = groups.comparisons()
-        if len(self.comparisons) > MOST_COMPARISONS:
+        if (count := len(groups.comparisons())) > MOST_COMPARISONS:
             raise UsageError(
                 f"besides {', '.join(groups.by)} these runs differ in {', '.join(groups.also)}, "
-                f"which makes {len(self.comparisons)} comparisons; add some to --by, or choose with --where"
+                f"which makes {count} comparisons; add some to --by, or choose with --where"
             )
+        self.groups = groups
+        self.measured = groups.measure(at, success)
+        self.comparisons = self.measured.comparisons()
 
     @cached_property
     def pairs(self) -> list[Pair]:
         """Paired comparisons of decay rates."""
-        return pairs(self.groups)
+        return pairs(self.measured)
 
     @property
     def key_names(self) -> dict[str, str]:
@@ -72,14 +74,13 @@ class Findings:
 
     def at_what(self) -> str:
         """Which update the figures are of, in words."""
-        updates = [one.update for group in self.groups for one in group.measured]
+        updates = [one.update for group in self.measured for one in group.measured]
         span = f"{min(updates):,}" + (f" to {max(updates):,}" if min(updates) < max(updates) else "") if updates else ""
         if not updates:
             return "no gradient was recorded"
-        if self.at is None:
+        if (at := self.measured.at) is None:
             return f"at each run's last finite reading (update {span})"
-        exact = set(updates) == {self.at}
-        return f"at update {self.at:,}" if exact else f"at the readings nearest to update {self.at:,} ({span})"
+        return f"at update {at:,}" if set(updates) == {at} else f"at the readings nearest to update {at:,} ({span})"
 
     def notes(self) -> list[str]:
         """What a reader has to know: what is not pooled, not finished, left out, not defined."""
@@ -95,7 +96,7 @@ class Findings:
             yield f"along with these vary {', '.join(groups.hidden[:4])}{more}"
 
     def _about_runs(self) -> Iterator[str]:
-        statuses: Counter[str] = sum((group.statuses for group in self.groups), Counter())
+        statuses: Counter[str] = sum((group.statuses for group in self.measured), Counter())
         if statuses.total() > statuses["completed"]:
             yield "in brackets: how many of the runs have not completed"
         if statuses["diverged"]:
@@ -108,25 +109,25 @@ class Findings:
             yield f"of the same settings and seed as another, and not counted: {_count(self.groups.repeated, 'run')}"
 
     def _about_readings(self) -> Iterator[str]:
-        left = self.groups.left_out
+        left = self.measured.left_out
         for name, why in list(left.items())[:10]:
             yield f"left out: {name}: {why}"
         if len(left) > 10:
             yield f"left out: {len(left) - 10} more"
-        unfit = sum(one.rate is None for group in self.groups for one in group.measured)
+        unfit = sum(one.rate is None for group in self.measured for one in group.measured)
         if unfit:
             yield f"without a rate, for fewer than 5 points are finite: {_count(unfit, 'run')}"
         marked = sum(
-            bool(one.verdict.zeros or one.verdict.underflow) for group in self.groups for one in group.measured
+            bool(one.verdict.zeros or one.verdict.underflow) for group in self.measured for one in group.measured
         )
         if marked:
             yield f"with zeros or underflow, which are in no fit: {_count(marked, 'run')}"
 
     def _about_words(self) -> Iterator[str]:
-        if any(group.ended for group in self.groups):
-            rule = self.success or "each run's own train.stop, or error < 0.01 where it has none"
+        if any(group.ended for group in self.measured):
+            rule = self.measured.success or "each run's own train.stop, or error < 0.01 where it has none"
             yield f"success: {rule}, on the validation split"
-        few = sum(0 < len(group.each("rate")) < 3 for group in self.groups)
+        few = sum(0 < len(group.each("rate")) < 3 for group in self.measured)
         if few:
             yield f"with fewer than 3 seeds, so points and no interval: {_count(few, 'group')}"
 
@@ -134,7 +135,7 @@ class Findings:
         """A row a group with all figures as numbers, for CSV and JSON."""
         import pandas as pd
 
-        return pd.DataFrame([numbers(group) for group in self.groups])
+        return pd.DataFrame([numbers(group) for group in self.measured])
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
@@ -159,12 +160,12 @@ def value_text(value: Any) -> str:
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
 
-def label(group: Group, keys: Sequence[str]) -> str:
+def label(group: Group | MeasuredGroup, keys: Sequence[str]) -> str:
     """A group in words: its values of the keys."""
     return ", ".join(value_text(group.values[key]) for key in keys) or "all runs"
 
 
-def numbers(group: Group) -> dict[str, Any]:
+def numbers(group: MeasuredGroup) -> dict[str, Any]:
     """All figures of a group, for programs."""
     rate, success = group.rate or _NOTHING, group.success or _NOTHING
     errors = [*group.each("error").values()]
@@ -200,12 +201,12 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def _runs(group: Group) -> str:
+def _runs(group: MeasuredGroup) -> str:
     rest = len(group.runs) - group.statuses["completed"]
     return f"{len(group.runs)} ({rest})" if rest else f"{len(group.runs)}"
 
 
-def _success(group: Group) -> str:
+def _success(group: MeasuredGroup) -> str:
     return f"{len(group.solved)}/{group.ended}" if group.ended else "-"
 
 
@@ -227,7 +228,7 @@ def between(interval: Interval | None) -> str:
     return f"{signed(interval.low)} {signed(interval.high)}"
 
 
-def horizon(group: Group) -> str:
+def horizon(group: MeasuredGroup) -> str:
     """The median horizon; `>99` where the gradient does not fall that far in 99 timesteps."""
     middle = group.median("horizon")
     if middle is None or math.isfinite(middle):
@@ -235,10 +236,10 @@ def horizon(group: Group) -> str:
     return f">{max(int(one.curve[0].max()) for one in group.measured)}"
 
 
-def _at(group: Group, what: str) -> str:
+def _at(group: MeasuredGroup, what: str) -> str:
     return figure(group.median(what))
 
 
-def _clipped(group: Group) -> str:
+def _clipped(group: MeasuredGroup) -> str:
     rate = group.median("clip_rate")
     return "-" if rate is None else f"{rate:.0%}"

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rnnlab.groups import Group, Groups
+from rnnlab.group import MeasuredGroup
+from rnnlab.groups import Groups
 from rnnlab.report.findings import Findings, numbers, value_text
 
 _OF_A_RUN = ("update", "rate", "horizon", "effective_lag", "error", "clip_rate")
@@ -117,8 +118,14 @@ def _tables(found: Findings) -> Iterator[tuple[str, list[str], list[list[str]]]]
 def as_json(found: Findings) -> str:
     """Everything: groups, their runs, pairs and notes. A number that is not finite is a text, as in run.json."""
     groups = found.groups
-    about = {"by": groups.by, "also": groups.also, "at": found.at, "read": found.at_what(), "notes": found.notes()}
-    rows = [numbers(group) | {"runs_by_name": [*_runs(groups, group)]} for group in groups]
+    about = {
+        "by": groups.by,
+        "also": groups.also,
+        "at": found.measured.at,
+        "read": found.at_what(),
+        "notes": found.notes(),
+    }
+    rows = [numbers(group) | {"runs_by_name": [*_runs(groups, group)]} for group in found.measured]
     compared = [
         {
             "key": pair.key,
@@ -134,11 +141,11 @@ def as_json(found: Findings) -> str:
         }
         for pair in found.pairs
     ]
-    whole = about | {"groups": rows, "pairs": compared, "left_out": groups.left_out}
+    whole = about | {"groups": rows, "pairs": compared, "left_out": found.measured.left_out}
     return json.dumps(strict(whole), indent=2, default=str)
 
 
-def _runs(groups: Groups, group: Group) -> Iterator[dict[str, Any]]:
+def _runs(groups: Groups, group: MeasuredGroup) -> Iterator[dict[str, Any]]:
     """A group's runs, those that recorded a gradient with what it says."""
     measured = {reading.run.path: reading for reading in group.measured}
     for run in group.runs:

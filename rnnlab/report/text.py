@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rnnlab.groups import Group
+from rnnlab.group import MeasuredGroup
 from rnnlab.intervals import Paired
 from rnnlab.report.findings import Findings, label, signed, value_text
 from rnnlab.report.strip import span, spark, spark_axis, strip
@@ -43,7 +43,7 @@ def _opening(found: Findings, unicode: bool) -> Text:
     return Text(clean(line, unicode) + "\n")
 
 
-def _table(found: Findings, groups: Sequence[Group], width: int, unicode: bool) -> Table:
+def _table(found: Findings, groups: Sequence[MeasuredGroup], width: int, unicode: bool) -> Table:
     names, headings = found.key_names, found.headings()
     rows = [
         [*(value_text(group.values[key]) for key in found.groups.by), *(heading.cell(group) for heading in headings)]
@@ -71,7 +71,7 @@ def _that_fit(titles: Sequence[str], rows: Sequence[Sequence[str]], keys: int, w
     return shown
 
 
-def _curves(found: Findings, groups: Sequence[Group], width: int, unicode: bool) -> RenderableType:
+def _curves(found: Findings, groups: Sequence[MeasuredGroup], width: int, unicode: bool) -> RenderableType:
     drawn = [(label(group, found.groups.by), group.curve) for group in groups]
     curves = [(clean(name, unicode), curve) for name, curve in drawn if curve is not None]
     if not curves:

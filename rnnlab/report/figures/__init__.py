@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunFailedError, UsageError, nearest
-from rnnlab.groups import Group
+from rnnlab.group import MeasuredGroup
 from rnnlab.report.figures.data import Heat, curve_data, heat_data, rate_data, success_data
 from rnnlab.report.figures.drawing import Names, draw_gradient, draw_heatmaps, draw_rates, draw_success, tall
 from rnnlab.report.findings import Findings
@@ -117,7 +117,7 @@ def _figures(found: Findings) -> Iterator[Drawn]:
             yield Drawn(f"{drawn.name}{suffix}", drawn.height, drawn.draw, drawn.data)
 
 
-def _of(found: Findings, fixed: Mapping[str, Any], groups: Sequence[Group]) -> Iterator[Drawn]:
+def _of(found: Findings, fixed: Mapping[str, Any], groups: Sequence[MeasuredGroup]) -> Iterator[Drawn]:
     names = Names(found, groups)
     lines = [group for group in groups if group.curve is not None]
     if lines:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnlab.grids import Readings
-from rnnlab.groups import Group, Groups
+from rnnlab.group import MeasuredGroup
+from rnnlab.groups import Groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ class Heat:
     values: Any
 
     @classmethod
-    def of(cls, groups: Groups, group: Group, title: str) -> Heat | None:
+    def of(cls, groups: Groups, group: MeasuredGroup, title: str) -> Heat | None:
         """Of the group's run whose rate is nearest to the mean one."""
         if not group.measured:
             return None
@@ -40,10 +41,10 @@ class Heat:
         )
 
 
-def curve_data(groups: Sequence[Group]) -> pd.DataFrame:
+def curve_data(groups: Sequence[MeasuredGroup]) -> pd.DataFrame:
     """Median and band by lag."""
 
-    def rows(group: Group) -> Any:
+    def rows(group: MeasuredGroup) -> Any:
         curve = group.curve
         assert curve is not None
         columns = {"lag": curve.lags, "median": curve.median, "low": curve.low, "high": curve.high}
@@ -52,10 +53,10 @@ def curve_data(groups: Sequence[Group]) -> pd.DataFrame:
     return _stacked(groups, rows)
 
 
-def rate_data(groups: Sequence[Group]) -> pd.DataFrame:
+def rate_data(groups: Sequence[MeasuredGroup]) -> pd.DataFrame:
     """Each seed with its rate, and the mean with its interval."""
 
-    def rows(group: Group) -> Any:
+    def rows(group: MeasuredGroup) -> Any:
         each, rate = group.each("rate"), group.rate
         assert rate is not None
         ends = {"mean": rate.middle, "low": rate.low, "high": rate.high}
@@ -66,10 +67,10 @@ def rate_data(groups: Sequence[Group]) -> pd.DataFrame:
     return _stacked(groups, rows)
 
 
-def success_data(groups: Sequence[Group]) -> pd.DataFrame:
+def success_data(groups: Sequence[MeasuredGroup]) -> pd.DataFrame:
     """Counts, and the rate with its interval."""
 
-    def rows(group: Group) -> Any:
+    def rows(group: MeasuredGroup) -> Any:
         rate = group.success
         assert rate is not None
         ends = {"rate": [rate.middle], "low": [rate.low], "high": [rate.high]}
@@ -90,7 +91,7 @@ def heat_data(heats: Sequence[Heat]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _stacked(groups: Sequence[Group], rows: Callable[[Group], Any]) -> pd.DataFrame:
+def _stacked(groups: Sequence[MeasuredGroup], rows: Callable[[MeasuredGroup], Any]) -> pd.DataFrame:
     """The rows of all groups under each other, with the groups' settings before them."""
     import pandas as pd
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnlab.groups import Group
+from rnnlab.group import MeasuredGroup
 from rnnlab.report.figures.data import Heat
 from rnnlab.report.findings import Findings, label, value_text
 
@@ -28,13 +28,13 @@ _SHORT = 24
 class Names:
     """What groups are called in a legend: their values of the keys that are compared."""
 
-    def __init__(self, found: Findings, groups: Sequence[Group]) -> None:
+    def __init__(self, found: Findings, groups: Sequence[MeasuredGroup]) -> None:
         self._by = found.groups.by
 
-    def of(self, group: Group) -> str:
+    def of(self, group: MeasuredGroup) -> str:
         return label(group, self._by)
 
-    def rest(self, group: Group) -> str:
+    def rest(self, group: MeasuredGroup) -> str:
         """Without the length."""
         return ", ".join(value_text(group.values[key]) for key in self._by if key != "task.length") or "all runs"
 
@@ -56,7 +56,7 @@ def _legend(axes: Axes, lines: int) -> None:
         axes.figure.legend(loc="outside upper left", ncols=2 if short else 1, handlelength=2.4, columnspacing=1.2)
 
 
-def draw_gradient(figure: Figure, groups: Sequence[Group], names: Names) -> None:
+def draw_gradient(figure: Figure, groups: Sequence[MeasuredGroup], names: Names) -> None:
     """The median curves with their bands."""
     axes = figure.subplots()
     for number, group in enumerate(groups):
@@ -72,7 +72,7 @@ def draw_gradient(figure: Figure, groups: Sequence[Group], names: Names) -> None
     _legend(axes, len(groups))
 
 
-def draw_rates(figure: Figure, groups: Sequence[Group], names: Names) -> None:
+def draw_rates(figure: Figure, groups: Sequence[MeasuredGroup], names: Names) -> None:
     """Each seed, the mean and its interval, a row a group."""
     axes = figure.subplots()
     axes.axvline(0, color="0.6", linewidth=0.6)
@@ -90,7 +90,7 @@ def draw_rates(figure: Figure, groups: Sequence[Group], names: Names) -> None:
     axes.set_xlabel("decades per 100 timesteps")
 
 
-def draw_success(figure: Figure, groups: Sequence[Group], names: Names) -> None:
+def draw_success(figure: Figure, groups: Sequence[MeasuredGroup], names: Names) -> None:
     """Success rates against sequence length, with their intervals."""
     axes = figure.subplots()
     families = {name: list(members) for name, members in itertools.groupby(sorted(groups, key=names.rest), names.rest)}

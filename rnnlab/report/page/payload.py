@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnlab import __version__
 from rnnlab.curves import median_curve
-from rnnlab.groups import Group
+from rnnlab.group import MeasuredGroup
 from rnnlab.intervals import Interval
 from rnnlab.report.findings import Findings, between, label, numbers, signed, value_text
 from rnnlab.report.page.packing import envelope, evenly, pack_decades
@@ -29,15 +29,15 @@ def payload(found: Findings) -> tuple[dict[str, Any], dict[str, Any]]:
     size = Size.of(len(groups.runs), len(groups))
     # They stand in the order of their groups.
     runs = groups.runs
-    group_of = [number for number, group in enumerate(groups) for _ in group.runs]
+    group_of = [number for number, group in enumerate(found.measured) for _ in group.runs]
     readings = read_runs(runs, size)
-    positions = _positions([one for one in readings.values() if one.updates is not None], found.at)
+    positions = _positions([one for one in readings.values() if one.updates is not None], found.measured.at)
     place = {run.path: at for at, run in enumerate(runs)}
     data = {
         "keys": [names[key] for key in (*groups.also, *groups.by)],
         "positions": positions,
-        "start": _start(positions, found.at),
-        "groups": [_group(group, found, readings, positions, place) for group in groups],
+        "start": _start(positions, found.measured.at),
+        "groups": [_group(group, found, readings, positions, place) for group in found.measured],
         "runs": [
             run_data(
                 run, groups.name_of(run), readings[run.path], group, groups.differing, size, heat=size.has_heat(number)
@@ -66,7 +66,11 @@ def _start(positions: Sequence[int], at: int | None) -> int:
 
 
 def _group(
-    group: Group, found: Findings, readings: dict[Path, Reading], positions: Sequence[int], place: dict[Path, int]
+    group: MeasuredGroup,
+    found: Findings,
+    readings: dict[Path, Reading],
+    positions: Sequence[int],
+    place: dict[Path, int],
 ) -> dict[str, Any]:
     about = numbers(group)
     keys = (*found.groups.also, *found.groups.by)
@@ -90,12 +94,12 @@ def _interval(interval: Interval | None) -> dict[str, Any]:
     return values | {"points": list(interval.values)}
 
 
-def _length(group: Group) -> float | None:
+def _length(group: MeasuredGroup) -> float | None:
     value = group.runs[0].settings.get("task.length")
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def _curves(group: Group, readings: dict[Path, Reading], positions: Sequence[int]) -> list[dict[str, Any]]:
+def _curves(group: MeasuredGroup, readings: dict[Path, Reading], positions: Sequence[int]) -> list[dict[str, Any]]:
     """Median and band at each position of the slider, and last of each run's last finite reading."""
     members = [one for run in group.runs if (one := readings[run.path]).updates is not None]
     if not members:
@@ -114,7 +118,7 @@ def _curves(group: Group, readings: dict[Path, Reading], positions: Sequence[int
     return curves
 
 
-def _training(group: Group, readings: dict[Path, Reading]) -> dict[str, Any]:
+def _training(group: MeasuredGroup, readings: dict[Path, Reading]) -> dict[str, Any]:
     """Of each series of metrics.csv: the median over the runs by update, and from where to where they go."""
     series: dict[str, Any] = {}
     for name in _TRAINING:
@@ -147,7 +151,7 @@ def _shown(found: Findings, size: Size) -> dict[str, Any]:
             "keys": [value_text(group.values[key]) for key in keys],
             "cells": [{"text": one.cell(group), "sort": _sortable(one.cell(group))} for one in headings],
         }
-        for group in groups
+        for group in found.measured
     ]
     known = [pair for pair in found.pairs if pair.found.difference.low is not None]
     pairs = [

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnlab.cache import at_once
+from rnnlab.columns import METRICS
 from rnnlab.errors import RnnlabError
 from rnnlab.grids import Floats, Grid, Readings
 from rnnlab.report.findings import value_text
 from rnnlab.report.listing import repeat_command
 from rnnlab.report.page.packing import envelope, evenly, pack_decades, pack_floats
 from rnnlab.report.terminal import figure
+from rnnlab.tables import read_table
 
 if TYPE_CHECKING:
     from rnnlab.curves import Curve
@@ -96,9 +98,10 @@ def read_runs(runs: Sequence[Run], size: Size) -> dict[Path, Reading]:
 
 def _read(run: Run, size: Size) -> Reading:
     try:
-        rows = run.metrics
-        metrics = {name: rows[name].to_numpy(np.float64) for name in ("update", *_METRICS)} if len(rows) else None
-        del run.__dict__["metrics"]
+        rows = read_table(run.dir.metrics, METRICS)
+        metrics = (
+            {name: rows[name].to_numpy().astype(np.float64) for name in ("update", *_METRICS)} if len(rows) else None
+        )
     except RnnlabError:
         metrics = None
     try:
