@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 
 from rnnlab.cache import cached_configs
-from rnnlab.columns import GRADIENTS, METRICS, Column
+from rnnlab.column import Column
+from rnnlab.columns import GRADIENTS, METRICS
 from rnnlab.errors import RunFolderError, UsageError, nearest
 from rnnlab.groups import Groups
 from rnnlab.run_names import run_names

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from rnnlab.column import Column
+from rnnlab.probes import PROBES
 
-@dataclass(frozen=True)
-class Column:
-    """One column: its name, how it is written, its unit, its formula and what it says."""
-
-    name: str
-    kind: Literal["count", "text", "number", "log10"]
-    unit: str
-    formula: str
-    meaning: str
-
-    @property
-    def dtype(self) -> str:
-        """The column's type in a frame."""
-        return {"count": "int64", "text": "str"}.get(self.kind, "float64")
-
+if TYPE_CHECKING:
+    from rnnlab.probes import Probe
 
 GRADIENTS = (
     Column("update", "count", "updates", "", "updates made before this gradient was taken, counted from 0"),
@@ -36,7 +25,7 @@ GRADIENTS = (
     Column("log10_direct", "log10", "decades", "log10 ||dL/dh_t at t alone||_F", "size of the direct gradient"),
 )
 
-METRICS = (
+_OF_AN_UPDATE = (
     Column("update", "count", "updates", "", "updates made before this one, counted from 0"),
     Column("epoch", "number", "epochs", "update * B / N", "passes over the N training sequences; empty without end"),
     Column("loss", "number", "loss", "mean_b loss_b", "training loss of this batch, before the update"),
@@ -47,14 +36,27 @@ METRICS = (
     Column("grad_norm_clipped", "number", "loss / weight", "||clip(dL/dW)||_2", "the same after the clip"),
     Column("clipped", "number", "1", "share of updates or of entries, as the clip counts", "whether the clip acted"),
     Column("lr", "number", "optimizer", "", "learning rate of this update"),
-    Column("weight_norm", "number", "weight", "||W||_2", "global norm of all parameters after the update"),
-    Column("update_norm", "number", "weight", "||W_after - W_before||_2", "size of the change that this update made"),
-    Column("recurrent_radius", "number", "1", "max |eigenvalue(W_hh)|", "largest over layers and gate blocks"),
-    Column("recurrent_sigma_max", "number", "1", "max sigma(W_hh)", "largest over layers and gate blocks"),
-    Column("saturation", "number", "1", "share of phi' < 0.36 max phi'", "activations whose slope is nearly gone"),
-    Column("seconds", "number", "s", "", "wall time since the run's start"),
 )
+_SECONDS = Column("seconds", "number", "s", "", "wall time since the run's start")
+_OF_PROBES = tuple(
+    column for probe in sorted(PROBES.values(), key=lambda probe: probe.rank) for column in probe.columns
+)
+
+METRICS = (*_OF_AN_UPDATE, *_OF_PROBES, _SECONDS)
+"""What every metrics.csv begins with, whichever probes a run has."""
+
+
+def metrics_columns(probes: Iterable[Probe]) -> tuple[Column, ...]:
+    """The columns of a run with these probes: METRICS, and behind them those of probes that were added to the table."""
+    known = {column.name for column in METRICS}
+    return (*METRICS, *(column for probe in probes for column in probe.columns if column.name not in known))
+
 
 # What one row takes on disk, on average; a plan of a run may count on it.
 GRADIENT_ROW_BYTES = 110
 METRICS_ROW_BYTES = 250
+
+
+def metrics_row_bytes(probes: Iterable[Probe]) -> int:
+    """The same of metrics.csv in a run with these probes."""
+    return METRICS_ROW_BYTES + 20 * (len(metrics_columns(probes)) - len(METRICS))

@@ -1,4 +1,4 @@
-"""From a pass to what is written down: the columns of gradients.csv and the probes' columns of metrics.csv.
+"""From a pass to what is written down: the columns of gradients.csv.
 
 Everything here reads and nothing changes: no weight, no optimizer state, no random state.
 """
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnlab.direct import direct_log10, direct_readings
-from rnnlab.flat import row_norms
 from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, power_of_ten
 from rnnlab.network import Network
 from rnnlab.passes import Pass, Readings
@@ -154,52 +153,6 @@ def underflowed(
         suspect = lost[:, t + 1] | (np.isfinite(after) & (after < doubtful))
         lost[:, t] |= np.isneginf(log10_norms[:, t]) & suspect
     return lost
-
-
-def spectrum(network: Network) -> dict[str, Floats]:
-    """Largest spectral radius and singular value [R] over the gate blocks of W_hh of all layers."""
-    radii, sigmas = [], []
-    for layer in network.layers:
-        H = layer.W_hh.shape[1]
-        blocks = layer.W_hh.detach().double().unflatten(2, (-1, H)).transpose(1, 2)
-        finite = blocks.isfinite().all(-1).all(-1).all(-1)
-        safe = torch.where(finite[:, None, None, None], blocks, 0)
-        radii.append(torch.linalg.eigvals(safe).abs().amax((1, 2)).where(finite, torch.nan))
-        sigmas.append(torch.linalg.matrix_norm(safe, 2).amax(1).where(finite, torch.nan))
-    return {
-        "recurrent_radius": _numpy(torch.stack(radii).amax(0)),
-        "recurrent_sigma_max": _numpy(torch.stack(sigmas).amax(0)),
-    }
-
-
-def saturation(network: Network, found: Pass, lengths: Tensor) -> Floats:
-    """The share [R] of gate activations, over layers, gates, living timesteps and units, that are saturated."""
-    gates = found.gates()
-    T = gates[0][0].shape[1]
-    alive = (torch.arange(T, device=lengths.device)[None, :, None] < lengths[:, None])[..., None]
-    shares = [
-        (saturated(gate, squashing) & alive).sum((1, 2, 3)).double() / (alive.sum((1, 2, 3)) * gate.shape[-1])
-        for layer in gates
-        for gate, squashing in zip(layer, network.cell.squashings(), strict=True)
-    ]
-    share: Floats = _numpy(torch.stack(shares).mean(0))
-    return share
-
-
-def saturated(activation: Tensor, squashing: str) -> Tensor:
-    """Where the slope of the nonlinearity is below 36% of its largest: beyond 0.1 and 0.9 of a sigmoid's range."""
-    if squashing == "sigmoid":
-        return (activation - 0.5).abs() > 0.4
-    if squashing == "tanh":
-        return activation.abs() > 0.8
-    if squashing == "relu":
-        return activation <= 0
-    return torch.zeros_like(activation, dtype=torch.bool)
-
-
-def l2_norm(tensors: list[Tensor]) -> Floats:
-    """The L2 norm [R] over all the tensors [R, ...] of a replica, in float64."""
-    return row_norms(torch.cat([tensor.detach().flatten(1) for tensor in tensors], 1))
 
 
 def _numpy(tensor: Tensor) -> Any:

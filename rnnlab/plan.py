@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rnnlab.columns import GRADIENT_ROW_BYTES, METRICS_ROW_BYTES
+from rnnlab.columns import GRADIENT_ROW_BYTES, metrics_row_bytes
 from rnnlab.config import Config
 from rnnlab.fleet import choose_device, choose_scan, network_shape
 
@@ -35,11 +35,10 @@ def plan(config: Config) -> Plan:
     device = choose_device(config.device)
     due = config.probe.schedule.due_updates(updates)
     logged = count_of_any([due, *_logged(config, updates)])
-    states = len(cell.states) + 2 * (config.clip.in_scan() is not None)
-    timesteps = math.ceil(config.task.timesteps / config.probe.stride)
-    rows = len(due) * timesteps * states * shape.layers if "adjoint" in config.probe.which else 0
+    probes = config.probe.probes()
+    rows = len(due) * sum(probe.gradient_rows(config) for probe in probes)
     itemsize = 4 if config.dtype == "float32" else 8
-    size = rows * GRADIENT_ROW_BYTES + logged * METRICS_ROW_BYTES + 3 * parameters * itemsize
+    size = rows * GRADIENT_ROW_BYTES + logged * metrics_row_bytes(probes) + 3 * parameters * itemsize
     scan = choose_scan(config.train.scan, cell.rule() is not None, device)
     return Plan(parameters, updates, rows, logged, size, scan, str(device))
 

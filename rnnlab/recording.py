@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 
 from rnnlab.analysis import judge
 from rnnlab.atomic import atomic
+from rnnlab.columns import metrics_columns
 from rnnlab.config import Config, StopRule
 from rnnlab.errors import RnnlabError, RunFolderError
 from rnnlab.measure import Curve
@@ -64,9 +65,9 @@ class Recorder:
 
     def _open(self) -> None:
         self._gradients = GradientLog(self.dir.gradients)
-        self._metrics = MetricsLog(self.dir.metrics)
+        self._metrics = MetricsLog(self.dir.metrics, metrics_columns(self.config.probe.probes()))
 
-    def write_curves(self, update: int, curves: list[Curve]) -> None:
+    def write_curves(self, update: int, curves: Sequence[Curve]) -> None:
         """The rows of gradients.csv of one update."""
         assert self._gradients is not None
         for curve in curves:

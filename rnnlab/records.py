@@ -7,12 +7,13 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rnnlab.columns import GRADIENTS, METRICS, Column
+from rnnlab.column import Column
+from rnnlab.columns import GRADIENTS, METRICS
 from rnnlab.errors import RunFailedError, RunFolderError
 
 
@@ -68,10 +69,9 @@ class _Csv:
 class _Log:
     """What both logs are: a table with columns, opened for appending, and closed."""
 
-    _columns: ClassVar[Sequence[Column]]
-
-    def __init__(self, path: Path) -> None:
-        self._csv = _Csv(path, self._columns)
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._csv = _Csv(path, columns)
 
     def close(self) -> None:
         self._csv.close()
@@ -89,7 +89,8 @@ class GradientLog(_Log):
     Raises RunFolderError when the file cannot be opened or is another table, RunFailedError when it cannot grow.
     """
 
-    _columns = GRADIENTS
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, GRADIENTS)
 
     def write(
         self,
@@ -117,16 +118,20 @@ class GradientLog(_Log):
 
 
 class MetricsLog(_Log):
-    """Appends to metrics.csv, one row an update; opened, interrupted and closed as GradientLog is."""
+    """Appends to metrics.csv, one row an update; opened, interrupted and closed as GradientLog is.
 
-    _columns = METRICS
+    columns: those of the run's probes, as `metrics_columns` gives them.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[Column] = METRICS) -> None:
+        super().__init__(path, columns)
 
     def write(self, row: Mapping[str, float | None]) -> None:
         """One row; a column that is left out or None was not measured, and its cell stays empty."""
-        if unknown := set(row) - {column.name for column in METRICS}:
+        if unknown := set(row) - {column.name for column in self._columns}:
             raise ValueError(f"metrics.csv has no column {', '.join(sorted(unknown))}")
         update = int(row["update"] or 0)
-        cells = [str(update), *(_number(row.get(column.name)) for column in METRICS[1:])]
+        cells = [str(update), *(_number(row.get(column.name)) for column in self._columns[1:])]
         self._csv.append(update, [",".join(cells)])
 
 

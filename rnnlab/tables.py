@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnlab.columns import GRADIENTS, METRICS, Column
+from rnnlab.column import Column
+from rnnlab.columns import GRADIENTS, METRICS
 from rnnlab.errors import RunFolderError
 from rnnlab.records import header_of
 
@@ -29,13 +30,17 @@ def read_gradients(path: str | Path) -> pd.DataFrame:
 
 
 def read_metrics(path: str | Path) -> pd.DataFrame:
-    """metrics.csv as a frame; NaN where a cell is empty (not measured) or `nan`. Raises RunFolderError."""
-    return as_frame(read_table(path, METRICS))
+    """metrics.csv as a frame; NaN where a cell is empty (not measured) or `nan`. Raises RunFolderError.
+
+    Columns behind those of METRICS are numbers of probes that were added by whoever made the run.
+    """
+    return as_frame(read_table(path, METRICS, open_ended=True))
 
 
-def read_table(path: str | Path, columns: Sequence[Column]) -> pa.Table:
+def read_table(path: str | Path, columns: Sequence[Column], *, open_ended: bool = False) -> pa.Table:
     """One of the two files as an Arrow table, with the marks of a frame: no cell is null.
 
+    Open-ended, there may be more columns behind these, all of them numbers.
     A half-written last line is not read. Raises RunFolderError where the file is missing or any of its lines is broken.
     """
     import pyarrow as pa
@@ -49,6 +54,8 @@ def read_table(path: str | Path, columns: Sequence[Column]) -> pa.Table:
     whole = data.rfind(b"\n") + 1
     if not whole:
         return _empty(columns)
+    if open_ended:
+        columns = (*columns, *_more(data, columns))
     if not data[:4096].replace(b"\r\n", b"\n", 1).startswith(header_of(columns)):
         raise RunFolderError(f"{path} does not begin with the columns that this version of rnnlab reads")
     try:
@@ -56,6 +63,13 @@ def read_table(path: str | Path, columns: Sequence[Column]) -> pa.Table:
         return pa.table({column.name: _marked(table[column.name], column) for column in columns})
     except (pa.ArrowInvalid, ValueError) as error:
         raise RunFolderError(f"{path} is broken: {_place(str(error))}") from error
+
+
+def _more(data: bytes, columns: Sequence[Column]) -> Sequence[Column]:
+    """The columns that a file has behind these, by its first line."""
+    names = data[: data.index(b"\n")].decode(errors="replace").rstrip("\r").split(",")[len(columns) :]
+    known = {"", *(column.name for column in columns)}
+    return [Column(name, "number", "", "", "") for name in dict.fromkeys(names) if name not in known]
 
 
 def _parsed(data: pa.Buffer, columns: Sequence[Column]) -> pa.Table:

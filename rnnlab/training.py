@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -16,13 +16,14 @@ from rnnlab.config import Config
 from rnnlab.errors import RunFailedError
 from rnnlab.fleet import Fleet, Taken
 from rnnlab.interruptions import Interruptions
-from rnnlab.measure import curves, l2_norm, saturation, spectrum
 from rnnlab.names import default_name
 from rnnlab.plan import is_evaluated, is_logged, updates_of
+from rnnlab.probes import Figures
 from rnnlab.recording import Recorder, read_checkpoint
 from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
 from rnnlab.starting import Start, check_resumable, claimed, in_words, origin, own, resumed
+from rnnlab.view import UpdateView
 
 Notify = Callable[[str], None]
 
@@ -155,7 +156,7 @@ class _Training:
         self.fleet, self.runs, self.watch, self.interruptions = fleet, runs, watch, interruptions
         self.config = fleet.configs[0]
         self.updates = updates_of(self.config)
-        self.probes = set(self.config.probe.which)
+        self.probes = self.config.probe.probes()
         self.size = fleet.sources[0].size
         self.clock = _Clock()
         self.between = True
@@ -178,36 +179,33 @@ class _Training:
     def _update(self, update: int, first: int) -> None:
         self.between = False
         due = self.config.probe.schedule.due(update, self.updates)
-        weighed = due and "weights" in self.probes
-        before = [parameter.detach().clone() for parameter in self.fleet.parameters] if weighed else []
         taken = self.fleet.take()
         # The first of a streak of non-finite updates is always shown; with `nonfinite: skip` the others are alike.
         shown = [due or (not fine and not run.broken) for run, fine in zip(self.runs, taken.finite, strict=True)]
         # Measured before the weights move: these are the ones that the gradients went through.
-        row = spectrum(self.fleet.network) if due and "spectrum" in self.probes else {}
-        if due and "saturation" in self.probes:
-            row["saturation"] = saturation(self.fleet.network, taken.found, taken.lengths)
-        if any(shown) and "adjoint" in self.probes:
-            self._write_curves(update, taken, shown)
+        measured = self._measure(update, taken, due, shown) if any(shown) else []
         self.fleet.apply(taken)
+        figures = {name: values for one in measured for name, values in (one() if callable(one) else one).items()}
         for run, clipped, finite in zip(self.runs, taken.clipped, taken.finite, strict=True):
             run.count(float(clipped), bool(finite))
-        if weighed:
-            after = [parameter.detach() for parameter in self.fleet.parameters]
-            row["weight_norm"] = l2_norm(after)
-            row["update_norm"] = l2_norm([new - old for new, old in zip(after, before, strict=True)])
         if any(shown) or is_logged(self.config, update, self.updates):
-            self._write_metrics(update, taken, row, shown)
+            self._write_metrics(update, taken, figures, shown)
         self.between = True
         self._show(taken, update + 1, update + 1 - first)
 
-    def _write_curves(self, update: int, taken: Taken, shown: Sequence[bool]) -> None:
-        every = curves(self.fleet.network, taken.found, taken.lengths, self.config.probe.stride)
-        for run, rows, wanted in zip(self.runs, every, shown, strict=True):
-            if wanted:
-                run.write_curves(update, rows)
+    def _measure(
+        self, update: int, taken: Taken, due: bool, shown: Sequence[bool]
+    ) -> list[Figures | Callable[[], Figures]]:
+        """Write the probes' rows of gradients.csv; what they have for metrics.csv."""
+        view = UpdateView(update, self.fleet.network, taken.found, taken.lengths, self.config.probe.stride)
+        probes = [probe for probe in self.probes if due or probe.also_nonfinite]
+        for rows in filter(None, [probe.rows(view) for probe in probes]):
+            for run, own_rows, wanted in zip(self.runs, rows, shown, strict=True):
+                if wanted:
+                    run.write_curves(update, own_rows)
+        return [probe.measure(view) for probe in probes]
 
-    def _write_metrics(self, update: int, taken: Taken, row: Mapping[str, Any], shown: Sequence[bool]) -> None:
+    def _write_metrics(self, update: int, taken: Taken, measured: Figures, shown: Sequence[bool]) -> None:
         logged = is_logged(self.config, update, self.updates)
         figures: dict[str, Any] = {
             "loss": taken.losses,
@@ -222,7 +220,7 @@ class _Training:
         here = self.clock.here()
         for r, run in enumerate(self.runs):
             if logged or shown[r]:
-                own = {name: float(values[r]) for name, values in {**figures, **row}.items()}
+                own = {name: float(values[r]) for name, values in {**figures, **measured}.items()}
                 lr = run.config.optimizer.lr
                 run.write_metrics({"update": update, "epoch": epoch, "lr": lr, "seconds": run.seconds + here} | own)
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "rnnlab"
 # The public face and the door stand outside the order: they hand out what is on every floor.
 FACE = {"__init__", "__main__"}
 ABOUT_TENSORS = {"training", "plan", "fleet", "passes", "direct", "measure", "network", "objective", "scan"}
-ABOUT_TENSORS |= {"clipping", "head", "flat", "stepper", "recording", "starting"}
+ABOUT_TENSORS |= {"clipping", "view", "head", "flat", "stepper", "recording", "starting"}
 LONGEST = 300
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,12 @@ from oracles import F64, make_batch, make_network, step
 from torch import Tensor
 
 from rnnlab.cells import CELLS, Cell, Rnn
-from rnnlab.measure import Curve, curves, l2_norm, saturated, saturation, spectrum
+from rnnlab.measure import Curve, curves
 from rnnlab.network import Network
 from rnnlab.objective import Objective
 from rnnlab.passes import Pass, Scratch, Sequences, fast_pass, general_pass
+from rnnlab.probes import PROBES
+from rnnlab.view import UpdateView
 
 ALL_CELLS = [Rnn(nonlinearity=option) for option in ("tanh", "relu", "sigmoid", "linear")] + [
     part() for part in CELLS.values() if part is not Rnn
@@ -165,84 +166,14 @@ def test_measuring_changes_nothing(scan: str) -> None:
     held += [value for layer in (*found.gates(), *found.layer_states) for value in layer]
     before, states = [one.clone() for one in held], (torch.get_rng_state(), np.random.get_state()[1:3])
     curves(network, found, batch.lengths)
-    spectrum(network)
-    saturation(network, found, batch.lengths)
-    l2_norm(list(network.parameters.values()))
+    view = UpdateView(0, network, found, batch.lengths)
+    for part in PROBES.values():
+        probe = part.model_validate({})
+        probe.rows(view)
+        measured = probe.measure(view)
+        assert set(measured() if callable(measured) else measured) == {column.name for column in probe.columns}
     for one, copy in zip(held, before, strict=True):
         torch.testing.assert_close(one, copy, rtol=0, atol=0, equal_nan=True)
         assert one.grad is None
     assert torch.equal(states[0], torch.get_rng_state())
     assert all(np.array_equal(a, b) for a, b in zip(states[1], np.random.get_state()[1:3], strict=True))
-
-
-# the probes of metrics.csv
-
-
-@pytest.mark.parametrize("name", CELLS)
-def test_the_spectrum_is_numpys(name: str) -> None:
-    network = make_network(CELLS[name](), R=3, layers=2, hidden=6, init="torch")
-    found = spectrum(network)
-    for r in range(3):
-        weights = [layer.W_hh[r].numpy() for layer in network.layers]
-        blocks = [block for W in weights for block in np.split(W, len(CELLS[name].gates), axis=1)]
-        radius = max(np.abs(np.linalg.eigvals(block)).max() for block in blocks)
-        sigma = max(np.linalg.svd(block, compute_uv=False)[0] for block in blocks)
-        assert found["recurrent_radius"][r] == pytest.approx(radius, rel=1e-10)
-        assert found["recurrent_sigma_max"][r] == pytest.approx(sigma, rel=1e-10)
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_the_spectrum_of_a_broken_weight_is_nan_and_others_stay(bad: float) -> None:
-    network = make_network(CELLS["lstm"](), R=3, layers=2)
-    before = spectrum(network)
-    network.parameters["layer1.W_hh"][1, 2, 7] = bad
-    for name, values in spectrum(network).items():
-        assert math.isnan(values[1])
-        np.testing.assert_array_equal(values[[0, 2]], before[name][[0, 2]])
-
-
-@pytest.mark.parametrize("squashing", ["sigmoid", "tanh", "relu", "linear"])
-def test_saturated_is_a_slope_below_36_percent_of_its_largest(squashing: str) -> None:
-    a = torch.linspace(-6, 6, 1001, dtype=F64, requires_grad=True)
-    activation = a * 1 if squashing == "linear" else getattr(a, squashing)()
-    (slope,) = torch.autograd.grad(activation.sum(), a)
-    assert torch.equal(saturated(activation.detach(), squashing), slope < 0.36 * slope.max())
-
-
-@both_scans
-@every_cell
-def test_saturation_is_the_share_of_living_activations(cell: Cell, scan: str) -> None:
-    network, batch = make_network(cell, R=2, layers=2), make_batch(LAST, R=2, T=7, B=4, ragged=True)
-    for weight in network.parameters.values():
-        weight *= 3
-    found = run(scan, network, batch, LAST)
-    shares = saturation(network, found, batch.lengths)
-    for r in range(2):
-        flags = [
-            saturated(gate[r, :length, b], squashing).flatten()
-            for layer in found.gates()
-            for gate, squashing in zip(layer, cell.squashings(), strict=True)
-            for b, length in enumerate(batch.lengths[r].tolist())
-        ]
-        assert shares[r] == pytest.approx(torch.cat(flags).double().mean().item(), rel=1e-14)
-    assert shares.max() > 0.1 or cell.squashings() == ("linear",)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, F64])
-def test_l2_norm_is_over_all_tensors_of_a_replica(dtype: torch.dtype) -> None:
-    g = torch.Generator().manual_seed(0)
-    tensors = [torch.randn(2, *shape, generator=g, dtype=dtype) for shape in [(3, 4), (5,), (1, 2, 3)]]
-    for r, found in enumerate(l2_norm(tensors)):
-        squares = [value**2 for one in tensors for value in one[r].flatten().tolist()]
-        assert found == pytest.approx(math.sqrt(math.fsum(squares)), rel=1e-12)
-
-
-@pytest.mark.parametrize("size", [1e-200, 1e200])
-def test_l2_norm_holds_what_a_float64_holds(size: float) -> None:
-    found = l2_norm([torch.tensor([[3 * size]], dtype=F64), torch.tensor([[4 * size]], dtype=F64)])
-    assert found[0] == pytest.approx(5 * size, rel=1e-12, abs=0)
-
-
-def test_l2_norm_of_what_is_not_finite() -> None:
-    values = torch.tensor([[0.0], [math.inf], [math.nan]])
-    np.testing.assert_array_equal(l2_norm([values, torch.zeros(3, 2)]), [0, math.inf, math.nan])

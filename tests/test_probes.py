@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from rnnlab.columns import METRICS
+from rnnlab.columns import METRICS, metrics_columns
+from rnnlab.config import load_config
 from rnnlab.parts import Part, choice
 from rnnlab.probes import PROBES, SCHEDULES, At, Every, Log, Probe, Schedule, as_schedule
 
@@ -66,12 +67,25 @@ def test_a_long_list_is_searched_without_going_through_it() -> None:
 
 @pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
 def test_a_probe_fills_columns_of_metrics_that_no_other_fills(probe: type[Probe]) -> None:
-    others = {column for other in PROBES.values() if other is not probe for column in other.columns}
-    assert set(probe.columns) <= {column.name for column in METRICS} - others
+    others = {column.name for other in PROBES.values() if other is not probe for column in other.columns}
+    assert set(probe.columns) <= set(METRICS)
+    assert not others & {column.name for column in probe.columns}
 
 
-def test_one_probe_fills_the_other_file() -> None:
-    assert [name for name, probe in PROBES.items() if not probe.columns] == ["adjoint"]
+@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
+def test_a_probe_writes_to_one_of_the_files(probe: type[Probe]) -> None:
+    writes_rows = made(probe).gradient_rows(load_config({"task": "addition"})) > 0
+    assert writes_rows != bool(probe.columns)
+
+
+def test_the_columns_are_those_that_every_file_has() -> None:
+    """In this order: a file that another version wrote begins with the same line."""
+    names = (
+        "update epoch loss error eval_loss eval_error grad_norm grad_norm_clipped clipped lr weight_norm update_norm"
+    )
+    rest = "recurrent_radius recurrent_sigma_max saturation seconds"
+    assert [column.name for column in METRICS] == [*names.split(), *rest.split()]
+    assert metrics_columns([]) == metrics_columns([made(part) for part in PROBES.values()]) == METRICS
 
 
 # every, at

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlab.columns import GRADIENT_ROW_BYTES, GRADIENTS, METRICS, Column
+from rnnlab.column import Column
+from rnnlab.columns import GRADIENT_ROW_BYTES, GRADIENTS, METRICS
 from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.records import GradientLog, MetricsLog, truncate_after
 from rnnlab.tables import read_gradients, read_metrics
@@ -92,6 +93,32 @@ def test_metrics_read_as_they_were_written(
     for column in METRICS[1:]:
         expected = [np.nan if (one := row.get(column.name)) is None else one for row in rows]
         np.testing.assert_array_equal(frame[column.name], np.array(expected, float))
+
+
+def test_columns_of_other_probes_stand_behind_and_are_read_as_numbers(tmp_path: Path) -> None:
+    """Whether the probe is known here or not; without them the file is what it always was."""
+    path = tmp_path / "metrics.csv"
+    with MetricsLog(path, (*METRICS, Column("sparsity", "number", "1", "", ""))) as log:
+        log.write({"update": 0, "loss": 1.5, "sparsity": 0.25})
+        log.write({"update": 1, "sparsity": None})
+    frame = read_metrics(path)
+    assert [*frame.columns] == [*(column.name for column in METRICS), "sparsity"]
+    np.testing.assert_array_equal(frame["sparsity"], [0.25, np.nan])
+    with pytest.raises(RunFolderError, match="does not begin with the columns"):
+        MetricsLog(path)
+    plain = b"\n".join(line.rpartition(b",")[0] for line in path.read_bytes().splitlines()) + b"\n"
+    with MetricsLog(tmp_path / "plain.csv") as log:
+        log.write({"update": 0, "loss": 1.5})
+        log.write({"update": 1})
+    assert (tmp_path / "plain.csv").read_bytes() == plain
+
+
+@pytest.mark.parametrize("names", ["sparsity,sparsity", "loss", "", "sparsity,"])
+def test_further_columns_have_names_of_their_own(names: str, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text(",".join(column.name for column in METRICS) + f",{names}\n")
+    with pytest.raises(RunFolderError, match="does not begin with the columns"):
+        read_metrics(path)
 
 
 def test_the_marks_differ_in_the_file(tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ class Cell(Part):
         """The fast scan's rule, or None: the general scan then serves."""
         return None
 
-    def squashings(self) -> tuple[str, ...]:
-        """The nonlinearity of each gate, in order: sigmoid, tanh, relu or linear."""
-        raise NotImplementedError
+    def nonlinearities(self) -> tuple[str, ...]:
+        """The nonlinearity of each gate, in order: sigmoid, tanh, relu, linear, or any other by its name.
+
+        The probe `saturation` counts the gates whose nonlinearity it has a rule for; without this method, none.
+        """
+        return ("other",) * len(self.gates)

@@ -35,7 +35,7 @@ class Gru(Cell):
     def rule(self) -> Rule:
         return Rule(forward, backward, gates=3, width=4, own_dgh=True)
 
-    def squashings(self) -> tuple[str, ...]:
+    def nonlinearities(self) -> tuple[str, ...]:
         return ("sigmoid", "sigmoid", "tanh")
 
 

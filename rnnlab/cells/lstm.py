@@ -36,7 +36,7 @@ class Lstm(Cell):
     def rule(self) -> Rule:
         return Rule(forward, backward, gates=4, width=4, second=True)
 
-    def squashings(self) -> tuple[str, ...]:
+    def nonlinearities(self) -> tuple[str, ...]:
         return ("sigmoid", "sigmoid", "tanh", "sigmoid")
 
 

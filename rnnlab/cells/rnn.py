@@ -35,7 +35,7 @@ class Rnn(Cell):
     def rule(self) -> Rule:
         return RULES[self.nonlinearity]
 
-    def squashings(self) -> tuple[str, ...]:
+    def nonlinearities(self) -> tuple[str, ...]:
         return (self.nonlinearity,)
 
 

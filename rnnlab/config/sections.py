@@ -20,7 +20,7 @@ from rnnlab.cells import CELLS, Cell
 from rnnlab.config.stop import StopRule, stop_rule
 from rnnlab.inits import Inits
 from rnnlab.parts import NameIn, OneOf
-from rnnlab.probes import PROBES, SCHEDULES, Log, Schedule, as_schedule
+from rnnlab.probes import PROBES, SCHEDULES, Log, Probe, Schedule, as_schedule
 
 
 class Section(BaseModel):
@@ -172,6 +172,10 @@ class Probing(Section):
     ] = Field(
         default="all", description="Timesteps with a row in gradients.csv: all, or every n-th counted from the last."
     )
+
+    def probes(self) -> list[Probe]:
+        """The probes, in the order of their table."""
+        return [PROBES[name].model_validate({}) for name in self.which]
 
     @property
     def stride(self) -> int:

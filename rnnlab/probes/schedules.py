@@ -1,4 +1,4 @@
-"""What is measured, and at which updates and timesteps."""
+"""Schedules: at which updates the probes measure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt
 
@@ -109,49 +109,3 @@ def as_schedule(value: Any) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return {"name": "every", "n": value}
     return {"name": "at", "updates": value} if isinstance(value, (list, tuple)) else value
-
-
-class Probe(Part):
-    """Something that is measured while a network trains, and changes nothing by it."""
-
-    columns: ClassVar[tuple[str, ...]] = ()
-
-
-class Adjoint(Probe):
-    """The total gradient dL/dh_t (and dL/dc_t) at every timestep of every layer, to gradients.csv.
-
-    norm = ||dL/dh_t||_F over [B, H], of the batch-mean loss; percentiles over the batch of B ||dL/dh_t[b]||.
-    """
-
-    source: ClassVar[str] = "Bengio, Simard and Frasconi, Learning long-term dependencies is difficult, 1994"
-
-    name: Literal["adjoint"] = "adjoint"
-
-
-class Spectrum(Probe):
-    """Largest spectral radius and largest singular value over the gate blocks of W_hh, to metrics.csv."""
-
-    source: ClassVar[str] = "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013"
-    columns: ClassVar[tuple[str, ...]] = ("recurrent_radius", "recurrent_sigma_max")
-
-    name: Literal["spectrum"] = "spectrum"
-
-
-class Saturation(Probe):
-    """Share of gate activations whose slope is below 36% of its largest (sigmoid beyond [0.1, 0.9]), to metrics.csv."""
-
-    source: ClassVar[str] = "Karpathy, Johnson and Fei-Fei, Visualizing and understanding recurrent networks, 2015"
-    columns: ClassVar[tuple[str, ...]] = ("saturation",)
-
-    name: Literal["saturation"] = "saturation"
-
-
-class Weights(Probe):
-    """L2 norm of all parameters and of the change that this update made to them, to metrics.csv."""
-
-    columns: ClassVar[tuple[str, ...]] = ("weight_norm", "update_norm")
-
-    name: Literal["weights"] = "weights"
-
-
-PROBES = table(Adjoint, Spectrum, Saturation, Weights)

@@ -1,0 +1,33 @@
+"""The probe `adjoint`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from rnnlab.probes.base import Probe, View
+
+if TYPE_CHECKING:
+    from rnnlab.config import Config
+    from rnnlab.measure import Curve
+
+
+class Adjoint(Probe):
+    """The total gradient dL/dh_t (and dL/dc_t) at every timestep of every layer, to gradients.csv.
+
+    norm = ||dL/dh_t||_F over [B, H], of the batch-mean loss; percentiles over the batch of B ||dL/dh_t[b]||.
+    """
+
+    source: ClassVar[str] = "Bengio, Simard and Frasconi, Learning long-term dependencies is difficult, 1994"
+    also_nonfinite: ClassVar[bool] = True
+
+    name: Literal["adjoint"] = "adjoint"
+
+    def rows(self, view: View) -> Sequence[Sequence[Curve]]:
+        return view.curves()
+
+    def gradient_rows(self, config: Config) -> int:
+        # A clip inside the scan adds the gradient of the pre-activations, before it and after.
+        states = len(config.model.build_cell().states) + 2 * (config.clip.in_scan() is not None)
+        return math.ceil(config.task.timesteps / config.probe.stride) * states * config.model.layers

@@ -1,0 +1,37 @@
+"""The probe `spectrum`."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from rnnlab.column import Column
+from rnnlab.probes.base import Figures, Probe, View, to_numpy
+
+
+class Spectrum(Probe):
+    """Largest spectral radius and largest singular value over the gate blocks of W_hh, to metrics.csv."""
+
+    source: ClassVar[str] = "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("recurrent_radius", "number", "1", "max |eigenvalue(W_hh)|", "largest over layers and gate blocks"),
+        Column("recurrent_sigma_max", "number", "1", "max sigma(W_hh)", "largest over layers and gate blocks"),
+    )
+    rank: ClassVar[int] = 1
+
+    name: Literal["spectrum"] = "spectrum"
+
+    def measure(self, view: View) -> Figures:
+        import torch
+
+        radii, sigmas = [], []
+        for layer in view.network.layers:
+            H = layer.W_hh.shape[1]
+            blocks = layer.W_hh.detach().double().unflatten(2, (-1, H)).transpose(1, 2)
+            finite = blocks.isfinite().all(-1).all(-1).all(-1)
+            safe = torch.where(finite[:, None, None, None], blocks, 0)
+            radii.append(torch.linalg.eigvals(safe).abs().amax((1, 2)).where(finite, torch.nan))
+            sigmas.append(torch.linalg.matrix_norm(safe, 2).amax(1).where(finite, torch.nan))
+        return {
+            "recurrent_radius": to_numpy(torch.stack(radii).amax(0)),
+            "recurrent_sigma_max": to_numpy(torch.stack(sigmas).amax(0)),
+        }
