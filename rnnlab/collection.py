@@ -15,6 +15,7 @@ import numpy as np
 from rnnlab.cache import cached_configs
 from rnnlab.column import Column
 from rnnlab.columns import GRADIENTS, METRICS
+from rnnlab.config.facts import LABELS
 from rnnlab.errors import RunFolderError, UsageError, nearest
 from rnnlab.groups import Groups
 from rnnlab.run_names import run_names
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
-# They name a run and set nothing of its experiment.
-_NOT_SETTINGS = ("name", "notes")
 # From so many on, reading every config anew is what takes the time.
 _MANY = 100
 
@@ -189,7 +188,7 @@ def load_runs(folder: str | Path = "runs") -> Runs:
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for one in settings for key in one if key not in _NOT_SETTINGS)
+    keys = dict.fromkeys(key for one in settings for key in one if key not in LABELS)
     return [key for key in keys if len({plain(one.get(key)) for one in settings}) > 1]
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from rnnlab.cache import at_once
+from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.curves import Measured, measure_run
 from rnnlab.errors import RunFolderError
 from rnnlab.group import Group, MeasuredGroup, comparisons, grouped
 from rnnlab.intervals import Interval, wilson
-from rnnlab.keys import NOT_IDENTITY, differing_keys, expanded_keys, found_keys, told_apart_by
+from rnnlab.keys import differing_keys, expanded_keys, found_keys, told_apart_by
 from rnnlab.run_names import run_names
 from rnnlab.runs import Run
 from rnnlab.where import plain
@@ -228,4 +229,4 @@ def _once_each(runs: list[Run]) -> list[Run]:
 
 
 def _settings_but_name(run: Run) -> tuple[Any, ...]:
-    return tuple(sorted((key, plain(value)) for key, value in run.settings.items() if key not in NOT_IDENTITY))
+    return tuple(sorted((key, plain(value)) for key, value in run.settings.items() if key not in NO_IDENTITY))

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rnnlab.config.facts import NO_CONDITION
 from rnnlab.errors import UsageError
 from rnnlab.where import key_among, plain
 
-NO_SETTINGS = ("seed", "device", "name", "notes")
-"""Keys in which runs of one group may differ."""
-NOT_IDENTITY = ("device", "name", "notes")
-"""Keys in which two runs of one experiment and one seed may differ."""
 MOST_KEYS = 5
 """More keys than these are not found by themselves: they would be several experiments in one table."""
 
 
 def differing_keys(table: Sequence[Mapping[str, Any]]) -> list[str]:
     """The keys in which the rows of a table of settings differ, but for those that set nothing."""
-    keys = dict.fromkeys(key for row in table for key in row if key not in NO_SETTINGS)
+    keys = dict.fromkeys(key for row in table for key in row if key not in NO_CONDITION)
     return [key for key in keys if _differ([row.get(key) for row in table])]
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.config.schema import Config
 from rnnlab.config.tree import Path as KeyPath
 from rnnlab.parts import OneOf, Part
@@ -67,6 +68,12 @@ def field_at(path: KeyPath) -> FieldInfo | None:
 def known_keys() -> Mapping[str, FieldInfo]:
     """Every key of every part, dotted: `model.init.recurrent.gain`."""
     return dict(_below(Owner({"": Config}), ""))
+
+
+@cache
+def axis_keys() -> tuple[str, ...]:
+    """The keys that can be an axis of a sweep: those that make another run."""
+    return tuple(key for key in known_keys() if key not in NO_IDENTITY)
 
 
 def _below(owner: Owner, prefix: str) -> Iterator[tuple[str, FieldInfo]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from rnnlab.cells import CELLS
+from rnnlab.config.facts import EXCLUSIVE
 from rnnlab.inits.gated import Chrono
 from rnnlab.inits.plain import Zeros
 from rnnlab.probes import At
@@ -77,13 +79,16 @@ def _recurrent_bias(config: Config) -> Iterator[Conflict]:
         yield Conflict(init, message, (init, key, ("model", "init", "preset"), CELL))
 
 
+def _exclusive(config: Config) -> Iterator[Conflict]:
+    for pair in EXCLUSIVE:
+        one, other = (tuple(key.split(".")) for key in pair)
+        if all(reduce(getattr, key, config) is not None for key in (one, other)):
+            yield Conflict(other, f"give {one[-1]} or {other[-1]}, not both", (other, one))
+
+
 def _duration(config: Config) -> Iterator[Conflict]:
     train, key, updates = config.train, ("train", "epochs"), ("train", "updates")
-    if train.epochs is None:
-        return
-    if train.updates is not None:
-        yield Conflict(key, "give updates or epochs, not both", (key, updates))
-    elif isinstance(config.task, Generated):
+    if train.epochs is not None and train.updates is None and isinstance(config.task, Generated):
         message = f"{config.task.name} draws sequences without end, so no epoch ever ends; give train.updates"
         yield Conflict(key, message, (key, updates, ("task",)))
 
@@ -122,6 +127,7 @@ _CHECKS: tuple[Callable[[Config], Iterator[Conflict]], ...] = (
     _init,
     _forget_bias,
     _recurrent_bias,
+    _exclusive,
     _duration,
     _stop,
     _schedule,

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, mod
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from rnnlab.clips import CLIPS, Clip, NoClip
+from rnnlab.config.facts import NO_IDENTITY, without
 from rnnlab.config.misfits import conflicts
 from rnnlab.config.scalars import dump
 from rnnlab.config.sections import Model, Probing, Section, Train
@@ -19,9 +20,6 @@ from rnnlab.names import check_name
 from rnnlab.optimizers import OPTIMIZERS, Adam, OptimizerPart
 from rnnlab.parts import OneOf
 from rnnlab.tasks import TASKS, Task
-
-# They say where a run is made and what it is called, not what it is.
-NOT_IDENTITY = ("device", "name", "notes")
 
 DEVICES = r"^(auto|cpu|cuda(:[0-9]{1,4})?)$"
 
@@ -93,5 +91,5 @@ class Config(Section):
 
     def identity(self) -> str:
         """A hash of what the run is: the resolved config without device, name and notes; 64 hexadecimal digits."""
-        kept = {key: value for key, value in self.resolved().items() if key not in NOT_IDENTITY}
+        kept = without(self.resolved(), NO_IDENTITY)
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

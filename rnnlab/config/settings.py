@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rnnlab.config.facts import excluded_by, without
 from rnnlab.config.keys import field_at, is_text, owner_at
 from rnnlab.config.scalars import scalar
 from rnnlab.config.tree import Path, parse
 from rnnlab.errors import ConfigError, Problem
 
 _LONGEST = 60
-# Setting one of these takes the other out of the file.
-_EITHER: dict[Path, Path] = {("train", "updates"): ("train", "epochs"), ("train", "epochs"): ("train", "updates")}
 
 
 @dataclass(frozen=True)
@@ -66,21 +65,16 @@ def lay_over(config: Mapping[str, Any], settings: Iterable[Setting]) -> tuple[di
     # The shorter key first, and a part's name before its options.
     ordered = sorted(settings, key=lambda one: (len(one.path), one.path[-1] != "name"))
     result, problems = dict(config), list[Problem]()
-    given = {one.path for one in ordered}
+    given = {".".join(map(str, one.path)) for one in ordered}
     for setting in ordered:
         try:
             _put(result, setting, setting.value)
         except ConfigError as error:
             problems += error.problems
-        other = _EITHER.get(setting.path)
-        if other and other not in given:
-            _section(result, other).pop(str(other[-1]), None)
+        excluded = excluded_by(".".join(map(str, setting.path)))
+        if excluded and excluded not in given:
+            result = without(result, [excluded])
     return result, problems
-
-
-def _section(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    inner = config.get(str(path[0]))
-    return inner if isinstance(inner, dict) else {}
 
 
 def _put(config: dict[str, Any], setting: Setting, value: Any) -> None:

@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rnnlab.config.facts import REPLICAS_OWN, without
+
 if TYPE_CHECKING:
     from rnnlab.config.schema import Config
-
-# Each replica has its own; dotted, as in a config.
-OWN = ("seed", "model.init", "model.forget_bias", "clip", "optimizer", "train.stop", "train.nonfinite", "name", "notes")
 
 
 def shape_of(config: Config) -> str:
@@ -19,12 +18,6 @@ def shape_of(config: Config) -> str:
     Optimizers must be of one kind, with whatever options; clips may differ, except that the adjoint clip, which acts
     inside the scan and writes rows of its own, goes with its like.
     """
-    settings = config.resolved()
-    for key in OWN:
-        *above, last = key.split(".")
-        node: Any = settings
-        for step in above:
-            node = node[step]
-        del node[last]
+    settings = without(config.resolved(), REPLICAS_OWN)
     kinds: Mapping[str, Any] = {"optimizer": config.optimizer.name, "adjoint": config.clip.in_scan() is not None}
     return json.dumps([settings, kinds], sort_keys=True)

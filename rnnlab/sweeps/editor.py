@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnnlab.config import json_schema, known_keys
+from rnnlab.config import json_schema
+from rnnlab.config.keys import axis_keys
 from rnnlab.sweeps.distributions import EXAMPLES
-from rnnlab.sweeps.reading import NO_AXIS
 
 
 def sweep_schema() -> dict[str, Any]:
@@ -19,7 +19,7 @@ def sweep_schema() -> dict[str, Any]:
     return {
         "$schema": dialect,
         "title": "rnnlab sweep",
-        "$defs": {**defs, "Config": config, "axis": {"enum": [key for key in known_keys() if key not in NO_AXIS]}},
+        "$defs": {**defs, "Config": config, "axis": {"enum": [*axis_keys()]}},
         "type": "object",
         "properties": {
             "base": {

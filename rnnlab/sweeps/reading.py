@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnlab.config import Setting, known_keys
+from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.config.load import STDIN, Document, document_of
 from rnnlab.config.tree import Node, Spot
 from rnnlab.config.words import shown
@@ -16,8 +17,6 @@ from rnnlab.sweeps.distributions import distribution, sampled
 
 KEYS = ("base", "axes", "seeds")
 KINDS = ("grid", "zip", "random", "list")
-# They say where a run is made and what it is called, not what it is.
-NO_AXIS = ("name", "notes", "device")
 
 Choice = tuple[Setting, ...]
 
@@ -93,7 +92,7 @@ class Reader:
 
     def _key(self, key: str, spot: Spot) -> bool:
         """Whether a key can be an axis."""
-        if key in NO_AXIS:
+        if key in NO_IDENTITY:
             self._add(key, "makes no different run, and so no axis", spot)
         elif key == "seed" and self._part("seeds") is not None:
             self._add(key, "is given by `seeds` already", spot)

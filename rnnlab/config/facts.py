@@ -1,0 +1,65 @@
+"""What is true of a key besides its value. This is the only place that says it.
+
+Imports nothing, so that what compares runs can ask as well and still starts fast. A key that is not here has the facts
+of `KeyFacts()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class KeyFacts:
+    """The facts about one key of a config, dotted, or about all keys of a section."""
+
+    identity: bool = True
+    """It says what a run is: it is part of the identity, and a sweep can have it as an axis."""
+    condition: bool = True
+    """It says what an experiment is: a report never pools runs that differ in it."""
+    label: bool = False
+    """It sets nothing at all: runs are not told apart by it."""
+    replica: bool = False
+    """Every replica of a fleet has its own value."""
+    excludes: str = ""
+    """The key that cannot be given beside it; each takes the place of the other."""
+
+
+FACTS: Mapping[str, KeyFacts] = {
+    "seed": KeyFacts(condition=False, replica=True),
+    "device": KeyFacts(identity=False, condition=False),
+    "name": KeyFacts(identity=False, condition=False, label=True, replica=True),
+    "notes": KeyFacts(identity=False, condition=False, label=True, replica=True),
+    "model.init": KeyFacts(replica=True),
+    "model.forget_bias": KeyFacts(replica=True),
+    "clip": KeyFacts(replica=True),
+    "optimizer": KeyFacts(replica=True),
+    "train.stop": KeyFacts(replica=True),
+    "train.nonfinite": KeyFacts(replica=True),
+    "train.epochs": KeyFacts(excludes="train.updates"),
+}
+
+NO_IDENTITY = tuple(key for key, facts in FACTS.items() if not facts.identity)
+NO_CONDITION = tuple(key for key, facts in FACTS.items() if not facts.condition)
+LABELS = tuple(key for key, facts in FACTS.items() if facts.label)
+REPLICAS_OWN = tuple(key for key, facts in FACTS.items() if facts.replica)
+EXCLUSIVE = tuple((facts.excludes, key) for key, facts in FACTS.items() if facts.excludes)
+
+
+def excluded_by(key: str) -> str | None:
+    """The key whose place this one takes, if there is one."""
+    return {**dict(EXCLUSIVE), **{other: one for one, other in EXCLUSIVE}}.get(key)
+
+
+def without(settings: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """The nested settings without these dotted keys; those that are not there are no error."""
+    rest = dict(settings)
+    for key in keys:
+        first, _, below = key.partition(".")
+        if below and isinstance(rest.get(first), Mapping):
+            rest[first] = without(rest[first], [below])
+        elif not below:
+            rest.pop(first, None)
+    return rest
