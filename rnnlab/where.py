@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rnnlab.errors import UsageError, nearest
+from rnnlab.errors import ConfigError, UsageError, nearest
 
 _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -26,21 +26,29 @@ _CURE = "write KEY, then one of = != < <= > >=, then a value, such as task.lengt
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition: a dotted key, a sign, and one value or several of which one is to fit."""
+    """One condition: a dotted key, a sign, and one value or several of which one must be the setting's."""
 
     key: str
     sign: str
     values: tuple[Any, ...]
+    text: str
+    """The value as it was written: a setting that is text is compared with that as well."""
 
     def holds(self, facts: Mapping[str, Any]) -> bool:
         """Whether it holds; a run without that setting fulfils `!=` and nothing else."""
-        found = facts.get(named(self.key, facts))
-        if self.sign == "!=":
-            return not any(_same(found, value) for value in self.values)
+        setting = facts.get(named(self.key, facts))
         if self.sign in ("=", "=="):
-            return any(_same(found, value) for value in self.values)
-        (value,) = self.values
-        return _is_number(found) and _SIGNS[self.sign](found, value)
+            return self._is_among_values(setting)
+        if self.sign == "!=":
+            return not self._is_among_values(setting)
+        return _is_number(setting) and _SIGNS[self.sign](setting, self.values[0])
+
+    def _is_among_values(self, setting: Any) -> bool:
+        if isinstance(setting, list) and setting == list(self.values):
+            return True
+        if isinstance(setting, str) and setting == self.text:
+            return True
+        return any(_same(setting, value) for value in self.values)
 
     def check(self, known: Collection[str]) -> None:
         """Raise UsageError where none of the runs has such a key."""
@@ -52,11 +60,11 @@ def condition(text: str) -> Condition:
     match = _FORM.fullmatch(text)
     if match is None or not match[3]:
         raise UsageError(f"{text!r} is no condition; {_CURE}")
-    key, sign, given = match.groups()
-    values = tuple(map(_value, given[1:-1].split(","))) if given[0] == "[" and given[-1] == "]" else (_value(given),)
+    key, sign, written = match.groups()
+    values = _values(written, text)
     if sign in ("<", "<=", ">", ">=") and not (len(values) == 1 and _is_number(values[0])):
         raise UsageError(f"{text!r} is no condition: {sign} compares with a number")
-    return Condition(key, sign, values)
+    return Condition(key, sign, values, written)
 
 
 def key_among(key: str, known: Collection[str]) -> str:
@@ -73,28 +81,30 @@ def named(key: str, facts: Collection[str]) -> str:
     return key if key in facts else f"{key}.name"
 
 
-def _value(text: str) -> Any:
-    text = text.strip()
-    if text.lower() in ("true", "false", "null"):
-        return {"true": True, "false": False, "null": None}[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+def _values(written: str, text: str) -> tuple[Any, ...]:
+    # Imported here: most commands have no condition and do without YAML.
+    from rnnlab.config.tree import value_of
+
+    try:
+        value = value_of(written, text)
+    except ConfigError as error:
+        raise UsageError(f"{text!r} is no condition: {error.problems[0].message}; put text in quotes") from error
+    if isinstance(value, dict):
+        raise UsageError(f"{text!r} is no condition: no setting is a mapping; name one of its keys, such as clip.name")
+    return tuple(value) if isinstance(value, list) else (value,)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _same(found: Any, value: Any) -> bool:
-    if _is_number(found) and _is_number(value):
-        return bool(found == value)
-    if isinstance(found, bool) or found is None or value is None:
-        return found is value
-    return str(found) == str(value)
+def _same(setting: Any, value: Any) -> bool:
+    if _is_number(setting) and _is_number(value):
+        return bool(setting == value)
+    if isinstance(setting, str):
+        # A name is text, also where it looks like a number: `name = [1, 2]`.
+        return bool(setting == (str(value) if _is_number(value) else value))
+    return type(setting) is type(value) and bool(setting == value)
 
 
 def plain(value: Any) -> Any:

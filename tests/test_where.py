@@ -20,6 +20,9 @@ FACTS: dict[str, Any] = {
     "model.recurrent_bias": True,
     "task.stop": "error < 0.01",
     "status": "completed",
+    "name": "1e4",
+    "probe.which": ["adjoint", "weights"],
+    "probe.schedule": [3],
 }
 
 
@@ -45,6 +48,26 @@ FACTS: dict[str, Any] = {
         ("status=completed", True),
         ("status='completed'", True),
         ("task.stop=error < 0.01", True),
+        ("task.stop='error < 0.01'", True),
+        ("task.length='100'", False),
+        ("task.length=[0x64, x]", True),
+        ("model.nonlinearity=~", True),
+        ("model.nonlinearity=[tanh, null]", True),
+        ("model.recurrent_bias=TRUE", True),
+        ("model.recurrent_bias=tRUE", False),
+        ("name=1e4", True),
+        ("name=10000", False),
+        ("name=['1e4']", True),
+        ("name=[1, x]", False),
+        ("name=null", False),
+        ("probe.which=[adjoint, weights]", True),
+        ("probe.which=[adjoint]", False),
+        ("probe.which=adjoint", False),
+        ("probe.schedule=3", True),
+        ("probe.which!=[]", True),
+        ("task.length<.inf", True),
+        ("task.length<.nan", False),
+        ("status=[completed, 'failed, or not']", True),
     ],
 )
 def test_a_condition_holds(text: str, holds: bool) -> None:
@@ -54,6 +77,20 @@ def test_a_condition_holds(text: str, holds: bool) -> None:
 @pytest.mark.parametrize("text", ["", "task.length", "=3", "task.length>=", ">= 3"])
 def test_what_is_no_condition_is_named_with_the_form(text: str) -> None:
     with pytest.raises(UsageError, match="is no condition; write KEY, then one of = != < <= > >="):
+        condition(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name=[a", "not YAML: .*; put text in quotes"),
+        ("name='a' b", "not YAML: .*; put text in quotes"),
+        ("name=[{a: 1, a: 2}]", "given twice; the first is at line 1"),
+        ("clip={name: norm}", "no setting is a mapping; name one of its keys, such as clip.name"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=f"is no condition: {reason}"):
         condition(text)
 
 

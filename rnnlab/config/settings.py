@@ -8,8 +8,7 @@ from typing import Any
 
 from rnnlab.config.facts import excluded_by, without
 from rnnlab.config.keys import field_at, is_text, owner_at
-from rnnlab.config.scalars import scalar
-from rnnlab.config.tree import Path, parse
+from rnnlab.config.tree import Path, value_of
 from rnnlab.errors import ConfigError, Problem
 
 _LONGEST = 60
@@ -42,15 +41,10 @@ def _value(path: Path, text: str, place: str) -> Any:
     field = field_at(path)
     if field is not None and is_text(field):
         return None if text in ("null", "~", "") else text
-    if not text.strip().startswith(("[", "{", '"', "'")):
-        return scalar(text.strip())
     try:
-        node, problems = parse(text, place)
+        return value_of(text, place)
     except ConfigError as error:
-        problems = error.problems
-    if problems:
-        raise ConfigError([Problem(".".join(map(str, path)), problems[0].message, place=place)])
-    return node.plain()
+        raise ConfigError([Problem(".".join(map(str, path)), error.problems[0].message, place=place)]) from error
 
 
 def lay_over(config: Mapping[str, Any], settings: Iterable[Setting]) -> tuple[dict[str, Any], list[Problem]]:

@@ -83,6 +83,21 @@ def parse(text: str, name: str) -> tuple[Node, list[Problem]]:
         raise reader.stop(spot_in(text, error.position), fault) from error
 
 
+def value_of(text: str, name: str) -> Any:
+    """The value that a text on a command line stands for: the same as in a YAML file.
+
+    A plain word may hold `: ` and ` #`, which need quotes in a file. Raises ConfigError where a list, a mapping or a
+    quoted text is no YAML.
+    """
+    text = text.strip()
+    if not text.startswith(("[", "{", '"', "'")):
+        return scalar(text)
+    node, problems = parse(text, name)
+    if problems:
+        raise ConfigError(problems)
+    return node.plain()
+
+
 def spot_in(text: str, position: int) -> Spot:
     """The line and column of a position in a text."""
     before = text[:position]
