@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sweep-demo report-demo test lint types bench docs reproduce clean
+.PHONY: help install demo sweep-demo report-demo test lint types build bench docs reproduce clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: $(STAMP) ## Check style and formatting
 types: $(STAMP) ## Check types
 	$(BIN)/mypy
 
+build: $(STAMP) ## Build sdist and wheel into dist/, and try the wheel in a venv of its own
+	$(BIN)/python tools/build.py
+
 bench: $(STAMP) ## Time an update with recording against a loop of cells and against torch's own layers
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/write.py
@@ -48,5 +51,5 @@ docs: $(STAMP) ## Rewrite the generated parts of the documentation and the schem
 reproduce: $(STAMP) ## Run the slow reproductions of published results
 	$(BIN)/python -m pytest -q -m slow
 
-clean: ## Remove .venv and caches; runs/ stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## Remove .venv, dist/ and caches; runs/ stays
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

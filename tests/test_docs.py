@@ -148,9 +148,10 @@ def test_the_readme_names_every_config_and_no_other() -> None:
 def test_the_readme_names_the_targets_of_make() -> None:
     described = re.findall(r"^([a-z-]+):.*## (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     named = re.findall(r"^\| `make ([\w-]+)` \| (.*) \|$", README, re.MULTILINE)
-    assert set(named) <= set(described)
+    assert named == described
     in_ci = re.findall(r"^make (\w+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert {"install", "demo", "test", "lint", "types", "bench", "docs", *in_ci} <= set(dict(named))
+    assert in_ci
+    assert set(in_ci) <= set(dict(named))
 
 
 @pytest.mark.parametrize("name", BY_NAME)
