@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rnnlab.config.load import Source
     from rnnlab.engines import Engine
     from rnnlab.runs import Run
-    from rnnlab.sweeping import Outcome, Tell
-    from rnnlab.training import Notify, Observe
+    from rnnlab.sweep_results import SweepCallback, SweepResult
+    from rnnlab.training import MessageCallback, ProgressCallback
 
 __version__ = "0.1.0"
 __all__ = ["Config", "Run", "Runs", "__version__", "load_config", "load_runs", "sweep", "train"]
@@ -46,8 +46,8 @@ def train(
     out: str | PathLike[str] = "runs",
     force: bool = False,
     resume: bool = False,
-    observe: Observe | None = None,
-    notify: Notify | None = None,
+    observe: ProgressCallback | None = None,
+    notify: MessageCallback | None = None,
 ) -> Run:
     """Train the network that a Config, a mapping or a YAML file describes, and give back its run.
 
@@ -81,8 +81,8 @@ def sweep(
     fleets: bool = True,
     retry_failed: bool = False,
     max_runs: int | None = None,
-    tell: Tell = lambda news: None,
-) -> Outcome:
+    on_event: SweepCallback = lambda event: None,
+) -> SweepResult:
     """Train the runs of a sweep, a YAML file or a mapping with `base`, `axes` and `seeds`, that are not trained yet.
 
     sets: changes of the base, or `"seeds=3"`.
@@ -91,20 +91,21 @@ def sweep(
     workers: how many fleets train at once. address: where the Ray cluster is.
     fleets: whether runs of one shape train together.
     retry_failed: train those that failed once more. max_runs: train so many at most.
-    tell: called with what happens.
+    on_event: called with a `rnnlab.sweep_results.SweepEvent` for whatever happens.
 
     Raises, before anything is trained: ConfigError with everything that is wrong; UsageError for an engine that there
     is not, or that cannot do what is asked; RunFolderError, DataMissingError, DataFormatError and DeviceMissingError.
     Later on, RunFailedError when the system refuses (a full disk); what is trained by then is kept, and the same call
-    goes on with the rest. Runs that fail by themselves are listed in the outcome, and raise nothing.
+    goes on with the rest. Runs that fail by themselves are listed in the result, and raise nothing.
     """
     from rnnlab.engines import Engine, engine_of
-    from rnnlab.sweeping import Order, train_sweep
+    from rnnlab.sweep_results import SweepOptions
+    from rnnlab.sweeping import train_sweep
     from rnnlab.sweeps import load_sweep
 
     chosen = engine if isinstance(engine, Engine) else engine_of(engine, workers=workers, address=address)
-    order = Order(out, fleets, retry_failed, max_runs, command=("rnnlab.sweep",))
-    return train_sweep(load_sweep(source, sets), chosen, order, tell)
+    options = SweepOptions(out, fleets, retry_failed, max_runs, command=("rnnlab.sweep",))
+    return train_sweep(load_sweep(source, sets), chosen, options, on_event)
 
 
 def __getattr__(name: str) -> Any:

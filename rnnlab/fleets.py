@@ -1,37 +1,44 @@
-"""From runs that are missing to jobs: which runs train together, what they cost, and which comes first."""
+"""Which pending runs train together in a fleet, what they cost, and which fleet comes first."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rnnlab.config.shape import shape_of
-from rnnlab.jobs import Item
+from rnnlab.jobs import RunSpec
 
 if TYPE_CHECKING:
     from rnnlab.config import Config
 
 MOST = 32
-"""Runs in a fleet: beyond this a fleet gains no more by its size (docs/BENCHMARKS.md), and a death loses more."""
+"""Runs in a fleet. A larger fleet is not faster (docs/BENCHMARKS.md), and loses more when its process dies."""
 _MEMORY = 2**30
 
-Todo = tuple["Config", Item]
+
+class PendingRun(NamedTuple):
+    """A run that is to be trained: its config, and what an engine needs to know of it."""
+
+    config: Config
+    spec: RunSpec
 
 
-def fleets_of(todo: Iterable[Todo], *, together: bool = True) -> list[list[Todo]]:
+def fleets_of(pending: Iterable[PendingRun], *, together: bool = True) -> list[list[PendingRun]]:
     """The runs as fleets of one shape, the costliest first, so that the last ones to end are short."""
-    groups: dict[str, list[Todo]] = defaultdict(list)
-    for number, one in enumerate(todo):
-        groups[shape_of(one[0]) if together else str(number)].append(one)
+    groups: dict[str, list[PendingRun]] = defaultdict(list)
+    for number, run in enumerate(pending):
+        groups[shape_of(run.config) if together else str(number)].append(run)
     fleets = [fleet for group in groups.values() for fleet in _parts(group)]
-    return sorted(fleets, key=lambda fleet: -cost_of([config for config, _ in fleet]))
+    return sorted(fleets, key=lambda fleet: -cost_of([run.config for run in fleet]))
 
 
-def _parts(group: list[Todo]) -> Iterator[list[Todo]]:
-    """A group cut into fleets of about one size, neighbours being alike in clip and optimizer: they go in one call."""
-    alike = sorted(group, key=lambda one: (one[0].clip.name, repr(one[0].optimizer), one[0].seed, one[1].name))
-    most = max(1, min(MOST, _MEMORY // max(1, bytes_of(group[0][0]))))
+def _parts(group: list[PendingRun]) -> Iterator[list[PendingRun]]:
+    """A group in fleets of about one size. Runs of one clip and optimizer are neighbours: they go in one call."""
+    alike = sorted(
+        group, key=lambda run: (run.config.clip.name, repr(run.config.optimizer), run.config.seed, run.spec.name)
+    )
+    most = max(1, min(MOST, _MEMORY // max(1, bytes_of(group[0].config))))
     count = -(-len(alike) // most)
     for k in range(count):
         yield alike[len(alike) * k // count : len(alike) * (k + 1) // count]
@@ -45,7 +52,7 @@ def bytes_of(config: Config) -> int:
 
 
 def cost_of(configs: Sequence[Config]) -> float:
-    """About how many seconds these runs take on one core: products, what is done a number, and a little a timestep.
+    """About how many seconds these runs take on one core: matrix products, elementwise work, and a little a timestep.
 
     The rates are those of docs/BENCHMARKS.md on one core of a recent server; a stop rule may end a run sooner.
     """

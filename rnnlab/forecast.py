@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnlab.config.shape import shape_of
 from rnnlab.engines.base import cores
-from rnnlab.fleets import Todo, cost_of, fleets_of
+from rnnlab.fleets import PendingRun, cost_of, fleets_of
 from rnnlab.index import Index
-from rnnlab.survey import survey
-from rnnlab.sweeping import Order
+from rnnlab.survey import sweep_status
+from rnnlab.sweep_results import SweepOptions
 from rnnlab.sweeps import Sweep
 
 _START = 4.0
@@ -18,8 +19,8 @@ _START = 4.0
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A run of the set, and how it stands: completed, diverged, failed, running, interrupted or new."""
+class PlannedRun:
+    """A member of the sweep and its status: completed, diverged, failed, running, interrupted or new."""
 
     name: str
     status: str
@@ -31,7 +32,7 @@ class Planned:
 class Forecast:
     """What is there and what the rest will take; seconds and bytes are estimates."""
 
-    runs: list[Planned]
+    runs: list[PlannedRun]
     count: dict[str, int]
     dropped: int
     to_train: int
@@ -41,25 +42,25 @@ class Forecast:
     cores: int
 
 
-def forecast(sweep: Sweep, order: Order, workers: int | None = None) -> Forecast:
-    """Look at the folder and count; nothing is trained, and no run is touched."""
-    with Index(order.out) as index:
+def forecast(sweep: Sweep, options: SweepOptions, workers: int | None = None) -> Forecast:
+    """Look at the folder and count. Nothing is trained, and no run is touched."""
+    with Index(options.out) as index:
         index.refresh()
-        found = survey(sweep, index, retry_failed=order.retry_failed)
-    standing = {entry.identity: entry for entry in (*found.done, *found.failed, *found.running)}
-    names = {item.identity: (item.name, "interrupted" if item.again else "new") for _, item in found.missing}
-    names |= {identity: (entry.name, entry.status) for identity, entry in standing.items() if identity}
-    runs = [Planned(*names[one.identity], one.identity, dict(one.settings)) for one in sweep.members]
-    todo = found.missing[: order.max_runs]
-    fleets = fleets_of(todo, together=order.fleets)
+        status = sweep_status(sweep, index, retry_failed=options.retry_failed)
+    known = {run.spec.identity: (run.spec.name, "interrupted" if run.spec.resume else "new") for run in status.missing}
+    entries = (*status.done, *status.failed, *status.running)
+    known |= {entry.identity: (entry.name, entry.status) for entry in entries if entry.identity}
+    runs = [PlannedRun(*known[member.identity], member.identity, dict(member.settings)) for member in sweep.members]
+    pending = status.missing[: options.max_runs]
+    fleets = fleets_of(pending, together=options.fleets)
     count = dict(Counter(run.status for run in runs))
     at_once = min(workers or cores(), cores())
-    seconds = _seconds([cost_of([config for config, _ in fleet]) for fleet in fleets], at_once)
-    return Forecast(runs, count, found.dropped, len(todo), len(fleets), seconds, _bytes(todo), cores())
+    seconds = _seconds([cost_of([run.config for run in fleet]) for fleet in fleets], at_once)
+    return Forecast(runs, count, status.dropped, len(pending), len(fleets), seconds, _bytes(pending), cores())
 
 
 def _seconds(costs: list[float], at_once: int) -> float:
-    """The fleets dealt out as they become free; a fleet has its share of the processor."""
+    """Each fleet goes to the worker that is free first, and has its share of the processor."""
     free = [0.0] * max(1, at_once)
     for cost in costs:
         first = free.index(min(free))
@@ -67,11 +68,11 @@ def _seconds(costs: list[float], at_once: int) -> float:
     return max(free) if costs else 0.0
 
 
-def _bytes(todo: list[Todo]) -> int:
-    if not todo:
+def _bytes(pending: Sequence[PendingRun]) -> int:
+    if not pending:
         return 0
     from rnnlab.plan import plan
 
-    like = {shape_of(config): config for config, _ in todo}
+    like = {shape_of(run.config): run.config for run in pending}
     sizes = {shape: plan(config).bytes for shape, config in like.items()}
-    return sum(sizes[shape_of(config)] for config, _ in todo)
+    return sum(sizes[shape_of(run.config)] for run in pending)

@@ -1,4 +1,4 @@
-"""What an engine is handed and what it tells: a job is a fleet of runs to train, an event what happened to it."""
+"""What an engine trains, and what it reports: a job is a fleet of runs, an event is what happened to it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from rnnlab.errors import RunFolderError
 from rnnlab.rundir import RunDir
 
 ENDED = ("completed", "diverged")
-"""A run of this status is a result, and is not trained again."""
+"""A run with this status is a result. It is not trained again."""
 
 
 @dataclass(frozen=True)
-class Item:
-    """One run of a job: its folder's name and its resolved config; `again` where that folder is there already."""
+class RunSpec:
+    """One run of a job: the name of its folder, its identity and its resolved config."""
 
     name: str
     identity: str
     config: Mapping[str, Any]
-    again: bool = False
-    """An earlier process left it unfinished: it goes on from its checkpoint, or replaces what is there."""
+    resume: bool = False
+    """An earlier process left its folder unfinished: go on from its checkpoint; without one, replace the folder."""
 
     def folder(self, out: str) -> RunDir:
         return RunDir(Path(out) / self.name)
 
     def status(self, out: str) -> str | None:
-        """That of its folder, as run.json says it; None where the folder is missing, broken or another run's."""
+        """The status in run.json; None where the folder is missing, broken or of another run."""
         try:
             info = self.folder(out).read_run()
         except RunFolderError:
@@ -41,54 +41,55 @@ class Item:
 
 @dataclass(frozen=True)
 class Job:
-    """Runs of one shape that train as one fleet, and the folder that theirs are made in."""
+    """Runs of one shape that train as one fleet, and the folder that their folders are made in."""
 
     number: int
-    items: tuple[Item, ...]
+    runs: tuple[RunSpec, ...]
     out: str
     command: tuple[str, ...] = ()
     sweep: str | None = None
-    """The name of the sweep that it is of."""
+    """The name of its sweep."""
     attempt: int = 0
     """How often its process died before."""
     cost: float = 0.0
     """About how many seconds it takes on one core."""
-
-    @property
-    def runs(self) -> int:
-        return len(self.items)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        given = json.loads(text)
-        items = tuple(Item(**item) for item in given.pop("items"))
-        return cls(items=items, command=tuple(given.pop("command")), **given)
+        fields = json.loads(text)
+        runs = tuple(RunSpec(**run) for run in fields.pop("runs"))
+        return cls(runs=runs, command=tuple(fields.pop("command")), **fields)
 
-    def unfinished(self) -> tuple[Item, ...]:
-        """The runs that have not come to their end on disk, to be gone on with."""
-        left = [item for item in self.items if item.status(self.out) not in (*ENDED, "failed")]
-        return tuple(replace(item, again=item.again or item.status(self.out) is not None) for item in left)
+    def unfinished(self) -> tuple[RunSpec, ...]:
+        """The runs that have not ended on disk; those that have a folder are to be resumed."""
+        statuses = [(run, run.status(self.out)) for run in self.runs]
+        left = [(run, status) for run, status in statuses if status not in (*ENDED, "failed")]
+        return tuple(replace(run, resume=run.resume or status is not None) for run, status in left)
 
 
-Kind = Literal["began", "said", "standing", "ended", "done", "raised", "refused", "died"]
+EventKind = Literal["started", "message", "progress", "run_ended", "done", "raised", "refused", "died"]
 
 
 @dataclass(frozen=True)
 class Event:
     """Something that happened to a job.
 
-    began; said (`text`); standing (where its runs are: `update` of `updates`, `losses`, seconds `left`); ended (one
-    `run`, with its `status`, and `text`, why). Last comes one of: done; raised (`text`: the training's own error);
-    refused (`text`: the system refused, a full disk, and would refuse the others as well); died (`text`: its process
-    or its machine is gone).
+    - `started`: it trains now.
+    - `message`: `text` is for the user.
+    - `progress`: how far its runs are: `update` of `updates`, their `losses`, the `seconds_left`.
+    - `run_ended`: one `run` ended, with this `status`; `text` is the reason.
+    - `done`: all its runs ended.
+    - `raised`: training raised an error of its own; `text` is the error.
+    - `refused`: the system refused (a full disk), and would refuse other jobs as well; `text` is the error.
+    - `died`: its process or its machine is gone; `text` is how.
 
-    Of each job an engine tells began first and one of the last ones last, once; what lies between may be lost.
+    The first event of a job is `started`. The last one is one of the last four, once. Those between may be lost.
     """
 
-    kind: Kind
+    kind: EventKind
     job: int
     text: str = ""
     run: str = ""
@@ -96,27 +97,30 @@ class Event:
     update: int = 0
     updates: int = 0
     losses: tuple[float, ...] = ()
-    left: float = 0.0
+    seconds_left: float = 0.0
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job has ended with it."""
+        return self.kind in ("done", "raised", "refused", "died")
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        given = json.loads(text)
-        return cls(losses=tuple(given.pop("losses")), **given)
+        fields = json.loads(text)
+        return cls(losses=tuple(fields.pop("losses")), **fields)
 
 
-LAST = ("done", "raised", "refused", "died")
-
-Hear = Callable[[Event], None]
+EventCallback = Callable[[Event], None]
 
 
-class Queue(Protocol):
+class JobSource(Protocol):
     """Where an engine gets its jobs."""
 
     def take(self) -> Job | None:
-        """The next job, or None where there is none now; one that died may come again after that was told."""
+        """The next job, or None where there is none now. After an event there may be more: a job is tried again."""
 
     def waiting(self) -> int:
         """How many jobs there are to take."""
@@ -125,15 +129,15 @@ class Queue(Protocol):
         """The folder that all of them are for."""
 
 
-def mark_failed(item: Item, job: Job, why: str) -> None:
-    """Give a run whose process could not do it a folder that says `failed`, and why, and can be repeated."""
-    folder = item.folder(job.out)
-    if item.status(job.out) is None:
-        info = {"identity": item.identity, "seed": item.config["seed"]}
-        folder = RunDir.create(job.out, item.name, info | {"command": list(job.command), "sweep": job.sweep})
+def mark_failed(run: RunSpec, job: Job, reason: str) -> None:
+    """Give a run whose process could not do so a folder with status `failed`, which `rnnlab train` can repeat."""
+    folder = run.folder(job.out)
+    if run.status(job.out) is None:
+        info = {"identity": run.identity, "seed": run.config["seed"]}
+        folder = RunDir.create(job.out, run.name, info | {"command": list(job.command), "sweep": job.sweep})
     if not os.path.lexists(folder.config):
         from rnnlab.config import load_config
 
         with atomic(folder.config) as file:
-            file.write(load_config(item.config).to_yaml().encode())
-    folder.finish("failed", why)
+            file.write(load_config(run.config).to_yaml().encode())
+    folder.finish("failed", reason)

@@ -1,87 +1,91 @@
-"""Where the runs of a sweep stand in a folder: found by what they are, not by what they are called."""
+"""The status of a sweep's runs in a folder. They are found by their identity, not by their name."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from rnnlab.fleets import Todo
+from rnnlab.fleets import PendingRun
 from rnnlab.index import Entry, Index
-from rnnlab.jobs import ENDED, Item
+from rnnlab.jobs import ENDED, RunSpec
 from rnnlab.sweeps import Member, Sweep
 
 
 @dataclass(frozen=True)
-class Survey:
-    """The members of a sweep, each in one of four lists, and what else is there."""
+class SweepStatus:
+    """The members of a sweep, each in one of four lists."""
 
-    done: list[Entry] = field(default_factory=list)
+    done: tuple[Entry, ...] = ()
     """completed or diverged"""
-    failed: list[Entry] = field(default_factory=list)
-    running: list[Entry] = field(default_factory=list)
-    """by a process that is alive"""
-    missing: list[Todo] = field(default_factory=list)
+    failed: tuple[Entry, ...] = ()
+    running: tuple[Entry, ...] = ()
+    """in a process that is alive"""
+    missing: tuple[PendingRun, ...] = ()
     """not begun, or interrupted"""
     dropped: int = 0
-    """Runs that a sweep of this name trained, and that are not of it any more."""
+    """Runs in the folder that a sweep of this name trained, and that are not members any more."""
+
+    @property
+    def runs(self) -> int:
+        """How many members the sweep has."""
+        return len(self.done) + len(self.failed) + len(self.running) + len(self.missing)
 
     @property
     def interrupted(self) -> int:
         """How many of the missing have a folder to go on with."""
-        return sum(item.again for _, item in self.missing)
+        return sum(run.spec.resume for run in self.missing)
 
 
-def survey(sweep: Sweep, index: Index, *, retry_failed: bool = False, gone: Collection[str] = ()) -> Survey:
-    """Where all members stand. Runs of the identities in `gone` are not running, whatever run.json says."""
+def sweep_status(sweep: Sweep, index: Index, *, retry_failed: bool = False, dead: Collection[str] = ()) -> SweepStatus:
+    """The status of all members. Runs whose identity is in `dead` are not running, whatever run.json says."""
     entries = index.entries()
-    mine = {member.identity for member in sweep.members}
-    dropped = sum(bool(sweep.name) and one.sweep == sweep.name and one.identity not in mine for one in entries)
-    found = Survey(dropped=dropped)
+    members = {member.identity for member in sweep.members}
+    dropped = sum(bool(sweep.name) and entry.sweep == sweep.name and entry.identity not in members for entry in entries)
     known: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.identity in mine:
+        if entry.identity in members:
             known.setdefault(entry.identity, []).append(entry)
-    _sort(sweep.members, known, {entry.name for entry in entries}, retry_failed, gone, found)
-    return found
+    return _sorted(sweep.members, known, {entry.name for entry in entries}, retry_failed, dead, dropped)
 
 
-def still_to_do(
-    members: Iterable[Member], index: Index, *, retry_failed: bool = False, gone: Collection[str] = ()
-) -> list[Todo]:
-    """Those of a few members that are not done, failed or running: what `survey` calls missing, found faster."""
-    chosen, found = list(members), Survey()
+def pending_runs(
+    members: Iterable[Member], index: Index, *, retry_failed: bool = False, dead: Collection[str] = ()
+) -> tuple[PendingRun, ...]:
+    """`sweep_status(...).missing` of a few members, found faster."""
+    chosen = list(members)
     known = index.by_identity(member.identity for member in chosen)
-    _sort(chosen, known, index.names(), retry_failed, gone, found)
-    return found.missing
+    return _sorted(chosen, known, index.names(), retry_failed, dead).missing
 
 
-def _sort(
+def _sorted(
     members: Iterable[Member],
     known: dict[str, list[Entry]],
-    taken: Collection[str],
+    names: Collection[str],
     retry_failed: bool,
-    gone: Collection[str],
-    found: Survey,
-) -> None:
+    dead: Collection[str],
+    dropped: int = 0,
+) -> SweepStatus:
+    done, failed, running, missing = list[Entry](), list[Entry](), list[Entry](), list[PendingRun]()
     for member in members:
-        there: dict[str, Entry] = {}
+        by_status: dict[str, Entry] = {}
         for entry in known.get(member.identity, ()):
-            dead = entry.status == "running" and member.identity in gone
-            there["interrupted" if dead else entry.status] = entry
-        if over := next((there[status] for status in ENDED if status in there), None):
-            found.done.append(over)
-        elif "running" in there:
-            found.running.append(there["running"])
-        elif "failed" in there and not retry_failed:
-            found.failed.append(there["failed"])
+            interrupted = entry.status == "running" and member.identity in dead
+            by_status["interrupted" if interrupted else entry.status] = entry
+        if ended := next((by_status[status] for status in ENDED if status in by_status), None):
+            done.append(ended)
+        elif "running" in by_status:
+            running.append(by_status["running"])
+        elif "failed" in by_status and not retry_failed:
+            failed.append(by_status["failed"])
         else:
-            found.missing.append(_todo(member, there.get("interrupted") or there.get("failed"), taken))
+            missing.append(_pending(member, by_status.get("interrupted") or by_status.get("failed"), names))
+    return SweepStatus(tuple(done), tuple(failed), tuple(running), tuple(missing), dropped)
 
 
-def _todo(member: Member, old: Entry | None, taken: Collection[str]) -> Todo:
-    """The run under its name, or one that is free; an unfinished folder of the same run is gone on with."""
+def _pending(member: Member, old: Entry | None, names: Collection[str]) -> PendingRun:
+    """The run under its name, or under one that is free; an unfinished folder of the same run is resumed."""
     name = old.name if old else member.name
-    if old is None and name in taken:
+    if old is None and name in names:
         name = f"{name[:88]}-{member.identity[:8]}"
     config = member.config.model_copy(update={"name": name})
-    return config, Item(name, member.identity, config.resolved(), again=old is not None)
+    return PendingRun(config, RunSpec(name, member.identity, config.resolved(), resume=old is not None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from rnnlab.runs import Run
 from rnnlab.starting import Start, check_resumable, claimed, in_words, origin, own, resumed
 from rnnlab.view import UpdateView
 
-Notify = Callable[[str], None]
+MessageCallback = Callable[[str], None]
 
 _SAVE_EVERY = 60.0
 """Seconds between two checkpoints: what a killed process loses at most, unless writing them would take a fiftieth."""
@@ -48,16 +48,16 @@ class Progress:
     seconds_left: float
 
 
-Observe = Callable[[Progress], None]
+ProgressCallback = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Who hears of a training: now and then where all its runs are, of each run that ends, and messages."""
+class Callbacks:
+    """What a training calls: now and then with how far its runs are, with each run that ends, and with messages."""
 
-    standing: Callable[[list[Progress]], None] = lambda runs: None
-    ended: Callable[[str, str, str], None] = lambda name, status, reason: None
-    notify: Notify = lambda message: None
+    on_progress: Callable[[list[Progress]], None] = lambda runs: None
+    on_run_end: Callable[[str, str, str], None] = lambda name, status, reason: None
+    on_message: MessageCallback = lambda message: None
 
 
 def train(
@@ -67,8 +67,8 @@ def train(
     force: bool = False,
     resume: bool = False,
     command: Sequence[str] | None = None,
-    observe: Observe | None = None,
-    notify: Notify | None = None,
+    observe: ProgressCallback | None = None,
+    notify: MessageCallback | None = None,
 ) -> Run:
     """Train the network of a config, measure it, and write its run folder.
 
@@ -80,20 +80,20 @@ def train(
     """
     name = config.name or default_name(config.task.name, config.model.cell, config.task.timesteps, config.seed)
     start = Start(config, name, force, resume=resume, numbered=not (config.name or resume))
-    watch = Watch(notify=notify or (lambda message: None))
-    if observe is not None:
-        watch = Watch(lambda runs: observe(runs[0]), watch.ended, watch.notify)
     if resume:
         check_resumable(RunDir(Path(out) / name), config)
     elif config.name:
         RunDir.check(out, name, force=force)
+    callbacks = Callbacks(on_message=notify or (lambda message: None))
+    if observe is not None:
+        callbacks = replace(callbacks, on_progress=lambda runs: observe(runs[0]))
     # What the machine lacks is told before the claim makes a file; what the folder holds is looked at again under it.
     fleet, sweep = None if resume else Fleet([config]), None
-    with claimed(start, out, watch.notify):
+    with claimed(start, out, callbacks.on_message):
         if resume:
-            start = resumed(start, out, watch.notify)
+            start = resumed(start, out, callbacks.on_message)
             sweep = RunDir(Path(out) / name).read_run().get("sweep")
-        (folder,) = train_fleet([start], out=out, command=command, sweep=sweep, watch=watch, fleet=fleet)
+        (folder,) = train_fleet([start], out=out, command=command, sweep=sweep, callbacks=callbacks, fleet=fleet)
         return Run(folder.path)
 
 
@@ -103,7 +103,7 @@ def train_fleet(
     out: str | PathLike[str],
     command: Sequence[str] | None = None,
     sweep: str | None = None,
-    watch: Watch = Watch(),
+    callbacks: Callbacks = Callbacks(),
     fleet: Fleet | None = None,
 ) -> list[RunDir]:
     """Train runs of one shape together, each to its own end, and write a folder for each.
@@ -115,11 +115,11 @@ def train_fleet(
     folders = [RunDir(Path(out) / start.name) for start in starts]
     states = [read_checkpoint(run.checkpoint) for run in folders] if starts[0].resume else None
     fleet = fleet or Fleet([start.config for start in starts], states)
-    fleet.prepare(watch.notify)
+    fleet.prepare(callbacks.on_message)
     shared = origin(fleet, command, sweep)
     with Interruptions() as interruptions:
         runs: list[Recorder] = []
-        training = _Training(fleet, runs, watch, interruptions)
+        training = _Training(fleet, runs, callbacks, interruptions)
         try:
             for r, start in enumerate(starts):
                 folder = folders[r] if states else start.folder(out, {**shared, **own(fleet, r)})
@@ -129,7 +129,7 @@ def train_fleet(
             with fleet.threads():
                 training.run(runs)
         except BaseException as error:
-            interruptions.hold()
+            interruptions.block()
             training.give_up(error)
             raise
     return folders
@@ -152,8 +152,8 @@ class _Clock:
 class _Training:
     """A fleet from its first update to the last word of each of its runs."""
 
-    def __init__(self, fleet: Fleet, runs: list[Recorder], watch: Watch, interruptions: Interruptions) -> None:
-        self.fleet, self.runs, self.watch, self.interruptions = fleet, runs, watch, interruptions
+    def __init__(self, fleet: Fleet, runs: list[Recorder], callbacks: Callbacks, interruptions: Interruptions) -> None:
+        self.fleet, self.runs, self.callbacks, self.interruptions = fleet, runs, callbacks, interruptions
         self.config = fleet.configs[0]
         self.updates = updates_of(self.config)
         self.probes = self.config.probe.probes()
@@ -174,7 +174,7 @@ class _Training:
             if not self.runs:
                 return
             self._save_if_due()
-            self.interruptions.let_in()
+            self.interruptions.deliver()
 
     def _update(self, update: int, first: int) -> None:
         self.between = False
@@ -229,7 +229,7 @@ class _Training:
         if spent - self.clock.shown < 0.1 and done < self.updates:
             return
         self.clock.shown, rate = spent, here / spent
-        self.watch.standing([self._progress(run, taken, r, rate) for r, run in enumerate(self.runs)])
+        self.callbacks.on_progress([self._progress(run, taken, r, rate) for r, run in enumerate(self.runs)])
 
     def _progress(self, run: Recorder, taken: Taken, r: int, rate: float) -> Progress:
         latest = run.latest.get
@@ -248,7 +248,7 @@ class _Training:
         for k, (r, (status, reason)) in enumerate(ends.items()):
             run = self.runs[r]
             run.finish(status, reason, leaving.state(k), run.seconds + here, tuple(tested[k]))
-            self.watch.ended(run.name, status, reason)
+            self.callbacks.on_run_end(run.name, status, reason)
         stay = [r for r in range(len(self.runs)) if r not in ends]
         self.runs = [self.runs[r] for r in stay]
         self.fleet = self.fleet.pick(stay) if stay else self.fleet

@@ -1,4 +1,4 @@
-"""The board of a sweep adds up what it hears, and fits the terminal."""
+"""The board of a sweep adds up events, and fits the terminal."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import pytest
 from rich.console import Console
 
 from rnnlab.cli.board import LiveBoard
+from rnnlab.fleets import PendingRun
 from rnnlab.index import Entry
-from rnnlab.jobs import Event, Item, Job
+from rnnlab.jobs import Event, Job, RunSpec
 from rnnlab.report.board import Board, in_common
-from rnnlab.survey import Survey
-from rnnlab.sweeping import News
+from rnnlab.survey import SweepStatus
+from rnnlab.sweep_results import SweepEvent
 
 
 class Clock:
@@ -28,7 +29,8 @@ def entry(name: str, status: str) -> Entry:
 
 def jobs(count: int = 2, runs: int = 3) -> list[Job]:
     return [
-        Job(k, tuple(Item(f"lstm-clip{k}-T10-s{s}", "", {}) for s in range(runs)), "", cost=10.0) for k in range(count)
+        Job(k, tuple(RunSpec(f"lstm-clip{k}-T10-s{s}", "", {}) for s in range(runs)), "", cost=10.0)
+        for k in range(count)
     ]
 
 
@@ -42,8 +44,8 @@ def board(clock: Clock) -> Board:
     """Two fleets of three to train, of ten runs."""
     board = Board("mine", workers=2, clock=clock)
     done = [entry("a", "completed"), entry("b", "diverged"), entry("c", "completed")]
-    todo: list[object] = [None] * 6
-    board.hear(News(begins=jobs(), survey=Survey(done, [entry("d", "failed")], [], todo)))  # type: ignore[arg-type]
+    pending: list[object] = [None] * 6
+    board.add(SweepEvent(planned=jobs(), status=SweepStatus(done, [entry("d", "failed")], [], pending)))  # type: ignore[arg-type]
     return board
 
 
@@ -56,45 +58,51 @@ def rendered(board: Board, width: int) -> list[str]:
 def test_it_counts(board: Board, clock: Clock) -> None:
     assert board.line() == "mine: 3/10 runs done, 0 running, 1 failed, 1 diverged; left 10s"
     first, second = jobs()
-    board.hear(News(Event("began", 0), first))
-    board.hear(News(Event("began", 1), second))
-    board.hear(News(Event("ended", 0, run="x", status="diverged"), first))
+    board.add(SweepEvent(Event("started", 0), first))
+    board.add(SweepEvent(Event("started", 1), second))
+    board.add(SweepEvent(Event("run_ended", 0, run="x", status="diverged"), first))
     assert board.line().startswith("mine: 4/10 runs done, 5 running, 1 failed, 2 diverged")
     clock.now = 20.0
-    board.hear(News(Event("standing", 1, update=50, updates=100, losses=(0.5, 0.1, 0.3), left=20.0), second))
+    board.add(
+        SweepEvent(Event("progress", 1, update=50, updates=100, losses=(0.5, 0.1, 0.3), seconds_left=20.0), second)
+    )
     assert board.seconds_left() == pytest.approx(60.0)  # a quarter in 20 s
-    board.hear(News(Event("done", 0), first))
+    board.add(SweepEvent(Event("done", 0), first))
     assert "2 running" not in board.line()
     assert "3 running" in board.line()
     lines = rendered(board, 80)
     assert lines[1].split() == ["fleet", "runs", "update", "loss", "left"]
     assert lines[2].split() == ["lstm-clip1-T10-*", "3/3", "50/100", "0.3", "(0.1", "to", "0.5)", "20s"]
-    board.hear(News(Event("died", 1, "gone"), second))
+    board.add(SweepEvent(Event("died", 1, "gone"), second))
     assert "0 running" in board.line()
 
 
 @pytest.mark.parametrize("width", [40, 80, 140])
 def test_it_fits(width: int, board: Board) -> None:
     for job in jobs(40, 9):
-        board.hear(News(Event("began", job.number), job))
-        board.hear(News(Event("standing", job.number, update=123, updates=4567, losses=(1e-9, 1e9), left=1e6), job))
+        board.add(SweepEvent(Event("started", job.number), job))
+        board.add(
+            SweepEvent(
+                Event("progress", job.number, update=123, updates=4567, losses=(1e-9, 1e9), seconds_left=1e6), job
+            )
+        )
     lines = rendered(board, width)
     assert max(map(len, lines)) <= width
     assert "and 28 more" in lines[-1]
 
 
-def test_what_is_about_to_be_trained_is_told_first(clock: Clock) -> None:
+def test_what_is_about_to_be_trained_is_said_first(clock: Clock) -> None:
     stream, board = io.StringIO(), Board("mine", workers=2, clock=clock)
-    todo = [(None, Item(f"{k}", "", {}, again=k == 0)) for k in range(6)]
-    found = Survey([entry("a", "completed")], [], [entry("e", "running")], todo)  # type: ignore[arg-type]
+    pending = [PendingRun(None, RunSpec(f"{k}", "", {}, resume=k == 0)) for k in range(6)]
+    status = SweepStatus([entry("a", "completed")], [], [entry("e", "running")], pending)  # type: ignore[arg-type]
     with LiveBoard(board, stream, clock=clock) as live:
-        live.hear(News(begins=jobs(), survey=found))
+        live.on_event(SweepEvent(planned=jobs(), status=status))
     assert stream.getvalue() == (
         "mine: 8 runs: 1 completed, 1 being trained by another process, 1 interrupted, 5 new; to train: 6 in 2 fleets\n"
     )
 
 
-def test_names_are_told_by_what_they_share() -> None:
+def test_names_are_shown_by_what_they_share() -> None:
     assert in_common(["lstm-identity-T100-s0", "lstm-orthogonal-T100-s1"]) == "lstm-*-T100-*"
     assert in_common(["rnn-T5"]) == "rnn-T5"
     assert in_common(["a-b", "a-b-c"]) == "a-b, ..."
@@ -102,15 +110,15 @@ def test_names_are_told_by_what_they_share() -> None:
 
 def test_off_a_terminal_there_are_plain_lines_now_and_then(board: Board, clock: Clock) -> None:
     stream, (job, *_) = io.StringIO(), jobs()
-    alone = Job(5, job.items[:1], "")
+    alone = Job(5, job.runs[:1], "")
     with LiveBoard(board, stream, clock=clock) as live:
-        live.hear(News(Event("began", 0), job))
-        live.hear(News(Event("began", 5), alone))
+        live.on_event(SweepEvent(Event("started", 0), job))
+        live.on_event(SweepEvent(Event("started", 5), alone))
         clock.now = 11.0
-        live.hear(News(Event("standing", 0, update=1, updates=2), job))
-        live.hear(News(Event("died", 0, "its process ended"), job))
-        live.hear(News(Event("raised", 5, "why"), alone))
-        live.hear(News(Event("ended", 0, "not finite", run="x", status="diverged"), job))
+        live.on_event(SweepEvent(Event("progress", 0, update=1, updates=2), job))
+        live.on_event(SweepEvent(Event("died", 0, "its process ended"), job))
+        live.on_event(SweepEvent(Event("raised", 5, "why"), alone))
+        live.on_event(SweepEvent(Event("run_ended", 0, "not finite", run="x", status="diverged"), job))
     assert stream.getvalue().splitlines() == [
         "mine: 3/10 runs done, 4 running, 1 failed, 1 diverged; left 33s",
         "3 runs, lstm-clip0-T10-s0 among them: its process ended",
@@ -123,4 +131,4 @@ def test_nobody_has_to_read_it(board: Board, clock: Clock) -> None:
     stream, (job, *_) = io.StringIO(), jobs()
     stream.close()
     with LiveBoard(board, stream, clock=clock, quiet=True) as quiet:
-        quiet.hear(News(Event("died", 0, "gone"), job))
+        quiet.on_event(SweepEvent(Event("died", 0, "gone"), job))

@@ -522,14 +522,14 @@ def test_only_the_first_of_several_interruptions_counts(rnn: Call, training: Fak
     assert (said.code, said.out, said.err) == (143, "", "interrupted; all is kept in runs/x\n")
 
 
-def test_later_an_interruption_is_heard_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_later_an_interruption_counts_again(monkeypatch: pytest.MonkeyPatch) -> None:
     from rnnlab.cli import signals
 
     now = [5.0]
     monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        signals.listen()
+        signals.install_handlers()
         for later in (0, 11):
             now[0] += later
             with pytest.raises(KeyboardInterrupt, match=r"^$"):
@@ -542,12 +542,12 @@ def test_later_an_interruption_is_heard_again(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_that_the_caller_ignores_stays_ignored(number: signal.Signals) -> None:
-    from rnnlab.cli.signals import listen
+    from rnnlab.cli.signals import install_handlers
 
     handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         signal.signal(number, signal.SIG_IGN)
-        listen()
+        install_handlers()
         signal.raise_signal(number)
     finally:
         for one, handler in handlers.items():

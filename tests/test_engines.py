@@ -21,7 +21,8 @@ from rnnlab.index import Index
 from rnnlab.jobs import Event
 from rnnlab.report.board import Board
 from rnnlab.runs import Run
-from rnnlab.sweeping import News, Order, train_sweep
+from rnnlab.sweep_results import SweepEvent, SweepOptions
+from rnnlab.sweeping import train_sweep
 from rnnlab.sweeps import load_sweep
 
 FAULTS = Path(__file__).parent / "faults"
@@ -59,7 +60,8 @@ SLOW = {**SIX, "axes": {"grid": {"task.length": [20, 21, 22]}}}
 def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment in which training goes wrong."""
     marks = tmp_path_factory.mktemp("marks")
-    return {"PYTHONPATH": str(FAULTS), "RNNLAB_FAULTS": str(marks), "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
+    path = os.pathsep.join(filter(None, [str(FAULTS), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": path, "RNNLAB_FAULTS": str(marks), "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +101,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str,
 
     def trained(described: dict[str, Any]) -> dict[str, Run]:
         out = tmp_path_factory.mktemp("undisturbed")
-        train_sweep(load_sweep(described), ENGINES["inline"](), Order(out))
+        train_sweep(load_sweep(described), ENGINES["inline"](), SweepOptions(out))
         return by_identity(out)
 
     return trained
@@ -153,16 +155,16 @@ def test_what_dies_takes_nothing_with_it(
         said, told = done.communicate(timeout=120)
     assert done.returncode == 3, told
     assert (Path(faults["RNNLAB_FAULTS"]) / "killed").exists()
-    outcome = json.loads(said)
-    assert {name: outcome[name] for name in ("runs", "completed", "diverged", "elsewhere", "left")} == {
+    result = json.loads(said)
+    assert {name: result[name] for name in ("runs", "completed", "diverged", "elsewhere", "left")} == {
         "runs": 12,
         "completed": 8,
         "diverged": 2,
         "elsewhere": 0,
         "left": 0,
     }
-    assert [failure["why"] for failure in outcome["failures"]] == ["LookupError: made to fail"] * 2
-    assert all("rnnlab train --config" in failure["command"] for failure in outcome["failures"])
+    assert [failure["why"] for failure in result["failures"]] == ["LookupError: made to fail"] * 2
+    assert all("rnnlab train --config" in failure["command"] for failure in result["failures"])
     found, sound = by_identity(tmp_path / "runs"), undisturbed(SIX)
     assert found.keys() == sound.keys()
     for identity, run in found.items():
@@ -188,36 +190,36 @@ def test_without_a_shared_disk_the_files_come_back(
         engine = ENGINES["ray"](address=cluster.client)
         # The last two fleets of the six, which nothing happens to.
         fleets = load_sweep({**SIX, "axes": {"grid": {"task.length": [14, 15]}}})
-        outcome = train_sweep(fleets, engine, Order(tmp_path / "runs"))
-    assert (outcome.trained, outcome.completed) == (4, 4)
+        result = train_sweep(fleets, engine, SweepOptions(tmp_path / "runs"))
+    assert (result.trained, result.completed) == (4, 4)
     sound = undisturbed(SIX)
     for identity, run in by_identity(tmp_path / "runs").items():
         same(run, sound[identity])
 
 
 @needs_ray
-def test_news_that_are_lost_are_all_that_is_lost(cluster: Cluster, tmp_path: Path) -> None:
-    """The mailbox dies before the first letter; a sweep still hears that its jobs began and how they ended."""
+def test_lost_events_are_all_that_is_lost(cluster: Cluster, tmp_path: Path) -> None:
+    """The event queue dies before the first message; a sweep still learns that its jobs started and how they ended."""
     import ray
 
-    made, board, heard = on_ray._mailbox, Board("lost", workers=2), list[Event]()
+    made, board, events = on_ray._event_queue, Board("lost", workers=2), list[Event]()
 
     def dead(connected: Any) -> Any:
-        mailbox = made(connected)
-        ray.kill(mailbox)
-        return mailbox
+        queue = made(connected)
+        ray.kill(queue)
+        return queue
 
-    def tell(news: News) -> None:
-        board.hear(news)
-        heard.extend([news.event] if news.event else [])
+    def on_event(event: SweepEvent) -> None:
+        board.add(event)
+        events.extend([event.event] if event.event else [])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(on_ray, "_mailbox", dead)
+        patch.setattr(on_ray, "_event_queue", dead)
         fleets = load_sweep({**SIX, "axes": {"grid": {"task.length": [14, 15]}}})
-        outcome = train_sweep(fleets, ENGINES["ray"](address=cluster.address), Order(tmp_path / "runs"), tell)
-    assert (outcome.trained, outcome.completed) == (4, 4)
+        result = train_sweep(fleets, ENGINES["ray"](address=cluster.address), SweepOptions(tmp_path / "runs"), on_event)
+    assert (result.trained, result.completed) == (4, 4)
     for number in (1, 2):
-        assert [one.kind for one in heard if one.job == number] == ["began", "ended", "ended", "done"]
+        assert [event.kind for event in events if event.job == number] == ["started", "run_ended", "run_ended", "done"]
     assert (board.count["completed"], board.running) == (4, {})
 
 
@@ -280,10 +282,10 @@ def test_an_interrupted_sweep_goes_on(
 
 def test_two_sweeps_at_once_share_the_work(sweep: Sweep, tmp_path: Path) -> None:
     both = [sweep("slow.yaml", "--engine", "inline", "--json", RNNLAB_SLOW="0.005") for _ in range(2)]
-    outcomes = [json.loads(one.communicate(timeout=120)[0]) for one in both]
+    results = [json.loads(one.communicate(timeout=120)[0]) for one in both]
     assert [one.returncode for one in both] == [0, 0]
-    assert sum(outcome["trained"] for outcome in outcomes) == 6
-    assert all(outcome["trained"] for outcome in outcomes)
+    assert sum(result["trained"] for result in results) == 6
+    assert all(result["trained"] for result in results)
     assert len(by_identity(tmp_path / "runs")) == 6
 
 

@@ -11,8 +11,8 @@ import torch
 
 from rnnlab.config import Config
 from rnnlab.fleet import Fleet
-from rnnlab.fleets import fleets_of
-from rnnlab.jobs import Event, Item, Job
+from rnnlab.fleets import PendingRun, fleets_of
+from rnnlab.jobs import Event, Job, RunSpec
 from rnnlab.optimizers import OPTIMIZERS
 from rnnlab.runs import Run
 from rnnlab.training import Start, train, train_fleet
@@ -106,21 +106,21 @@ def test_one_diverges_one_succeeds_and_the_rest_go_on(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(runs[2].gradients, alone.gradients, rtol=1e-8)
 
 
-def items(configs: list[Config]) -> tuple[Item, ...]:
-    return tuple(Item(f"run{k}", one.identity(), one.resolved()) for k, one in enumerate(configs))
+def specs(configs: list[Config]) -> tuple[RunSpec, ...]:
+    return tuple(RunSpec(f"run{k}", config.identity(), config.resolved()) for k, config in enumerate(configs))
 
 
 def test_runs_are_grouped_by_shape() -> None:
     configs = [*mixed("adam"), config(model={"cell": "gru", "hidden": 7}), config(clip={"name": "adjoint"})]
-    todo = list(zip(configs, items(configs), strict=True))
-    assert sorted(len(fleet) for fleet in fleets_of(todo)) == [1, 1, 3]
-    assert [len(fleet) for fleet in fleets_of(todo, together=False)] == [1] * 5
-    many = [(one, item) for one in config().seeded(*range(70)) for item in items([one])]
+    pending = list(map(PendingRun, configs, specs(configs)))
+    assert sorted(len(fleet) for fleet in fleets_of(pending)) == [1, 1, 3]
+    assert [len(fleet) for fleet in fleets_of(pending, together=False)] == [1] * 5
+    many = [PendingRun(one, *specs([one])) for one in config().seeded(*range(70))]
     assert sorted(len(fleet) for fleet in fleets_of(many)) == [23, 23, 24]
 
 
 def test_jobs_and_events_survive_json() -> None:
-    job = Job(1, items([config()]), "runs", ("rnnlab", "sweep"), 1, 2.5)
+    job = Job(1, specs([config()]), "runs", ("rnnlab", "sweep"), 1, 2.5)
     assert Job.from_json(job.to_json()) == job
-    event = Event("standing", 1, losses=(0.5, float("inf")), update=3)
+    event = Event("progress", 1, losses=(0.5, float("inf")), update=3)
     assert Event.from_json(event.to_json()) == event

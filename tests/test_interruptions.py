@@ -41,12 +41,12 @@ def send(number: int) -> None:
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Term)])
-def test_a_signal_waits_until_it_is_let_in(number: int, error: type[BaseException]) -> None:
+def test_a_signal_waits_until_it_is_delivered(number: int, error: type[BaseException]) -> None:
     reached = False
     with pytest.raises(error), Interruptions() as interruptions:  # noqa: PT012
         send(number)
         reached = True
-        interruptions.let_in()
+        interruptions.deliver()
     assert reached
 
 
@@ -57,15 +57,15 @@ def test_a_second_signal_acts_at_once() -> None:
         pytest.fail("the second signal was kept too")
 
 
-def test_a_signal_that_nobody_lets_in_is_passed_on_at_the_end() -> None:
+def test_a_signal_that_is_not_delivered_before_is_delivered_at_the_end() -> None:
     with pytest.raises(KeyboardInterrupt), Interruptions():
         send(signal.SIGINT)
 
 
-def test_none_is_heard_while_held_and_the_handlers_come_back() -> None:
+def test_none_acts_while_blocked_and_the_handlers_come_back() -> None:
     before = signal.getsignal(signal.SIGINT)
     with Interruptions() as interruptions:
-        interruptions.hold()
+        interruptions.block()
         send(signal.SIGINT)
         send(signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) is before

@@ -14,7 +14,7 @@ from rnnlab.config import Config
 from rnnlab.forecast import forecast
 from rnnlab.plan import count_of_any, in_both, is_logged, plan
 from rnnlab.probes import SCHEDULES, At, Every, Log, Schedule
-from rnnlab.sweeping import Order
+from rnnlab.sweep_results import SweepOptions
 from rnnlab.sweeps import load_sweep
 
 unhurried = settings(deadline=None, max_examples=60)
@@ -122,6 +122,6 @@ def test_a_billion_updates_are_planned_at_once(schedule: Any) -> None:
 
 def test_a_sweep_of_a_billion_updates_is_forecast_at_once(tmp_path: Path) -> None:
     base = config("log", updates=BILLION, evaluate_every=1).model_dump(mode="json", exclude={"name"})
-    planned = forecast(load_sweep({"base": base, "axes": {"grid": {"task.length": [10, 20]}}}), Order(tmp_path))
+    planned = forecast(load_sweep({"base": base, "axes": {"grid": {"task.length": [10, 20]}}}), SweepOptions(tmp_path))
     assert (planned.to_train, planned.fleets) == (2, 2)
     assert planned.bytes > BILLION

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from rnnlab.cli.streams import let_go, make_ready, tell
+from rnnlab.cli.streams import discard, prepare_streams, print_error
 from rnnlab.errors import ConfigError, RnnlabError
 
 BUG, USAGE, FAILED, INTERRUPTED, BROKEN_PIPE = 1, 2, 3, 130, 141
@@ -21,7 +21,7 @@ NO_MEMORY = ("can't allocate memory", "DefaultCPUAllocator: not enough memory", 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `rnnlab` with these arguments, or the process's own, and end the process with the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    make_ready()
+    prepare_streams()
     sys.exit(_code(given))
 
 
@@ -33,21 +33,21 @@ def _code(arguments: list[str]) -> int:
     except typer.Exit as end:
         return end.exit_code
     except RnnlabError as error:
-        tell(str(error) if isinstance(error, ConfigError) else f"rnnlab: {error}")
+        print_error(str(error) if isinstance(error, ConfigError) else f"rnnlab: {error}")
         return error.exit_code
     except BrokenPipeError:
-        let_go(sys.stdout)
+        discard(sys.stdout)
         return BROKEN_PIPE
     except KeyboardInterrupt:
-        tell("interrupted")
+        print_error("interrupted")
         return INTERRUPTED
     except Exception as error:
         if _is_out_of_memory(error):
-            tell("rnnlab: there is not enough memory; make model.hidden, train.batch or task.length smaller")
+            print_error("rnnlab: there is not enough memory; make model.hidden, train.batch or task.length smaller")
             return FAILED
         if isinstance(error, OSError) and error.errno in FULL:
-            tell(f"rnnlab: the output cannot be written: {error.strerror}")
-            let_go(sys.stdout)
+            print_error(f"rnnlab: the output cannot be written: {error.strerror}")
+            discard(sys.stdout)
             return FAILED
         return _refused(error) if hasattr(error, "show") else _bug(error, arguments)
     return 0
@@ -83,8 +83,8 @@ def _bug(error: Exception, arguments: list[str]) -> int:
         import traceback
 
         traceback.print_exception(error)
-        tell("this is a bug in rnnlab; please report it with the lines above")
+        print_error("this is a bug in rnnlab; please report it with the lines above")
     else:
         what = f"{type(error).__name__}: {error}".rstrip(": ")
-        tell(f"rnnlab: {what}\nthis is a bug in rnnlab; the same command with -v shows where (rnnlab -v ...)")
+        print_error(f"rnnlab: {what}\nthis is a bug in rnnlab; the same command with -v shows where (rnnlab -v ...)")
     return BUG

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self, TextIO
 
-from rnnlab.cli.streams import let_go
+from rnnlab.cli.streams import discard
 
 if TYPE_CHECKING:
     from rich.live import Live
 
+    from rnnlab.jobs import Event, Job
     from rnnlab.report.board import Board
-    from rnnlab.sweeping import News
+    from rnnlab.sweep_results import SweepEvent
 
 _EVERY = 10.0  # seconds between two lines off a terminal
 _OFTEN = 0.2  # on one
@@ -37,14 +38,14 @@ class LiveBoard:
         if self._live is not None:
             self._live.stop()
 
-    def hear(self, news: News) -> None:
+    def on_event(self, event: SweepEvent) -> None:
         """Take account of it, and show where the sweep is if it is time to."""
-        self.board.hear(news)
+        self.board.add(event)
         if self._quiet:
             return
-        if news.survey is not None:
-            self._say(self.board.opening(news))
-        if news.event is not None and (message := _worth_saying(news)):
+        if event.status is not None:
+            self._say(self.board.opening(event.status, event.planned))
+        if event.event is not None and event.job is not None and (message := _message(event.event, event.job)):
             self._say(message)
         now, every = self._clock(), _OFTEN if self._animated else _EVERY
         if now - self._shown >= every:
@@ -73,18 +74,16 @@ class LiveBoard:
             self._stream.flush()
         except (OSError, ValueError):  # nobody reads it any more: the sweep goes on
             self._quiet = True
-            let_go(self._stream)
+            discard(self._stream)
 
 
-def _worth_saying(news: News) -> str:
-    event, job = news.event, news.job
-    assert event is not None
-    assert job is not None
-    names = job.items[0].name if len(job.items) == 1 else f"{len(job.items)} runs, {job.items[0].name} among them"
+def _message(event: Event, job: Job) -> str:
+    """What of an event is said at once; empty for most."""
+    names = job.runs[0].name if len(job.runs) == 1 else f"{len(job.runs)} runs, {job.runs[0].name} among them"
     if event.kind == "died":
         return f"{names}: {event.text}"
-    if event.kind == "raised" and len(job.items) == 1:
+    if event.kind == "raised" and len(job.runs) == 1:
         return f"{names} failed: {event.text}"
-    if event.kind == "ended" and event.status == "diverged":
+    if event.kind == "run_ended" and event.status == "diverged":
         return f"{event.run} diverged: {event.text}"
-    return event.text if event.kind == "said" else ""
+    return event.text if event.kind == "message" else ""

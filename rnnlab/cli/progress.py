@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from rnnlab.cli.streams import let_go
+from rnnlab.cli.streams import discard
 
 if TYPE_CHECKING:
     from rnnlab.training import Progress
@@ -58,7 +58,7 @@ class ProgressLine:
             self._stream.flush()
         except (OSError, ValueError):  # its reader went away, its disk is full, or it is closed: the training goes on
             self._quiet = True
-            let_go(self._stream)
+            discard(self._stream)
 
     def _is_due(self, event: Progress) -> bool:
         now = self._clock()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnlab.cli.streams import tell
+from rnnlab.cli.streams import print_error
 from rnnlab.errors import RunFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -157,12 +157,12 @@ def _write_page(found: Findings, path: Path, open_: bool) -> None:
         import webbrowser
 
         if not webbrowser.open(path.absolute().as_uri()):
-            tell(f"no browser could be opened; {path} is the page")
+            print_error(f"no browser could be opened; {path} is the page")
 
 
 def _told(paths: list[Path]) -> None:
     for path in paths:
-        tell(f"wrote {path}")
+        print_error(f"wrote {path}")
 
 
 def _show(found: Findings) -> None:

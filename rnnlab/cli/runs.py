@@ -38,18 +38,18 @@ def ls(
 ) -> None:
     """List runs: status, verdict, error, settings that differ."""
     from rnnlab.choosing import choose
-    from rnnlab.cli.streams import tell
+    from rnnlab.cli.streams import print_error
     from rnnlab.report.listing import key_settings, listing, plain_listing, rows
 
     chosen = choose(runs or (), where or ())
     for name, why in chosen.left_out.items():
-        tell(f"left out: {name}: {why}")
+        print_error(f"left out: {name}: {why}")
     if as_json:
         for row in rows(chosen, key_settings(chosen)):
             print(json.dumps(row, default=str))
         return
     if not len(chosen):
-        tell("no runs")
+        print_error("no runs")
         return
     if not sys.stdout.isatty():
         print("\n".join(plain_listing(chosen)))

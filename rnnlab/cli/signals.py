@@ -14,25 +14,25 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came: an interruption like Ctrl-C, with another exit code."""
 
 
-def listen() -> None:
-    """Make of Ctrl-C, of SIGTERM and of a closed terminal one interruption: what is measured is kept."""
-    heard = -math.inf
+def install_handlers() -> None:
+    """Let Ctrl-C, SIGTERM and a closed terminal raise KeyboardInterrupt: what is measured is kept."""
+    last = -math.inf
 
     def interrupt(number: int, frame: Any) -> None:
-        nonlocal heard
-        # Only the first counts: a second one would cut off the writing of what is kept. After a while another is
-        # heard again, for the first may have come where Python drops exceptions (a finalizer).
-        if (now := time.monotonic()) - heard > _GRACE:
-            heard = now
+        nonlocal last
+        # Only the first counts: a second one would cut off the writing of what is kept. After a while another counts
+        # again, for the first may have come where Python drops exceptions (a finalizer).
+        if (now := time.monotonic()) - last > _GRACE:
+            last = now
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
     from rnnlab.interruptions import SIGNALS
 
-    for one in SIGNALS:
-        if signal.getsignal(one) is not signal.SIG_IGN:  # as under nohup or in a script's background
-            signal.signal(one, interrupt)
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup or in a script's background
+            signal.signal(number, interrupt)
 
 
-def code_of(interrupt: KeyboardInterrupt) -> int:
+def exit_code(interrupt: KeyboardInterrupt) -> int:
     """The exit code that an interruption leads to."""
     return 143 if isinstance(interrupt, Terminated) else 130

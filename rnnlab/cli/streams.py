@@ -8,7 +8,7 @@ import sys
 from typing import TextIO
 
 
-def make_ready() -> None:
+def prepare_streams() -> None:
     """Put both streams in a state in which anything can be written to them."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -19,15 +19,15 @@ def make_ready() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def tell(message: str) -> None:
-    """A line on stderr, if anybody reads it."""
+def print_error(message: str) -> None:
+    """Print a line to stderr, if anybody reads it."""
     try:
         print(message, file=sys.stderr, flush=True)
     except (OSError, ValueError):
-        let_go(sys.stderr)
+        discard(sys.stderr)
 
 
-def let_go(stream: TextIO) -> None:
-    """Nobody reads this stream any more; let the rest, the interpreter's last flush as well, go nowhere."""
+def discard(stream: TextIO) -> None:
+    """Send what is still written to this stream nowhere, the interpreter's last flush as well: its reader is gone."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

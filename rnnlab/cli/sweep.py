@@ -7,18 +7,19 @@ import json
 import sys
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rnnlab.cli.keys import complete_keys
-from rnnlab.cli.signals import code_of, listen
-from rnnlab.cli.streams import tell
+from rnnlab.cli.signals import exit_code, install_handlers
+from rnnlab.cli.streams import print_error
 from rnnlab.errors import DivergedError, SomeFailedError
 
 if TYPE_CHECKING:
     from rnnlab.engines import Engine
-    from rnnlab.sweeping import Order, Outcome
+    from rnnlab.forecast import Forecast
+    from rnnlab.sweep_results import SweepOptions, SweepResult
     from rnnlab.sweeps import Sweep
 
 EXAMPLES = """\b
@@ -79,90 +80,90 @@ def sweep(
     Runs of one shape train together. What is trained already, by whatever command, is not trained again.
     """
     from rnnlab.engines import engine_of
-    from rnnlab.sweeping import Order
+    from rnnlab.sweep_results import SweepOptions
     from rnnlab.sweeps import load_sweep
 
     chosen = engine_of(engine, workers=workers, address=address)
     described = load_sweep(config, sets or ())
     command = ["rnnlab", *sys.argv[1:]]
-    order = Order(out, not no_fleet, retry_failed, max_runs, command)
+    options = SweepOptions(out, not no_fleet, retry_failed, max_runs, command)
     if dry_run:
-        _show_plan(described, order, workers, as_json)
+        _show_plan(described, options, workers, as_json)
         return
     began = time.monotonic()
-    outcome = _train(described, chosen, order, workers, quiet)
+    result = _train(described, chosen, options, workers, quiet)
     if as_json:
-        print(json.dumps({"sweep": described.name, "out": out, **asdict(outcome)}, indent=2))
+        print(json.dumps({"sweep": described.name, "out": out, **asdict(result)}, indent=2))
     elif not quiet:
-        _show_outcome(described, outcome, time.monotonic() - began)
-    if outcome.failures:
-        count = len(outcome.failures)
-        raise SomeFailedError(f"{count} of {outcome.runs:,} run{'s' if outcome.runs > 1 else ''} failed")
-    if fail_on_diverged and outcome.diverged:
-        raise DivergedError(f"{outcome.diverged:,} of {outcome.runs:,} runs diverged")
+        _show_result(described, result, time.monotonic() - began)
+    if result.failures:
+        count = len(result.failures)
+        raise SomeFailedError(f"{count} of {result.runs:,} run{'s' if result.runs > 1 else ''} failed")
+    if fail_on_diverged and result.diverged:
+        raise DivergedError(f"{result.diverged:,} of {result.runs:,} runs diverged")
 
 
-def _train(sweep: Sweep, engine: Engine | None, order: Order, workers: int | None, quiet: bool) -> Outcome:
+def _train(sweep: Sweep, engine: Engine | None, options: SweepOptions, workers: int | None, quiet: bool) -> SweepResult:
     from rnnlab.cli.board import LiveBoard
     from rnnlab.engines.base import cores
     from rnnlab.report.board import Board
     from rnnlab.sweeping import train_sweep
 
-    listen()
+    install_handlers()
     board = Board(sweep.name, workers=engine.at_once() if engine else workers or cores())
     try:
         # Stdout is for the result; Ray, for one, would write there of workers that died.
         with LiveBoard(board, sys.stderr, quiet=quiet) as live, contextlib.redirect_stdout(sys.stderr):
-            return train_sweep(sweep, engine, order, live.hear)
+            return train_sweep(sweep, engine, options, live.on_event)
     except KeyboardInterrupt as interrupt:
         done = board.count["completed"] + board.count["diverged"]
         where = f"{done:,} of {len(sweep.members):,} runs are done" if board.runs else "nothing had begun"
-        tell(f"interrupted; {where}, what the others have is kept, and the same command goes on")
-        raise typer.Exit(code_of(interrupt)) from interrupt
+        print_error(f"interrupted; {where}, what the others have is kept, and the same command goes on")
+        raise typer.Exit(exit_code(interrupt)) from interrupt
 
 
-def _show_outcome(sweep: Sweep, outcome: Outcome, seconds: float) -> None:
+def _show_result(sweep: Sweep, result: SweepResult, seconds: float) -> None:
     from rnnlab.report.board import counted
     from rnnlab.report.terminal import duration
 
-    now = f"{outcome.trained:,} trained now, in {duration(seconds)}" if outcome.trained else "none to train"
-    kinds = {"completed": outcome.completed, "diverged": outcome.diverged, "failed": len(outcome.failures)}
-    kinds |= {"being trained by another process": outcome.elsewhere, "left for later": outcome.left}
-    print(f"{sweep.name or 'sweep'}: {outcome.runs:,} runs: {counted(kinds) or 'none'}; {now}")
-    if outcome.dropped:
-        print(f"{outcome.dropped:,} runs of an earlier {sweep.name} are not of it any more, and left as they are")
-    for failure in outcome.failures:
+    now = f"{result.trained:,} trained now, in {duration(seconds)}" if result.trained else "none to train"
+    kinds = {"completed": result.completed, "diverged": result.diverged, "failed": len(result.failures)}
+    kinds |= {"being trained by another process": result.elsewhere, "left for later": result.left}
+    print(f"{sweep.name or 'sweep'}: {result.runs:,} runs: {counted(kinds) or 'none'}; {now}")
+    if result.dropped:
+        print(f"{result.dropped:,} runs of an earlier {sweep.name} are not of it any more, and left as they are")
+    for failure in result.failures:
         print(f"\n{failure.name} failed: {failure.why}")
         if failure.command:
             print(f"  {failure.command}")
 
 
-def _show_plan(sweep: Sweep, order: Order, workers: int | None, as_json: bool) -> None:
+def _show_plan(sweep: Sweep, options: SweepOptions, workers: int | None, as_json: bool) -> None:
     from rnnlab.forecast import forecast
 
-    found = forecast(sweep, order, workers)
+    planned = forecast(sweep, options, workers)
     if as_json:
-        print(json.dumps(asdict(found), indent=2))
+        print(json.dumps(asdict(planned), indent=2))
         return
-    for run in found.runs:
+    for run in planned.runs:
         print(f"{run.status:<12} {run.name}")
-    for key, value in _in_words(sweep, found).items():
+    for key, value in _plan_lines(sweep, planned).items():
         print(f"# {key}: {value}")
 
 
-def _in_words(sweep: Sweep, found: Any) -> dict[str, str]:
+def _plan_lines(sweep: Sweep, planned: Forecast) -> dict[str, str]:
     from rich.filesize import decimal
 
     from rnnlab.report.board import counted
     from rnnlab.report.terminal import duration
 
-    words = {"runs": f"{len(found.runs):,}: {counted(found.count)}"}
+    lines = {"runs": f"{len(planned.runs):,}: {counted(planned.count)}"}
     if sweep.repeated:
-        words["combinations that are a run already"] = f"{sweep.repeated:,}"
-    if found.dropped:
-        words["left as they are"] = f"{found.dropped:,} runs of an earlier {sweep.name}"
-    words["to train"] = f"{found.to_train:,} runs in {found.fleets:,} fleet{'s' if found.fleets != 1 else ''}"
-    if found.to_train:
-        words["time"] = f"about {duration(found.seconds)} on {found.cores} cores; a stop rule may end runs sooner"
-        words["disk"] = f"about {decimal(found.bytes)}"
-    return words
+        lines["combinations that are a run already"] = f"{sweep.repeated:,}"
+    if planned.dropped:
+        lines["left as they are"] = f"{planned.dropped:,} runs of an earlier {sweep.name}"
+    lines["to train"] = f"{planned.to_train:,} runs in {planned.fleets:,} fleet{'s' if planned.fleets != 1 else ''}"
+    if planned.to_train:
+        lines["time"] = f"about {duration(planned.seconds)} on {planned.cores} cores; a stop rule may end runs sooner"
+        lines["disk"] = f"about {decimal(planned.bytes)}"
+    return lines

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnlab.cli.keys import complete_keys
-from rnnlab.cli.signals import code_of, listen
-from rnnlab.cli.streams import tell
+from rnnlab.cli.signals import exit_code, install_handlers
+from rnnlab.cli.streams import print_error
 from rnnlab.errors import DivergedError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> 
     from rnnlab.training import train
 
     progress = ProgressLine(sys.stderr, quiet=quiet)
-    listen()
+    install_handlers()
     command = ["rnnlab", *sys.argv[1:]]
     try:
         return train(
@@ -112,8 +112,8 @@ def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> 
     except KeyboardInterrupt as interrupt:
         progress.close()
         # Whoever has written something notes on the exception what is kept, and where.
-        tell(f"interrupted; {'; '.join(getattr(interrupt, '__notes__', ['nothing was written']))}")
-        raise typer.Exit(code_of(interrupt)) from interrupt
+        print_error(f"interrupted; {'; '.join(getattr(interrupt, '__notes__', ['nothing was written']))}")
+        raise typer.Exit(exit_code(interrupt)) from interrupt
     finally:
         progress.close()
 

@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from rnnlab.errors import UsageError
-from rnnlab.jobs import Hear, Queue
+from rnnlab.jobs import EventCallback, JobSource
 
 
 class Engine(ABC):
     """Trains jobs somewhere.
 
-    A killed process or machine is told as `died`, and never takes another job, or the caller, with it.
+    A killed process or machine is reported as `died`. It ends no other job, and not the caller.
     """
 
     name: ClassVar[str]
@@ -30,10 +30,10 @@ class Engine(ABC):
         return self.workers or cores()
 
     @abstractmethod
-    def train(self, jobs: Queue, hear: Hear) -> None:
-        """Train every job that the queue hands out, and tell of each what happens, one of `jobs.LAST` last.
+    def train(self, jobs: JobSource, on_event: EventCallback) -> None:
+        """Train every job of the source, and call `on_event` with the events of each, a final one last.
 
-        An interruption (KeyboardInterrupt) stops what is running, lets it write its checkpoints, and is raised.
+        A KeyboardInterrupt stops the jobs that are running; they write their checkpoints, and then it is raised.
         """
 
 

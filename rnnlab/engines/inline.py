@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rnnlab.engines.base import Engine
-from rnnlab.engines.perform import perform
+from rnnlab.engines.perform import run_job
 from rnnlab.errors import UsageError
-from rnnlab.jobs import Event, Hear, Queue
+from rnnlab.jobs import Event, EventCallback, JobSource
 
 
 class Inline(Engine):
@@ -23,7 +23,7 @@ class Inline(Engine):
     def at_once(self) -> int:
         return 1
 
-    def train(self, jobs: Queue, hear: Hear) -> None:
+    def train(self, jobs: JobSource, on_event: EventCallback) -> None:
         while (job := jobs.take()) is not None:
-            hear(Event("began", job.number))
-            perform(job, hear)
+            on_event(Event("started", job.number))
+            run_job(job, on_event)

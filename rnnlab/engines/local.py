@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import IO, ClassVar
 
 from rnnlab.engines.base import Engine, cores
-from rnnlab.jobs import LAST, Event, Hear, Job, Queue
+from rnnlab.jobs import Event, EventCallback, Job, JobSource
 
 _GRACE = 15.0
 """Seconds that an interrupted worker has for its checkpoints."""
@@ -27,15 +27,15 @@ class _Worker:
 
     job: Job
     process: subprocess.Popen[bytes]
-    errors: IO[bytes]
-    last: bool = False
-    """It has told how its job ended."""
+    stderr: IO[bytes]
+    done: bool = False
+    """Its job's final event has come."""
 
-    def why(self) -> str:
-        """In words, why it is gone."""
+    def exit_reason(self) -> str:
+        """How the process ended, with the last line of its stderr."""
         code = self.process.wait()
-        self.errors.seek(max(0, self.errors.seek(0, os.SEEK_END) - _TAIL))
-        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        self.stderr.seek(max(0, self.stderr.seek(0, os.SEEK_END) - _TAIL))
+        lines = self.stderr.read().decode(errors="replace").strip().splitlines()
         how = f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
         hint = "; was there enough memory?" if code == -signal.SIGKILL else ""
         return f"its process ended: {how}{hint}" + (f" ({lines[-1]})" if lines else "")
@@ -46,61 +46,62 @@ class Local(Engine):
 
     name: ClassVar[str] = "local"
 
-    def train(self, jobs: Queue, hear: Hear) -> None:
-        self._most = self.workers or cores()
-        self._told: queue.SimpleQueue[tuple[_Worker, Event | None]] = queue.SimpleQueue()
+    def train(self, jobs: JobSource, on_event: EventCallback) -> None:
+        # The event None says that the worker's process has ended.
+        events: queue.SimpleQueue[tuple[_Worker, Event | None]] = queue.SimpleQueue()
         running: list[_Worker] = []
         try:
             while True:
-                while len(running) < self._most and (job := jobs.take()) is not None:
-                    running.append(self._begin(job, len(running) + 1 + jobs.waiting()))
-                    hear(Event("began", job.number))
+                while len(running) < self.at_once() and (job := jobs.take()) is not None:
+                    running.append(self._start(job, len(running) + 1 + jobs.waiting(), events))
+                    on_event(Event("started", job.number))
                 if not running:
                     return
-                worker, event = self._told.get()
+                worker, event = events.get()
                 if event is None:
                     running.remove(worker)
-                    event = None if worker.last else Event("died", worker.job.number, worker.why())
-                    worker.errors.close()
+                    event = None if worker.done else Event("died", worker.job.number, worker.exit_reason())
+                    worker.stderr.close()
                 if event is not None:
-                    worker.last = worker.last or event.kind in LAST
-                    hear(event)
+                    worker.done = worker.done or event.is_final
+                    on_event(event)
         finally:
             _stop(running)
 
-    def _begin(self, job: Job, beside: int) -> _Worker:
-        """A process for the job, where `beside` jobs, itself among them, want the processor."""
-        threads = str(max(1, cores() // min(self._most, beside)))
-        errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the worker
+    def _start(self, job: Job, jobs: int, events: queue.SimpleQueue[tuple[_Worker, Event | None]]) -> _Worker:
+        """A process for the job, where so many `jobs`, this one among them, share the processor."""
+        threads = str(max(1, cores() // min(self.at_once(), jobs)))
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed with the worker
         process = subprocess.Popen(
             [sys.executable, "-m", "rnnlab.engines.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors,
+            stderr=stderr,
             env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "RNNLAB_THREADS": threads},
             start_new_session=True,
         )
-        worker = _Worker(job, process, errors)
-        threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
+        worker = _Worker(job, process, stderr)
+        threading.Thread(target=_read_events, args=(worker, events), daemon=True).start()
         return worker
 
-    def _listen(self, worker: _Worker) -> None:
-        """Hand on what the worker tells, and at last that it has gone."""
-        process = worker.process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(worker.job.to_json().encode() + b"\n")
-            process.stdin.flush()
-            for line in process.stdout:
-                self._told.put((worker, Event.from_json(line)))
-        except (OSError, ValueError):  # it went in the middle of a line
-            pass
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):
-                pipe.close()
-        self._told.put((worker, None))
+
+def _read_events(worker: _Worker, events: queue.SimpleQueue[tuple[_Worker, Event | None]]) -> None:
+    """Send the job to the worker, and put its events into the queue until its process ends; then put None."""
+    process = worker.process
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(worker.job.to_json().encode() + b"\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            events.put((worker, Event.from_json(line)))
+    except (OSError, ValueError):  # it ended in the middle of a line
+        pass
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            pipe.close()
+    events.put((worker, None))
 
 
 def _stop(workers: list[_Worker]) -> None:
@@ -113,4 +114,4 @@ def _stop(workers: list[_Worker]) -> None:
         except subprocess.TimeoutExpired:
             worker.process.kill()
             worker.process.wait()
-        worker.errors.close()
+        worker.stderr.close()

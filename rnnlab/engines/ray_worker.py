@@ -1,4 +1,4 @@
-"""What a Ray worker does for the engine `ray`: train a job, tell how far it is, and hand back how it ended."""
+"""What a Ray worker does for the engine `ray`: it trains a job, sends its events, and returns how it ended."""
 
 from __future__ import annotations
 
@@ -10,106 +10,109 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rnnlab.jobs import LAST, Event, Job
+from rnnlab.jobs import Event, Job
 from rnnlab.rundir import RunDir
 
-OFTEN = 0.5
-"""Seconds between two looks at the news, and between two letters of a worker."""
-KNOCK = 5.0
-"""Seconds that an answer may take."""
+INTERVAL = 0.5
+"""Seconds between two looks of the driver at the event queue, and between two messages of a worker to it."""
+TIMEOUT = 5.0
+"""Seconds to wait for an answer."""
 
 Files = Mapping[str, Mapping[str, bytes]]
-"""Of runs by name, their files by name."""
+"""For each run's name, its files by name."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a task gives back: how its job ended, the runs that came to their end, and files that are to be written."""
+    """What a task returns: the job's final event, those of runs that ended, and files for the driver to write."""
 
-    last: Event
+    final: Event
     ended: list[Event] = field(default_factory=list)
     files: Files = field(default_factory=dict)
 
 
-class Mailbox:
-    """Where workers put their news; it answers whether they are to stop."""
+class EventQueue:
+    """The actor that workers put their events into. It also answers whether they are to stop."""
 
     def __init__(self) -> None:
-        self._news: list[str] = []
+        self._events: list[str] = []
         self._closed = False
 
-    def put(self, news: list[str]) -> bool:
-        """Take the news; whether the sweep is being interrupted."""
-        self._news += news
+    def put(self, events: list[str]) -> bool:
+        """Add the events; whether the sweep is being interrupted."""
+        self._events += events
         return self._closed
 
-    def empty(self) -> list[str]:
-        """All that has come since the last time."""
-        news, self._news = self._news, []
-        return news
+    def take_all(self) -> list[str]:
+        """All events since the last call."""
+        events, self._events = self._events, []
+        return events
 
     def close(self) -> None:
-        """From now on say to all that they are to stop."""
+        """From now on answer every worker that it is to stop."""
         self._closed = True
 
 
-def work(text: str, token: str, luggage: Files, cpus: int, mailbox: Any) -> Report:
-    """Train a job in a Ray worker, where the driver's folder is or in a folder that is sent back."""
+def work(text: str, token: str, files: Files, cpus: int, events: Any) -> Report:
+    """Train a job in a Ray worker: in the driver's folder, or in a temporary one whose files are returned.
+
+    `files` are those of runs that are to be resumed.
+    """
     import torch
 
     torch.set_num_threads(cpus)
     job = Job.from_json(text)
     if Path(token).is_file():
-        return _perform(job, mailbox)
-    with tempfile.TemporaryDirectory(prefix="rnnlab-") as folder:
-        for name, files in luggage.items():
-            if files:
-                RunDir.take_in(folder, name, files, force=False)
-        report = _perform(replace(job, out=folder), mailbox)
-        runs = [item.folder(folder) for item in job.items]
-        return replace(report, files={run.name: run.contents() for run in runs if run.is_run})
+        return _run(job, events)
+    with tempfile.TemporaryDirectory(prefix="rnnlab-") as out:
+        for name, contents in files.items():
+            if contents:
+                RunDir.take_in(out, name, contents, force=False)
+        report = _run(replace(job, out=out), events)
+        folders = [run.folder(out) for run in job.runs]
+        return replace(report, files={folder.name: folder.contents() for folder in folders if folder.is_run})
 
 
-def _perform(job: Job, mailbox: Any) -> Report:
-    """The job, done; what it tells goes to the mailbox, and how it and its runs ended into the report."""
-    from rnnlab.engines.perform import perform
+def _run(job: Job, events: Any) -> Report:
+    """Train the job. Its events go to the event queue; those that must not be lost go into the report as well."""
+    from rnnlab.engines.perform import run_job
 
-    post = _Post(mailbox)
-    last: list[Event] = [Event("began", job.number)]
-    ended: list[Event] = []
+    sender = _Sender(events)
+    started = Event("started", job.number)
+    final, ended = [started], list[Event]()
 
-    def hear(event: Event) -> None:
-        if event.kind in LAST:
-            last.append(event)
+    def on_event(event: Event) -> None:
+        if event.is_final:
+            final.append(event)
             return
-        if event.kind == "ended":
+        if event.kind == "run_ended":
             ended.append(event)
-        post.send(event)
+        sender.send(event)
 
-    post.send(last[0])
+    sender.send(started)
     with contextlib.suppress(KeyboardInterrupt):
-        perform(job, hear)
-    return Report(last[-1], ended)
+        run_job(job, on_event)
+    return Report(final[-1], ended)
 
 
-class _Post:
-    """A worker's way to the mailbox: now and then, and without it where it is gone."""
+class _Sender:
+    """Sends a worker's events to the event queue now and then. If the queue is gone, the events are dropped."""
 
-    def __init__(self, mailbox: Any) -> None:
-        self._mailbox, self._waiting, self._sent = mailbox, list[str](), 0.0
+    def __init__(self, queue: Any) -> None:
+        self._queue, self._unsent, self._sent = queue, list[str](), 0.0
 
     def send(self, event: Event) -> None:
         """Raises KeyboardInterrupt where the answer is that the sweep is being interrupted."""
         import ray
 
-        self._waiting.append(event.to_json())
-        if self._mailbox is None or time.monotonic() - self._sent < OFTEN:
+        self._unsent.append(event.to_json())
+        if self._queue is None or time.monotonic() - self._sent < INTERVAL:
             return
         try:
-            closed = ray.get(self._mailbox.put.remote(self._waiting), timeout=KNOCK)
+            closed = ray.get(self._queue.put.remote(self._unsent), timeout=TIMEOUT)
         except ray.exceptions.RayError:
-            self._mailbox = None
+            self._queue = None
             return
-        self._waiting, self._sent = [], time.monotonic()
+        self._unsent, self._sent = [], time.monotonic()
         if closed:
             raise KeyboardInterrupt

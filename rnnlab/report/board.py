@@ -1,4 +1,4 @@
-"""How far a sweep has come: what its news add up to, as one line and as a table. Nothing here prints."""
+"""How far a sweep has come: what its events add up to, as one line and as a table. Nothing here prints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from rnnlab.report.terminal import duration, figure
 
 if TYPE_CHECKING:
     from rnnlab.jobs import Event, Job
-    from rnnlab.sweeping import News
+    from rnnlab.survey import SweepStatus
+    from rnnlab.sweep_results import SweepEvent
 
 _MOST_ROWS = 12
 
@@ -34,30 +35,29 @@ class Board:
         self._costs = {"all": 0.0, "done": 0.0}
         self._begun: float | None = None
 
-    def hear(self, news: News) -> None:
-        """Take account of what a sweep tells."""
-        if news.survey is not None:
-            found = news.survey
-            self.runs = len(found.done) + len(found.failed) + len(found.running) + len(found.missing)
-            self.count = Counter(entry.status for entry in [*found.done, *found.failed])
+    def add(self, event: SweepEvent) -> None:
+        """Take account of an event."""
+        if event.status is not None:
+            self.runs = event.status.runs
+            self.count = Counter(entry.status for entry in [*event.status.done, *event.status.failed])
             self._begun = self._begun or self._clock()
-            self._costs["all"] = self._costs["done"] + sum(job.cost for job in news.begins)
-        if news.event is not None and news.job is not None:
-            self._take(news.event, news.job)
+            self._costs["all"] = self._costs["done"] + sum(job.cost for job in event.planned)
+        if event.event is not None and event.job is not None:
+            self._add(event.event, event.job)
 
-    def _take(self, event: Event, job: Job) -> None:
-        if event.kind == "began":
+    def _add(self, event: Event, job: Job) -> None:
+        if event.kind == "started":
             self.running[job.number], self._ended[job.number] = job, set()
-        elif event.kind == "standing":
+        elif event.kind == "progress":
             self.latest[job.number] = event
-        elif event.kind == "ended":
+        elif event.kind == "run_ended":
             self.count[event.status] += 1
             self._ended[job.number].add(event.run)
-        elif event.kind in ("done", "raised", "refused", "died"):
+        elif event.is_final:
             self.running.pop(job.number, None)
             self.latest.pop(job.number, None)
             self._costs["done"] += job.cost if event.kind == "done" else 0.0
-            self.count["failed"] += event.kind == "raised" and len(job.items) == 1
+            self.count["failed"] += event.kind == "raised" and len(job.runs) == 1
 
     def seconds_left(self) -> float | None:
         """By what has been done so far, and at first by what the runs are thought to cost; None before it begins."""
@@ -72,20 +72,18 @@ class Board:
         event = self.latest.get(number)
         return event.update / event.updates if event and event.updates else 0.0
 
-    def opening(self, news: News) -> str:
+    def opening(self, status: SweepStatus, planned: Sequence[Job]) -> str:
         """What is about to be trained, and what is there already."""
-        found, fleets = news.survey, len(news.begins)
-        assert found is not None
-        new = len(found.missing) - found.interrupted
-        counts = dict(self.count) | {"being trained by another process": len(found.running)}
-        there = counted(counts | {"interrupted": found.interrupted, "new": new})
-        runs = sum(job.runs for job in news.begins)
+        new, fleets = len(status.missing) - status.interrupted, len(planned)
+        counts = dict(self.count) | {"being trained by another process": len(status.running)}
+        there = counted(counts | {"interrupted": status.interrupted, "new": new})
+        runs = sum(len(job.runs) for job in planned)
         return f"{self.name}: {self.runs:,} runs: {there}; to train: {runs:,} in {fleets:,} fleet{'s' * (fleets != 1)}"
 
     def line(self) -> str:
         """One line: how many runs stand how, and the time left."""
         done = self.count["completed"] + self.count["diverged"]
-        running = sum(len(job.items) - len(self._ended[number]) for number, job in self.running.items())
+        running = sum(len(job.runs) - len(self._ended[number]) for number, job in self.running.items())
         left = self.seconds_left()
         words = [f"{self.name}: {done}/{self.runs} runs done", f"{running} running", f"{self.count['failed']} failed"]
         words += [f"{self.count['diverged']} diverged"]
@@ -107,11 +105,11 @@ class Board:
         return Group(Text(self.line(), no_wrap=True, overflow="ellipsis"), table)
 
     def _row(self, job: Job, event: Event | None) -> Sequence[str]:
-        label = in_common([item.name for item in job.items])
-        runs = f"{len(job.items) - len(self._ended[job.number])}/{len(job.items)}"
+        label = in_common([run.name for run in job.runs])
+        runs = f"{len(job.runs) - len(self._ended[job.number])}/{len(job.runs)}"
         if event is None:
             return label, runs, "starts", "", ""
-        return label, runs, f"{event.update}/{event.updates}", _losses(event.losses), duration(event.left)
+        return label, runs, f"{event.update}/{event.updates}", _losses(event.losses), duration(event.seconds_left)
 
 
 def _losses(losses: Sequence[float]) -> str:

@@ -17,12 +17,12 @@ from rnnlab.sweeps.naming import name_of, unique
 from rnnlab.sweeps.reading import Choice, Reader
 
 MOST_RUNS = 1_000_000
-_MOST_FAULTY = 200
+_MOST_WRONG = 200
 
 
 @dataclass(frozen=True)
 class Member:
-    """One run of a sweep: its config, name filled in, its identity, and what the axes made of it."""
+    """One run of a sweep: its config with its name, its identity, its name, and the settings that the axes gave it."""
 
     config: Config
     identity: str
@@ -46,11 +46,11 @@ def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
     given, unreadable = read_settings(sets)
     document = document_of(source)
     reader = Reader(document)
-    seeds = [one for one in given if one.path == ("seeds",)]
-    base_sets = [one for one in given if one.path != ("seeds",)]
+    seeds = [setting for setting in given if setting.path == ("seeds",)]
+    base_sets = [setting for setting in given if setting.path != ("seeds",)]
     base = reader.base()
     dimensions = [*reader.axes(), *reader.seeds(seeds[-1] if seeds else None)]
-    axes = list(dict.fromkeys(".".join(map(str, one.path)) for dimension in dimensions for one in dimension[0]))
+    axes = list(dict.fromkeys(_key(setting) for dimension in dimensions for setting in dimension[0]))
     reader.problems += [*unreadable, *_on_axes(base_sets, axes)]
     if not dimensions and not reader.problems:
         reader.say("axes", "a sweep needs `axes` or `seeds`; a single run is trained with `rnnlab train`")
@@ -67,22 +67,22 @@ def _stem(name: str) -> str:
 
 def _members(base: Document, sets: Sequence[Setting], dimensions: Sequence[Sequence[Choice]], axes: list[str]) -> Sweep:
     configs: dict[str, tuple[Config, dict[str, Any]]] = {}
-    repeated, faults = 0, _Faults()
+    repeated, wrong = 0, _WrongCombinations()
 
     for choices in itertools.product(*dimensions):
-        settings = [one for choice in choices for one in choice]
+        settings = [setting for choice in choices for setting in choice]
         try:
             config = check(base, [*sets, *settings])
         except ConfigError as error:
-            if faults.add(error.problems, settings):
+            if wrong.add(error.problems, settings):
                 break
             continue
         identity = config.identity()
         repeated += identity in configs
-        configs.setdefault(identity, (config, {".".join(map(str, one.path)): one.value for one in settings}))
-    faults.tell()
-    every = [name_of(config, axes, config.name, [*settings.items()]) for config, settings in configs.values()]
-    names = unique(every, list(configs))
+        configs.setdefault(identity, (config, {_key(setting): setting.value for setting in settings}))
+    wrong.raise_if_any()
+    suggested = [name_of(config, axes, config.name, [*settings.items()]) for config, settings in configs.values()]
+    names = unique(suggested, list(configs))
     members = [
         Member(config.model_copy(update={"name": name}), identity, name, settings)
         for (identity, (config, settings)), name in zip(configs.items(), names, strict=True)
@@ -90,8 +90,8 @@ def _members(base: Document, sets: Sequence[Setting], dimensions: Sequence[Seque
     return Sweep(members, axes, repeated)
 
 
-class _Faults:
-    """What is wrong in which combination; the same thing is told once, with one combination that has it."""
+class _WrongCombinations:
+    """The problems of combinations. One that several combinations have is reported once, with the first of them."""
 
     def __init__(self) -> None:
         self._first: dict[str, tuple[Problem, Sequence[Setting]]] = {}
@@ -99,33 +99,38 @@ class _Faults:
         self._combinations = 0
 
     def add(self, problems: Iterable[Problem], settings: Sequence[Setting]) -> bool:
-        """Whether enough is known."""
+        """Add the problems of one combination; whether there are enough to stop."""
         self._combinations += 1
         for problem in problems:
-            told = str(problem)
-            self._first.setdefault(told, (problem, settings))
-            self._count[told] = self._count.get(told, 0) + 1
-        return self._combinations >= _MOST_FAULTY or len(self._first) >= MOST_PROBLEMS
+            text = str(problem)
+            self._first.setdefault(text, (problem, settings))
+            self._count[text] = self._count.get(text, 0) + 1
+        return self._combinations >= _MOST_WRONG or len(self._first) >= MOST_PROBLEMS
 
-    def tell(self) -> None:
-        """Raise ConfigError if there is anything."""
+    def raise_if_any(self) -> None:
+        """Raise ConfigError with all problems, if there are any."""
         if self._first:
-            each = self._first.items()
-            found = [(problem, _combination(settings, self._count[told])) for told, (problem, settings) in each]
-            raise ConfigError(replace(problem, message=problem.message + where) for problem, where in found)
+            raise ConfigError(
+                replace(problem, message=problem.message + _combination(settings, self._count[text]))
+                for text, (problem, settings) in self._first.items()
+            )
 
 
 def _combination(settings: Sequence[Setting], count: int) -> str:
     """Which combination it was, and how many more there are."""
     more = count - 1
-    pairs = ", ".join(f"{'.'.join(map(str, one.path))}={shown(one.value)}" for one in settings)
+    pairs = ", ".join(f"{_key(setting)}={shown(setting.value)}" for setting in settings)
     others = f"; and {more} more combination{'s' * (more > 1)}" if more else ""
     return f" (with {pairs}{others})"
 
 
 def _on_axes(sets: Iterable[Setting], axes: Iterable[str]) -> Iterator[Problem]:
-    for one in sets:
-        key = ".".join(map(str, one.path))
+    for setting in sets:
+        key = _key(setting)
         for axis in axes:
             if key == axis or key.startswith(f"{axis}.") or axis.startswith(f"{key}."):
-                yield Problem(key, f"{axis} is an axis of this sweep; change it there", place=one.place)
+                yield Problem(key, f"{axis} is an axis of this sweep; change it there", place=setting.place)
+
+
+def _key(setting: Setting) -> str:
+    return ".".join(map(str, setting.path))

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from rnnlab.config import Config
 
 _LONGEST = 90
-# Keys that the fixed parts of a name speak for.
-_SPOKEN_FOR = ("model.cell", "seed")
+# Keys that the fixed parts of a name show.
+_FIXED = ("model.cell", "seed")
 
 
-def name_of(config: Config, varying: Collection[str], before: str | None, settings: Sequence[tuple[str, Any]]) -> str:
-    """The name of a run, from its config and the settings of the axes."""
-    parts = [before or "", *_parts(config, varying, settings), f"s{config.seed}"]
+def name_of(config: Config, varying: Collection[str], prefix: str | None, settings: Sequence[tuple[str, Any]]) -> str:
+    """The name of a run, from its config and the settings of the axes; `prefix` is the name that the base gives."""
+    parts = [prefix or "", *_parts(config, varying, settings), f"s{config.seed}"]
     return "-".join(part for part in map(_plain, parts) if part)
 
 
@@ -38,7 +38,7 @@ def _parts(config: Config, varying: Collection[str], settings: Sequence[tuple[st
     others = [
         f"{_label(key, value)}{_short(value)}"
         for key, value in sorted(settings)
-        if key not in (*known, *_SPOKEN_FOR, "task", "task.name", "model.init") and not _of_clip(key)
+        if key not in (*known, *_FIXED, "task", "task.name", "model.init") and not _of_clip(key)
     ]
     return [*parts, f"T{task.timesteps}", *others]
 
@@ -54,13 +54,15 @@ def _clip(clip: Clip) -> str:
 
 
 def _label(key: str, value: Any) -> str:
-    """What stands before a value: its key, where the value alone would not be understood."""
+    """What stands before a value: the last part of its key; nothing before a word or a part."""
     return "" if isinstance(value, (str, dict)) else key.rpartition(".")[2]
 
 
 def _short(value: Any) -> str:
     if isinstance(value, dict) and "name" in value:
-        return str(value["name"]) + "".join(f"{one:g}" for one in value.values() if isinstance(one, float | int))
+        return str(value["name"]) + "".join(
+            f"{option:g}" for option in value.values() if isinstance(option, float | int)
+        )
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, float):
@@ -74,9 +76,9 @@ def _plain(text: str) -> str:
 
 
 def unique(names: Sequence[str], identities: Sequence[str]) -> list[str]:
-    """The names, those that are too long or stand twice with a part of the identity behind."""
-    twice = {name for name, count in Counter(names).items() if count > 1}
+    """The names; one that is too long or not the only one ends with a part of the identity."""
+    repeated = {name for name, count in Counter(names).items() if count > 1}
     return [
-        name if name not in twice and len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{identity[:8]}"
+        name if name not in repeated and len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{identity[:8]}"
         for name, identity in zip(names, identities, strict=True)
     ]
