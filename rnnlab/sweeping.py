@@ -32,7 +32,7 @@ _ORPHAN_TIMEOUT = 20.0
 def train_sweep(
     sweep: Sweep,
     engine: Engine | None = None,
-    options: SweepOptions = SweepOptions(),
+    options: SweepOptions | None = None,
     on_event: SweepCallback = lambda event: None,
 ) -> SweepResult:
     """Train the members that are missing, and nothing else, and give back the status of all of them.
@@ -42,6 +42,7 @@ def train_sweep(
     Raises RunFailedError when the system refuses (a full disk), RunFolderError where `out` cannot be used, and what the
     engine raises. What is trained by then is kept, and the same call goes on with the rest.
     """
+    options = options or SweepOptions()
     with Index(options.out) as index:
         index.refresh()
         before = sweep_status(sweep, index, retry_failed=options.retry_failed)
