@@ -36,7 +36,7 @@ def measure(runs: int) -> Row:
         row["train"] = timed(*sweep, "--engine", "inline", "-q")
         row["again"] = timed(*sweep)
         row["list"] = timed("-c", _LIST, str(out))
-        (out / ".rnnlab" / "index.sqlite").unlink()
+        (out / ".rnnlab" / "store.sqlite").unlink()
         row["list, index gone"] = timed("-c", _LIST, str(out))
         return row
 

@@ -1,16 +1,12 @@
-"""What is read of runs again and again, in a quicker form beside them: readings as Parquet, configs as JSON.
-
-The run's own files are the truth. What is kept is good for as long as its file has the size, inode and time of change
-that it was read at; it can be deleted at any time, and where none can be written, the file is read again the next time.
-"""
+"""What is read of runs again and again, in a quicker form: readings as Parquet, configs in the store of store.py."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +14,7 @@ from rnnlab.atomic import atomic
 from rnnlab.columns import GRADIENTS
 from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.rundir import RunDir, bookkeeping
+from rnnlab.store import Store, stamp_of
 from rnnlab.tables import read_table
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 KEPT = tuple(column.name for column in GRADIENTS if column.name not in ("t", "norm"))
 """The columns that are cached: t is T-1-lag, and norm is 10^log10_norm wherever it can be held."""
 _STAMP = b"rnnlab"
-_VERSION = 1
 # Below this many bytes a CSV is read as fast as a second file is opened.
 _WORTH_IT = 200_000
 
@@ -39,12 +35,12 @@ def cached_gradients(run: RunDir) -> pa.Table:
 
     Raises RunFolderError where the file is missing or broken.
     """
-    stamp, path = _stamp(run.gradients), _path(run)
+    stamp, path = stamp_of(run.gradients), _path(run)
     if stamp is not None and (found := _cached(path, stamp)) is not None:
         return found
     table = read_table(run.gradients, GRADIENTS).select(KEPT)
     # A run that is still being written has another file in a moment.
-    if stamp is not None and stamp == _stamp(run.gradients) and os.path.getsize(run.gradients) > _WORTH_IT:
+    if stamp is not None and stamp == stamp_of(run.gradients) and os.path.getsize(run.gradients) > _WORTH_IT:
         _keep(table, path, stamp)
     return table
 
@@ -70,63 +66,45 @@ def read_config(run: RunDir) -> dict[str, Any]:
 
 
 def cached_configs(root: Path, runs: Iterable[RunDir]) -> dict[str, dict[str, Any]]:
-    """The resolved configs of the runs of a folder, by name; those that cannot be read are not there."""
-    path = bookkeeping(root) / "configs.json"
-    kept, found = _kept_configs(path), {}
-    for run in runs:
-        stamp = (_stamp(run.config) or b"").decode()
-        if run.name in kept and kept[run.name][0] == stamp:
-            found[run.name] = kept[run.name]
-            continue
-        with contextlib.suppress(RunFolderError):
-            found[run.name] = [stamp, read_config(run)]
-    if found != kept:
-        with contextlib.suppress(OSError, RunFailedError, TypeError, ValueError):
-            text = json.dumps(found, separators=(",", ":"))
-            path.parent.mkdir(exist_ok=True)
-            with atomic(path) as file:
-                file.write(text.encode())
-    return {name: config for name, (_, config) in found.items()}
-
-
-def _kept_configs(path: Path) -> dict[str, Any]:
-    try:
-        kept = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return kept if isinstance(kept, dict) else {}
+    """The resolved configs of all runs of a folder, by name; those that cannot be read are not there."""
+    folders = {run.name: run for run in runs}
+    stamps = {name: stamp for name, run in folders.items() if (stamp := stamp_of(run.config)) is not None}
+    with Store(root, "config") as store:
+        store.refresh(stamps, lambda name: read_config(folders[name]))
+        return dict(store.values)
 
 
 def _path(run: RunDir) -> Path:
     return bookkeeping(run.path.parent) / "gradients" / f"{run.name}.parquet"
 
 
-def _stamp(path: Path) -> bytes | None:
-    try:
-        about = path.stat()
-    except OSError:
-        return None
-    return f"{_VERSION} {about.st_mtime_ns} {about.st_size} {about.st_ino}".encode()
-
-
-def _cached(path: Path, stamp: bytes) -> pa.Table | None:
+def _cached(path: Path, stamp: str) -> pa.Table | None:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(path) as file:
-            if (file.schema_arrow.metadata or {}).get(_STAMP) != stamp:
+            if (file.schema_arrow.metadata or {}).get(_STAMP) != stamp.encode():
                 return None
             return file.read(use_threads=False)
     except (OSError, pa.ArrowException):
         return None
 
 
-def _keep(table: pa.Table, path: Path, stamp: bytes) -> None:
+def _keep(table: pa.Table, path: Path, stamp: str) -> None:
     from pyarrow import parquet
 
-    marked = table.replace_schema_metadata({_STAMP: stamp})
+    marked = table.replace_schema_metadata({_STAMP: stamp.encode()})
     with contextlib.suppress(OSError, RunFailedError):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _forget_removed(path.parent)
         with atomic(path) as file:
             parquet.write_table(marked, file, compression="lz4", use_dictionary=["state"], write_statistics=False)
+
+
+@lru_cache
+def _forget_removed(folder: Path) -> None:
+    """Delete what is kept of runs that are there no more; once a process, since it looks at every run."""
+    for kept in folder.glob("*.parquet"):
+        if not RunDir(folder.parent.parent / kept.stem).is_run:
+            kept.unlink(missing_ok=True)

@@ -6,6 +6,9 @@ or its folder (`folder_key`), so that one process alone writes there, a sweep or
 for `stale_after` seconds, or whose process is known to be gone, holds nothing any more. Beats are stamped by the host
 that writes them: clocks that differ by more than a few seconds need a larger `stale_after`. The file system must have
 locks (a few NFS mounts have none).
+
+The file is the truth about claims: no run folder says them. It is no part of the store (store.py), which remembers what
+the run folders say and can be made again from them. So a claims file that cannot be used is an error, never made anew.
 """
 
 from __future__ import annotations

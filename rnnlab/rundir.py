@@ -20,6 +20,7 @@ from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError
 from rnnlab.names import check_name
 from rnnlab.provenance import is_gone, this_process, trained_by
 
+RUN_FILE = "run.json"
 STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
 
 
@@ -47,7 +48,7 @@ class RunDir:
 
     @property
     def run(self) -> Path:
-        return self.path / "run.json"
+        return self.path / RUN_FILE
 
     @property
     def metrics(self) -> Path:
@@ -164,7 +165,7 @@ class RunDir:
 
 
 def bookkeeping(root: str | os.PathLike[str]) -> Path:
-    """The hidden folder beside the runs, for what is known of all of them; all of it can be made again."""
+    """The hidden folder beside the runs, for what was read of them (store.py) and who trains them (claims.py)."""
     return Path(root) / ".rnnlab"
 
 

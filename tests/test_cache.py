@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_a_broken_file_is_made_again(run: Run, spoiled: bytes) -> None:
 def test_where_nothing_can_be_kept_it_is_read_all_the_same(run: Run) -> None:
     (run.path.parent / ".rnnlab").mkdir(exist_ok=True)
     (run.path.parent / ".rnnlab" / "gradients").write_text("in the way")
-    (run.path.parent / ".rnnlab" / "configs.json").mkdir()
+    (run.path.parent / ".rnnlab" / "store.sqlite").mkdir()
     assert as_frame(cached_gradients(run.dir)).equals(run.gradients[list(KEPT)])
     assert cached_configs(run.path.parent, [run.dir]) == {"one": run.config}
 
@@ -74,6 +75,15 @@ def test_a_broken_csv_is_an_error_and_nothing_is_kept(run: Run) -> None:
     with pytest.raises(RunFolderError, match=r"gradients.csv is broken: Row #\d+: Expected 11 columns, got 2"):
         cached_gradients(run.dir)
     assert not kept(run).exists()
+
+
+def test_what_was_kept_of_a_run_that_is_gone_goes_too(run: Run) -> None:
+    cached_gradients(run.dir)
+    other = fake_run(run.path.parent, "other")
+    shutil.rmtree(run.path)
+    cache._forget_removed.cache_clear()
+    cached_gradients(other.dir)
+    assert [path.name for path in kept(run).parent.iterdir()] == ["other.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -108,5 +118,5 @@ def test_configs_are_kept_and_renewed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [run.config["seed"] for run in found[:2]] == [0, 11]
     with pytest.raises(RunFolderError, match=r"config.yaml cannot be read"):
         _ = found["run2"].config
-    (tmp_path / ".rnnlab" / "configs.json").write_text("[1]")
+    (tmp_path / ".rnnlab" / "store.sqlite").write_text("[1]")
     assert cached_configs(tmp_path, [RunDir(tmp_path / "run0")])["run0"]["seed"] == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +24,6 @@ def names(root: Path) -> dict[str, str]:
     with Index(root) as index:
         index.refresh()
         return {entry.name: entry.status for entry in index.entries()}
-
-
-def spoiled(file: Path) -> None:
-    file.write_bytes(b"this is no database" * 100)
-
-
-def of_another_version(file: Path) -> None:
-    import sqlite3
-
-    held = sqlite3.connect(file)
-    held.execute("PRAGMA user_version = 99")
-    held.close()
 
 
 def test_an_entry_says_what_run_json_says(tmp_path: Path) -> None:
@@ -68,19 +55,31 @@ def test_what_has_not_changed_is_not_read_again(tmp_path: Path, monkeypatch: pyt
     assert names(tmp_path) == before
 
 
-@pytest.mark.parametrize("harm", [Path.unlink, spoiled, of_another_version], ids=lambda harm: harm.__name__)
-def test_a_file_that_is_lost_or_foreign_is_made_again(harm: Callable[[Path], None], tmp_path: Path) -> None:
+def test_a_file_that_is_lost_is_made_again(tmp_path: Path) -> None:
     made(tmp_path, "one")
     before = names(tmp_path)
-    harm(tmp_path / ".rnnlab" / "index.sqlite")
+    (tmp_path / ".rnnlab" / "store.sqlite").unlink()
     assert names(tmp_path) == before
     assert names(tmp_path) == before
 
 
-def test_without_a_file_it_lives_in_memory(tmp_path: Path) -> None:
-    made(tmp_path, "one")
-    (tmp_path / ".rnnlab").touch()
-    assert names(tmp_path) == {"one": "completed"}
+def test_a_run_that_cannot_be_read_any_more_is_no_entry(tmp_path: Path) -> None:
+    run = made(tmp_path, "one")
+    names(tmp_path)
+    run.run.write_text("{")
+    assert names(tmp_path) == names(tmp_path) == {}
+
+
+def test_without_its_end_a_run_is_looked_at_again(tmp_path: Path) -> None:
+    ended, running = made(tmp_path, "one"), RunDir.create(tmp_path, "two")
+    with Index(tmp_path) as index:
+        index.refresh()
+        ended.finish("failed")
+        running.finish("diverged")
+        index.refresh(ended=False)
+        assert {entry.name: entry.status for entry in index.entries()} == {"one": "completed", "two": "diverged"}
+        index.refresh()
+        assert {entry.name: entry.status for entry in index.entries()} == {"one": "failed", "two": "diverged"}
 
 
 def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
