@@ -20,35 +20,38 @@ from rnnlab.tables import read_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-KEPT = tuple(column.name for column in GRADIENTS if column.name not in ("t", "norm"))
+CACHED_COLUMNS = tuple(column.name for column in GRADIENTS if column.name not in ("t", "norm"))
 """The columns that are cached: t is T-1-lag, and norm is 10^log10_norm wherever it can be held."""
 _STAMP = b"rnnlab"
-# Below this many bytes a CSV is read as fast as a second file is opened.
-_WORTH_IT = 200_000
+_SMALLEST_CSV = 200_000
+"""Bytes; a smaller file is read as fast as a second one is opened."""
 
 T = TypeVar("T")
 S = TypeVar("S")
 
 
 def cached_gradients(run: RunDir) -> pa.Table:
-    """The columns KEPT of a run's gradients.csv, with the marks of a frame (see tables.read_gradients).
+    """The cached columns of a run's gradients.csv, with the sentinel values of tables.read_table.
 
     Raises RunFolderError where the file is missing or broken.
     """
     stamp, path = stamp_of(run.gradients), _path(run)
-    if stamp is not None and (found := _cached(path, stamp)) is not None:
-        return found
-    table = read_table(run.gradients, GRADIENTS).select(KEPT)
+    if stamp is not None and (cached := _read(path, stamp)) is not None:
+        return cached
+    table = read_table(run.gradients, GRADIENTS).select(CACHED_COLUMNS)
     # A run that is still being written has another file in a moment.
-    if stamp is not None and stamp == stamp_of(run.gradients) and os.path.getsize(run.gradients) > _WORTH_IT:
-        _keep(table, path, stamp)
+    if stamp is not None and stamp == stamp_of(run.gradients) and os.path.getsize(run.gradients) > _SMALLEST_CSV:
+        _write(table, path, stamp)
     return table
 
 
-def at_once(task: Callable[[T], S], over: Iterable[T]) -> Iterator[S]:
-    """The task's results in order. Reading and parsing let go of Python's lock, so two threads are twice as fast."""
+def map_in_threads(task: Callable[[T], S], items: Iterable[T]) -> Iterator[S]:
+    """The task's results, in the order of the items.
+
+    Arrow releases Python's lock while it reads and parses, so that two threads are twice as fast.
+    """
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        yield from pool.map(task, over)
+        yield from pool.map(task, items)
 
 
 def read_config(run: RunDir) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def _path(run: RunDir) -> Path:
     return bookkeeping(run.path.parent) / "gradients" / f"{run.name}.parquet"
 
 
-def _cached(path: Path, stamp: str) -> pa.Table | None:
+def _read(path: Path, stamp: str) -> pa.Table | None:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -91,20 +94,20 @@ def _cached(path: Path, stamp: str) -> pa.Table | None:
         return None
 
 
-def _keep(table: pa.Table, path: Path, stamp: str) -> None:
+def _write(table: pa.Table, path: Path, stamp: str) -> None:
     from pyarrow import parquet
 
-    marked = table.replace_schema_metadata({_STAMP: stamp.encode()})
+    stamped = table.replace_schema_metadata({_STAMP: stamp.encode()})
     with contextlib.suppress(OSError, RunFailedError):
         path.parent.mkdir(parents=True, exist_ok=True)
         _forget_removed(path.parent)
         with atomic(path) as file:
-            parquet.write_table(marked, file, compression="lz4", use_dictionary=["state"], write_statistics=False)
+            parquet.write_table(stamped, file, compression="lz4", use_dictionary=["state"], write_statistics=False)
 
 
 @lru_cache
 def _forget_removed(folder: Path) -> None:
     """Delete what is kept of runs that are there no more; once a process, since it looks at every run."""
-    for kept in folder.glob("*.parquet"):
-        if not RunDir(folder.parent.parent / kept.stem).is_run:
-            kept.unlink(missing_ok=True)
+    for file in folder.glob("*.parquet"):
+        if not RunDir(folder.parent.parent / file.stem).is_run:
+            file.unlink(missing_ok=True)

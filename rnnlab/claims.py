@@ -33,12 +33,14 @@ CREATE TABLE IF NOT EXISTS leases (owner TEXT PRIMARY KEY, process TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS claims (identity TEXT PRIMARY KEY, owner TEXT NOT NULL);
 """
 _WAIT = 30.0
-_AT_ONCE = 500
+"""Seconds that another process may be writing."""
+_MOST_VARIABLES = 500
+"""In one statement; SQLite takes 999 at least."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a claim: its process, and how long ago it said that it is alive, in seconds."""
+    """The holder of a claim: its process, and the seconds since its last beat."""
 
     process: dict[str, Any]
     silent: float
@@ -50,7 +52,10 @@ def folder_key(name: str) -> str:
 
 
 class Claims:
-    """The runs that this process is about to train, or is training. Raises RunFolderError where the folder refuses."""
+    """The runs that this process has claimed: it trains them, or is about to.
+
+    Raises RunFolderError where the file cannot be made or used, RunFailedError where the disk is full.
+    """
 
     def __init__(
         self,
@@ -64,8 +69,8 @@ class Claims:
         self._every, self._stale_after, self._clock = every, stale_after, clock
         self._owner = secrets.token_hex(16)
         self._mine: set[str] = set()
-        self._lock, self._over = threading.RLock(), threading.Event()
-        self._thread = threading.Thread(target=self._beat_until_over, name="rnnlab-claims", daemon=True)
+        self._lock, self._ended = threading.RLock(), threading.Event()
+        self._thread = threading.Thread(target=self._beat_until_the_end, name="rnnlab-claims", daemon=True)
 
     def __enter__(self) -> Self:
         try:
@@ -77,39 +82,45 @@ class Claims:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._ended.set()
         self._thread.join()
         with contextlib.suppress(RunFolderError, RunFailedError), self._file() as file:
             file.execute("DELETE FROM claims WHERE owner = ?", (self._owner,))
             file.execute("DELETE FROM leases WHERE owner = ?", (self._owner,))
 
     def take(self, identities: Iterable[str]) -> set[str]:
-        """Of these, the ones that are mine now: free until now, mine before, or under a lease that holds no more."""
+        """Claim these runs; returns those that this process holds now.
+
+        They were free, held by this process before, or under a lease that holds nothing any more.
+        """
         wanted = list(dict.fromkeys(identities))
         with self._file() as file:
             self._beat(file)
-            theirs = self._live_claims(file, wanted)
-            mine = [identity for identity in wanted if identity not in theirs]
-            file.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?)", ((one, self._owner) for one in mine))
+            others = self._held_by_others(file, wanted)
+            mine = [identity for identity in wanted if identity not in others]
+            file.executemany(
+                "INSERT OR REPLACE INTO claims VALUES (?, ?)", ((identity, self._owner) for identity in mine)
+            )
             self._mine |= set(mine)
         return set(mine)
 
     def release(self, identities: Iterable[str]) -> None:
-        """Let go of these; what is not mine stays as it is."""
-        given = list(identities)
+        """Give up the claims to these runs; those of other processes stay."""
+        released = list(identities)
         with self._file() as file:
             file.executemany(
-                "DELETE FROM claims WHERE identity = ? AND owner = ?", ((one, self._owner) for one in given)
+                "DELETE FROM claims WHERE identity = ? AND owner = ?",
+                ((identity, self._owner) for identity in released),
             )
-            self._mine -= set(given)
+            self._mine -= set(released)
 
     def holders(self, identities: Iterable[str]) -> dict[str, Holder]:
-        """Those of these runs that somebody else holds, and who."""
+        """Those of these runs that another process holds, and its holder."""
         with self._file() as file:
-            return self._live_claims(file, list(identities))
+            return self._held_by_others(file, list(identities))
 
     def beat(self) -> None:
-        """Say that this process is alive; where the file was taken away, claim again what nobody else has claimed."""
+        """Renew this process's lease; where the file was deleted, claim again what nobody has claimed since."""
         with self._file() as file:
             self._beat(file)
 
@@ -117,42 +128,44 @@ class Claims:
         file.execute(
             "INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (self._owner, json.dumps(this_process()), self._clock())
         )
-        file.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?)", ((one, self._owner) for one in self._mine))
+        file.executemany(
+            "INSERT OR IGNORE INTO claims VALUES (?, ?)", ((identity, self._owner) for identity in self._mine)
+        )
 
-    def _beat_until_over(self) -> None:
-        while not self._over.wait(self._every):
+    def _beat_until_the_end(self) -> None:
+        while not self._ended.wait(self._every):
             # A full disk may have room again at the next beat.
             with contextlib.suppress(RunFolderError, RunFailedError):
                 self.beat()
 
-    def _live_claims(self, file: sqlite3.Connection, identities: list[str]) -> dict[str, Holder]:
-        live = self._live(file)
-        found: dict[str, Holder] = {}
-        for start in range(0, len(identities), _AT_ONCE):
-            some = identities[start : start + _AT_ONCE]
-            marks = ",".join("?" * len(some))
+    def _held_by_others(self, file: sqlite3.Connection, identities: list[str]) -> dict[str, Holder]:
+        holders = self._other_leases(file)
+        held: dict[str, Holder] = {}
+        for start in range(0, len(identities), _MOST_VARIABLES):
+            batch = identities[start : start + _MOST_VARIABLES]
+            variables = ",".join("?" * len(batch))
             for identity, owner in file.execute(
-                f"SELECT identity, owner FROM claims WHERE identity IN ({marks})", some
+                f"SELECT identity, owner FROM claims WHERE identity IN ({variables})", batch
             ):
-                if owner in live:
-                    found[identity] = live[owner]
-        return found
+                if owner in holders:
+                    held[identity] = holders[owner]
+        return held
 
-    def _live(self, file: sqlite3.Connection) -> dict[str, Holder]:
-        """The leases of others that hold; the rest are swept out, and what they claimed is free."""
-        found, now = {}, self._clock()
+    def _other_leases(self, file: sqlite3.Connection) -> dict[str, Holder]:
+        """The leases of other processes that are valid. Those that are not are deleted, with their claims."""
+        leases, now = {}, self._clock()
         for owner, process, beat in file.execute("SELECT owner, process, beat FROM leases").fetchall():
             holder = Holder(json.loads(process), now - beat)
             if holder.silent > self._stale_after or is_gone(holder.process):
                 file.execute("DELETE FROM claims WHERE owner = ?", (owner,))
                 file.execute("DELETE FROM leases WHERE owner = ?", (owner,))
             elif owner != self._owner:
-                found[owner] = holder
-        return found
+                leases[owner] = holder
+        return leases
 
     @contextlib.contextmanager
     def _file(self) -> Iterator[sqlite3.Connection]:
-        """The file, alone in it from the first statement to the last."""
+        """The file in one transaction that no other process writes in."""
         with self._lock:
             try:
                 with contextlib.closing(sqlite3.connect(self._path, _WAIT, isolation_level=None)) as file:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rnnlab.analysis import Verdict, effective_lag, judge
 from rnnlab.errors import RunFolderError, UsageError
-from rnnlab.grids import Floats, Grid, Readings
+from rnnlab.grids import Floats, GradientGrids, Grid
 from rnnlab.intervals import FEWEST_SEEDS, half_width
 from rnnlab.runs import Run
 
@@ -42,7 +42,7 @@ class Measured:
 def measure_run(run: Run, at: int | None = None) -> Measured | str:
     """The figures of a run at its recorded update nearest to `at` (the last finite one), or why there are none."""
     try:
-        grid = Readings(run.dir).grid()
+        grid = GradientGrids(run.dir).grid()
     except (RunFolderError, UsageError) as error:
         return str(error)
     return measured(run, grid, grid.at(at))

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from rnnlab.rundir import RunDir
 
 Floats = NDArray[np.float64]
-WHAT = ("log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_direct")
+LOG10_COLUMNS = ("log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_direct")
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Readings [U, K] at U updates and K lags, with the marks of a frame (-inf zero, inf not finite, NaN underflow).
+    """Readings [U, K] at U updates and K lags, with sentinel values: -inf zero, inf not finite, NaN underflow.
 
-    Where `there` is False nothing was recorded: sequences of different lengths have different lags.
+    `recorded` says where there is a reading: sequences of different lengths have different lags.
     """
 
     updates: NDArray[np.int64]
     lags: NDArray[np.int64]
-    there: NDArray[np.bool_]
+    recorded: NDArray[np.bool_]
     values: dict[str, Floats]
 
     def at(self, update: int | None = None) -> int:
@@ -41,13 +41,13 @@ class Grid:
         # The update that a run diverges at has no curve to look at; the one before it shows where it went.
         return int(whole[-1]) if whole.size else 0
 
-    def curve(self, row: int, what: str = "log10_norm") -> tuple[NDArray[np.int64], Floats]:
+    def curve(self, row: int, column: str = "log10_norm") -> tuple[NDArray[np.int64], Floats]:
         """Lags, in order, and values of one update."""
-        there = self.there[row]
-        return self.lags[there], self.values[what][row, there]
+        recorded = self.recorded[row]
+        return self.lags[recorded], self.values[column][row, recorded]
 
 
-class Readings:
+class GradientGrids:
     """All grids of one run; raises RunFolderError where its gradients.csv is missing or broken."""
 
     def __init__(self, run: RunDir) -> None:
@@ -86,13 +86,13 @@ class Readings:
         update, lag = _column(self._table, "update")[chosen], _column(self._table, "lag")[chosen]
         updates, rows = np.unique(update, return_inverse=True)
         lags, columns = np.unique(lag, return_inverse=True)
-        there = np.zeros((len(updates), len(lags)), bool)
-        there[rows, columns] = True
+        recorded = np.zeros((len(updates), len(lags)), bool)
+        recorded[rows, columns] = True
         values = {}
-        for name in WHAT:
-            values[name] = np.full(there.shape, np.nan)
+        for name in LOG10_COLUMNS:
+            values[name] = np.full(recorded.shape, np.nan)
             values[name][rows, columns] = _column(self._table, name)[chosen]
-        return Grid(updates, lags, there, values)
+        return Grid(updates, lags, recorded, values)
 
 
 def _column(table: pa.Table, name: str) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from rnnlab.cache import at_once
+from rnnlab.cache import map_in_threads
 from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.curves import Measured, measure_run
 from rnnlab.errors import RunFolderError
@@ -108,7 +108,7 @@ class Groups(Sequence[Group]):
         `train.stop`, and `error < 0.01` for a run that has none (the 1% of Pascanu, Mikolov and Bengio 2013).
         """
         if at not in self._readings:
-            read = at_once(lambda run: measure_run(run, at), self.runs)
+            read = map_in_threads(lambda run: measure_run(run, at), self.runs)
             self._readings[at] = dict(zip([run.path for run in self.runs], read, strict=True))
         results = self._readings[at]
         unmeasured = {path: result for path, result in results.items() if isinstance(result, str)}

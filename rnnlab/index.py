@@ -17,7 +17,7 @@ from rnnlab.errors import ConfigError
 from rnnlab.rundir import RUN_FILE, RunDir, status_of
 from rnnlab.store import Store, stamp_of
 
-_AT_REST = ("completed", "diverged")
+_ENDED = ("completed", "diverged")
 _RESULT = ("loss", "error", "eval_loss", "eval_error", "test_loss", "test_error")
 
 
@@ -59,12 +59,12 @@ class Index:
     def refresh(self, *, ended: bool = True) -> None:
         """Read the runs that are new or have changed, and forget those that are gone.
 
-        Without `ended`, runs that had come to their end are not looked at again as long as they are there.
+        Without `ended`, the files of runs that had ended are not looked at again, only whether the runs are there.
         """
         stamps, summaries = self._store.stamps, self._store.values
-        known = {} if ended else {name: stamps[name] for name, one in summaries.items() if one["status"] in _AT_REST}
-        found = dict(_stamps(self.root, known))
-        self.left_out = self._store.refresh(found, lambda name: _summary(RunDir(self.root / name)))
+        known = {name: stamps[name] for name, summary in summaries.items() if not ended and summary["status"] in _ENDED}
+        current = dict(_stamps(self.root, known))
+        self.left_out = self._store.refresh(current, lambda name: _summary(RunDir(self.root / name)))
 
     def entries(self) -> list[Entry]:
         """All runs, by name; a run whose process is gone is not running."""

@@ -1,4 +1,4 @@
-"""RunDir: the only owner of file names and of a run folder's life."""
+"""The folder of a run: the names of its files, how it is made, and what its run.json says."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
 
 
 class RunDir:
-    """The folder of one run: its file names, its beginning and its end.
+    """The folder of one run. No other module names its files.
 
-    A folder with a readable `run.json` is a run; `create` makes the two in one act, so that no run folder is ever
-    seen without one. `run.json` is strict JSON: a non-finite number is the string "inf", "-inf" or "nan", which
+    A folder with a readable `run.json` is a run. `create` makes both in one step, so that no process sees a run folder
+    without one. `run.json` is strict JSON: a number that is not finite is the text "inf", "-inf" or "nan", which
     `float()` reads.
     """
 
@@ -69,7 +69,7 @@ class RunDir:
 
     @property
     def is_run(self) -> bool:
-        """Whether a run of rnnlab lives here."""
+        """Whether the folder is a run of rnnlab."""
         return os.path.isfile(self.run)
 
     @property
@@ -79,9 +79,9 @@ class RunDir:
 
     @classmethod
     def check(cls, root: str | os.PathLike[str], name: str, *, force: bool = False, dead: bool = False) -> None:
-        """Raise now what `create` would raise later, and touch nothing.
+        """Raise what `create` would raise, and change nothing.
 
-        Raises UsageError for a name that cannot be, RunExistsError for one that is taken, RunFolderError for a
+        Raises UsageError for a name that no folder can have, RunExistsError for one that is taken, RunFolderError for a
         root that cannot be written.
         """
         check_name(name)
@@ -99,30 +99,32 @@ class RunDir:
         dead: bool = False,
         numbered: bool = False,
     ) -> RunDir:
-        """Begin a run: its folder with a `run.json` of status `running`, both there at once or not at all.
+        """Make the folder of a run with a `run.json` of status `running`: both or neither.
 
-        Call it when the run really starts: with `force` this is the moment an older run of that name goes.
-        With `dead` the process that wrote that one is known to be gone, though run.json may not tell.
+        With `force` an older run of that name is deleted, so call this when the run really starts.
+        With `dead` the process that wrote the older run is known to have ended, even where run.json does not tell.
         With `numbered` a taken name becomes name-2, name-3, ... instead. Raises as `check` does.
         """
         names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2))) if numbered else iter([name])
         for candidate in names:
             try:
                 cls.check(root, candidate, force=force, dead=dead)
-                return _claim(cls(Path(root) / candidate), partial(_beget, candidate, info or {}), force)
+                return _make(cls(Path(root) / candidate), partial(_write_first, candidate, info or {}), force)
             except RunExistsError:
                 if not numbered:
                     raise
         raise AssertionError("the names never end")
 
     @classmethod
-    def take_in(cls, root: str | os.PathLike[str], name: str, files: Mapping[str, bytes], *, force: bool) -> RunDir:
-        """Make the folder of a run that another machine trained, all of its files at once.
+    def create_from_files(
+        cls, root: str | os.PathLike[str], name: str, files: Mapping[str, bytes], *, force: bool
+    ) -> RunDir:
+        """Make the folder of a run that another machine trained, with all of its files: all or none.
 
         With `force` it replaces an older run of that name. Raises as `create` does.
         """
         cls.check(root, name, force=force, dead=True)
-        return _claim(cls(Path(root) / name), lambda fresh: fresh._write_all(files), force)
+        return _make(cls(Path(root) / name), lambda fresh: fresh._write_all(files), force)
 
     def _write_all(self, files: Mapping[str, bytes]) -> None:
         for own in self.files:
@@ -131,22 +133,22 @@ class RunDir:
                     file.write(files[own.name])
 
     def contents(self) -> dict[str, bytes]:
-        """All of its files, for another machine."""
+        """The bytes of each file by its name, for another machine."""
         return {own.name: own.read_bytes() for own in self.files if own.is_file()}
 
     def write_run(self, info: Mapping[str, Any]) -> None:
-        """Write `run.json` whole, or leave the old one as it was (raises RunFailedError)."""
+        """Write `run.json` whole. Raises RunFailedError, and then the old one is as it was."""
         text = json.dumps(_plain(info), indent=2, allow_nan=False, ensure_ascii=False)
         with atomic(self.run) as file:
             # A command line may hold bytes that are no text; the backslash form of those is JSON's own.
             file.write(text.encode(errors="backslashreplace") + b"\n")
 
     def update(self, **changes: Any) -> None:
-        """Change the top-level keys given and leave the others."""
+        """Change these keys of `run.json` and leave the others."""
         self.write_run({**self.read_run(), **changes})
 
     def finish(self, status: str, reason: str = "", **changes: Any) -> None:
-        """End the run's life with its last status, the reason in words and the time."""
+        """Write how the run ended: its last status, the reason in words and the time."""
         if status not in STATUSES:
             raise ValueError(f"{status!r} is not one of {', '.join(STATUSES)}")
         self.update(status=status, reason=reason, ended=now(), **changes)
@@ -205,8 +207,8 @@ def _status_or_broken(run: RunDir) -> str:
         return "broken"
 
 
-def _claim(run: RunDir, fill: Callable[[RunDir], None], force: bool) -> RunDir:
-    """Prepare the folder under a hidden name, then rename it: renaming refuses a folder that is not empty."""
+def _make(run: RunDir, fill: Callable[[RunDir], None], force: bool) -> RunDir:
+    """Fill the folder under a hidden name, then rename it: the system renames no folder onto one that is not empty."""
     fresh = run.path.with_name(f".{run.name}.new-{secrets.token_hex(4)}")
     try:
         fresh.mkdir(parents=True)
@@ -234,13 +236,10 @@ def _put_in_place(fresh: Path, path: Path, force: bool) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _beget(name: str, info: Mapping[str, Any], fresh: RunDir) -> None:
-    fresh.write_run({**_birth(name), **info})
-
-
-def _birth(name: str) -> dict[str, Any]:
-    life = {"status": "running", "reason": "", "started": now(), "ended": None}
-    return {"name": name, **life, "process": this_process()}
+def _write_first(name: str, info: Mapping[str, Any], fresh: RunDir) -> None:
+    """The `run.json` that a run begins with."""
+    first = {"name": name, "status": "running", "reason": "", "started": now(), "ended": None}
+    fresh.write_run({**first, "process": this_process(), **info})
 
 
 def status_of(info: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ _BLOCK = 1 << 22
 
 
 def read_gradients(path: str | Path) -> pd.DataFrame:
-    """gradients.csv as a frame. In its log10 columns -inf is zero, inf not finite, and NaN underflow.
+    """gradients.csv as a frame. Log10 columns have sentinel values: -inf is zero, inf is not finite, NaN is underflow.
 
     `norm` keeps inf and nan apart. A half-written last line is not read. Raises RunFolderError.
     """
@@ -38,10 +38,11 @@ def read_metrics(path: str | Path) -> pd.DataFrame:
 
 
 def read_table(path: str | Path, columns: Sequence[Column], *, open_ended: bool = False) -> pa.Table:
-    """One of the two files as an Arrow table, with the marks of a frame: no cell is null.
+    """One of the two files as an Arrow table without nulls. Open-ended, it may have more columns, all of them numbers.
 
-    Open-ended, there may be more columns behind these, all of them numbers.
-    A half-written last line is not read. Raises RunFolderError where the file is missing or any of its lines is broken.
+    Log10 columns have sentinel values: -inf is zero, inf is not finite, NaN is underflow. In metrics.csv NaN is not
+    measured. A half-written last line is not read.
+    Raises RunFolderError where the file is missing or any of its lines is broken.
     """
     import pyarrow as pa
 
@@ -60,7 +61,7 @@ def read_table(path: str | Path, columns: Sequence[Column], *, open_ended: bool 
         raise RunFolderError(f"{path} does not begin with the columns that this version of rnnlab reads")
     try:
         table = _parsed(pa.py_buffer(data).slice(0, whole), columns)
-        return pa.table({column.name: _marked(table[column.name], column) for column in columns})
+        return pa.table({column.name: _with_sentinels(table[column.name], column) for column in columns})
     except (pa.ArrowInvalid, ValueError) as error:
         raise RunFolderError(f"{path} is broken: {_place(str(error))}") from error
 
@@ -75,7 +76,7 @@ def _more(data: bytes, columns: Sequence[Column]) -> Sequence[Column]:
 def _parsed(data: pa.Buffer, columns: Sequence[Column]) -> pa.Table:
     from pyarrow import csv
 
-    # One thread: with more, errors do not know their row. Several files are read at once instead (cache.py).
+    # One thread: with more, errors do not know their row. cache.map_in_threads reads several files at once instead.
     return csv.read_csv(
         data,
         read_options=csv.ReadOptions(use_threads=False, block_size=_BLOCK),
@@ -101,8 +102,11 @@ def _empty(columns: Sequence[Column]) -> pa.Table:
     return pa.table({column.name: pa.array([], _arrow_type(column)) for column in columns})
 
 
-def _marked(cells: pa.ChunkedArray, column: Column) -> pa.ChunkedArray | NDArray[np.float64]:
-    """Empty cells as NaN; in a log10 column `nan` as inf first, so that NaN is underflow and nothing else."""
+def _with_sentinels(cells: pa.ChunkedArray, column: Column) -> pa.ChunkedArray | NDArray[np.float64]:
+    """The cells with the sentinel values in place of nulls; raises ValueError where a count is empty.
+
+    In a log10 column `nan` becomes inf, so that NaN, which an empty cell becomes, is underflow and nothing else.
+    """
     if column.kind == "text":
         return cells
     if column.kind == "count":
@@ -147,6 +151,6 @@ def codes_of(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], pd.Index[str]]
     return whole.indices.to_numpy(), pd.Index(whole.dictionary.to_pylist(), dtype="str")
 
 
-def _place(said: str) -> str:
+def _place(message: str) -> str:
     """What Arrow says of a line or a cell, without the line itself."""
-    return said.removeprefix("CSV parse error: ").split("\n")[0][:200]
+    return message.removeprefix("CSV parse error: ").split("\n")[0][:200]

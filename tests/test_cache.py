@@ -10,7 +10,7 @@ import pytest
 from fakes import fake_run
 
 from rnnlab import cache, collection
-from rnnlab.cache import KEPT, cached_configs, cached_gradients
+from rnnlab.cache import CACHED_COLUMNS, cached_configs, cached_gradients
 from rnnlab.collection import load_runs
 from rnnlab.columns import GRADIENTS
 from rnnlab.errors import RunFolderError
@@ -22,12 +22,12 @@ from rnnlab.tables import as_frame, read_table
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(cache, "_WORTH_IT", 0)
+    monkeypatch.setattr(cache, "_SMALLEST_CSV", 0)
     made = fake_run(tmp_path, "one", layers=2, states=("h", "c"))
-    marks = np.array([-np.inf, np.inf, np.nan, -1.0])
-    masked = np.ma.masked_array(marks, [False, False, False, True])
+    sentinels = np.array([-np.inf, np.inf, np.nan, -1.0])
+    masked = np.ma.masked_array(sentinels, [False, False, False, True])
     with GradientLog(made.dir.gradients) as log:
-        log.write(20, 0, "h", range(4), range(4), 10 ** np.abs(marks), masked, masked, marks, masked, masked)
+        log.write(20, 0, "h", range(4), range(4), 10 ** np.abs(sentinels), masked, masked, sentinels, masked, masked)
     return Run(made.path)
 
 
@@ -39,7 +39,7 @@ def test_what_is_kept_is_what_is_read(run: Run) -> None:
     fresh = cached_gradients(run.dir)
     assert kept(run).exists()
     again = cached_gradients(run.dir)
-    theirs = run.gradients[list(KEPT)]
+    theirs = run.gradients[list(CACHED_COLUMNS)]
     for table in (fresh, again):
         assert as_frame(table).equals(theirs)
 
@@ -50,14 +50,14 @@ def test_a_file_that_has_changed_is_read_anew(run: Run) -> None:
         y = np.full(2, -3.0)
         log.write(30, 0, "h", range(2), range(2), 10**y, y, y, y, y, y)
     assert cached_gradients(run.dir)["update"].to_pylist()[-2:] == [30, 30]
-    assert as_frame(cached_gradients(run.dir)).equals(Run(run.path).gradients[list(KEPT)])
+    assert as_frame(cached_gradients(run.dir)).equals(Run(run.path).gradients[list(CACHED_COLUMNS)])
 
 
 @pytest.mark.parametrize("spoiled", [b"", b"PAR1 and then nothing", b"\x00" * 100])
 def test_a_broken_file_is_made_again(run: Run, spoiled: bytes) -> None:
     cached_gradients(run.dir)
     kept(run).write_bytes(spoiled)
-    assert as_frame(cached_gradients(run.dir)).equals(run.gradients[list(KEPT)])
+    assert as_frame(cached_gradients(run.dir)).equals(run.gradients[list(CACHED_COLUMNS)])
     assert kept(run).stat().st_size > 100
 
 
@@ -65,7 +65,7 @@ def test_where_nothing_can_be_kept_it_is_read_all_the_same(run: Run) -> None:
     (run.path.parent / ".rnnlab").mkdir(exist_ok=True)
     (run.path.parent / ".rnnlab" / "gradients").write_text("in the way")
     (run.path.parent / ".rnnlab" / "store.sqlite").mkdir()
-    assert as_frame(cached_gradients(run.dir)).equals(run.gradients[list(KEPT)])
+    assert as_frame(cached_gradients(run.dir)).equals(run.gradients[list(CACHED_COLUMNS)])
     assert cached_configs(run.path.parent, [run.dir]) == {"one": run.config}
 
 

@@ -254,6 +254,24 @@ def test_an_exception_of_the_writer_leaves_the_old_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_run_travels_as_its_files(force: bool, tmp_path: Path) -> None:
+    there = RunDir.create(tmp_path / "there", "one", {"mark": "there"})
+    there.gradients.write_bytes(b"rows\r\n")
+    here = RunDir.create(tmp_path / "here", "one")
+    here.metrics.write_text("of the older one")
+    files = there.contents()
+    if not force:
+        with pytest.raises(RunExistsError, match=r"is there already \(running\)"):
+            RunDir.create_from_files(tmp_path / "here", "one", files, force=False)
+        assert here.metrics.exists()
+        return
+    made = RunDir.create_from_files(tmp_path / "here", "one", {**files, "../stray": b"x", "stray": b"x"}, force=True)
+    assert made.contents() == files
+    assert {path.name for path in made.path.iterdir()} == {"run.json", "gradients.csv"}
+    assert not leftovers(tmp_path / "here")
+
+
 def test_the_name_is_the_folder_however_it_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDir.create(tmp_path, "one")
     monkeypatch.chdir(run.path)

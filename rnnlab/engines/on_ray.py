@@ -123,7 +123,7 @@ class _Tasks:
     def _write(self, files: Files, job: Job) -> None:
         for run in job.runs:
             if run.name in files:
-                RunDir.take_in(job.out, run.name, files[run.name], force=run.resume)
+                RunDir.create_from_files(job.out, run.name, files[run.name], force=run.resume)
 
     def _stop(self) -> None:
         """Let the workers write their checkpoints, and write what they return; those that do not end are killed."""

@@ -67,7 +67,7 @@ def work(text: str, token: str, files: Files, cpus: int, events: Any) -> Report:
     with tempfile.TemporaryDirectory(prefix="rnnlab-") as out:
         for name, contents in files.items():
             if contents:
-                RunDir.take_in(out, name, contents, force=False)
+                RunDir.create_from_files(out, name, contents, force=False)
         report = _run(replace(job, out=out), events)
         folders = [run.folder(out) for run in job.runs]
         return replace(report, files={folder.name: folder.contents() for folder in folders if folder.is_run})

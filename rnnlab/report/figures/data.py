@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnlab.grids import Readings
+from rnnlab.grids import GradientGrids
 from rnnlab.group import MeasuredGroup
 from rnnlab.groups import Groups
 
@@ -33,8 +33,8 @@ class Heat:
             return None
         middle = group.rate.middle if group.rate else 0.0
         chosen = min(group.measured, key=lambda one: abs((one.rate if one.rate is not None else np.inf) - middle))
-        grid = Readings(chosen.run.dir).grid()
-        values = np.where(grid.there & np.isfinite(grid.values["log10_norm"]), grid.values["log10_norm"], np.nan)
+        grid = GradientGrids(chosen.run.dir).grid()
+        values = np.where(grid.recorded & np.isfinite(grid.values["log10_norm"]), grid.values["log10_norm"], np.nan)
         order = slice(None, None, -1)
         return cls(
             title, groups.name_of(chosen.run), grid.updates, int(grid.lags.max()) - grid.lags[order], values[:, order]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnlab.cache import at_once
+from rnnlab.cache import map_in_threads
 from rnnlab.columns import METRICS
 from rnnlab.errors import RnnlabError
-from rnnlab.grids import Floats, Grid, Readings
+from rnnlab.grids import Floats, GradientGrids, Grid
 from rnnlab.report.findings import value_text
 from rnnlab.report.listing import repeat_command
 from rnnlab.report.page.packing import envelope, evenly, pack_decades, pack_floats
@@ -93,7 +93,7 @@ class Reading:
 
 def read_runs(runs: Sequence[Run], size: Size) -> dict[Path, Reading]:
     """All runs, thinned to what the page shows of them as soon as they are read."""
-    return dict(zip([run.path for run in runs], at_once(lambda run: _read(run, size), runs), strict=True))
+    return dict(zip([run.path for run in runs], map_in_threads(lambda run: _read(run, size), runs), strict=True))
 
 
 def _read(run: Run, size: Size) -> Reading:
@@ -105,7 +105,7 @@ def _read(run: Run, size: Size) -> Reading:
     except RnnlabError:
         metrics = None
     try:
-        readings = Readings(run.dir)
+        readings = GradientGrids(run.dir)
         cell = _thin(readings.grid("c"), size) if "c" in readings.states() else None
         return Reading(_thin(readings.grid(), size), cell, metrics)
     except RnnlabError as error:
@@ -116,7 +116,7 @@ def _thin(grid: Grid, size: Size) -> Grid:
     """The updates that the heat map shows, and the last finite one."""
     chosen = np.unique([*evenly(len(grid.updates), size.updates), grid.at()])
     values = {name: each[chosen] for name, each in grid.values.items()}
-    return Grid(grid.updates[chosen], grid.lags, grid.there[chosen], values)
+    return Grid(grid.updates[chosen], grid.lags, grid.recorded[chosen], values)
 
 
 def run_data(
@@ -165,7 +165,7 @@ def _facts(run: Run, differing: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 def _heat(grid: Grid, size: Size) -> dict[str, Any]:
     lags = evenly(len(grid.lags), size.lags)
-    packed = pack_decades(grid.values["log10_norm"][:, lags], grid.there[:, lags])
+    packed = pack_decades(grid.values["log10_norm"][:, lags], grid.recorded[:, lags])
     return {"updates": grid.updates.tolist(), "lags": grid.lags[lags].tolist(), "values": packed}
 
 
