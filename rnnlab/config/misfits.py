@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from rnnlab.cells import CELLS
 from rnnlab.config.facts import EXCLUSIVE
-from rnnlab.inits.gated import Chrono
-from rnnlab.inits.plain import Zeros
-from rnnlab.probes import At
-from rnnlab.tasks.generated import Generated
 
 if TYPE_CHECKING:
     from rnnlab.config.schema import Config
@@ -41,9 +37,12 @@ def conflicts(config: Config) -> Iterator[Conflict]:
 
 def _nonlinearity(config: Config) -> Iterator[Conflict]:
     model, key = config.model, ("model", "nonlinearity")
-    if model.nonlinearity is not None and "nonlinearity" not in CELLS[model.cell].model_fields:
+    field = CELLS[model.cell].model_fields.get("nonlinearity")
+    if model.nonlinearity is not None and field is None:
         having = _named(name for name, cell in CELLS.items() if "nonlinearity" in cell.model_fields)
         yield Conflict(key, f"{model.cell} has its nonlinearities fixed; {having} can choose", (key, CELL))
+    elif field is not None and model.nonlinearity not in (choices := get_args(field.annotation)) and choices:
+        yield Conflict(key, f"{model.cell} has no {model.nonlinearity}; it has {', '.join(choices)}", (key, CELL))
 
 
 def _init(config: Config) -> Iterator[Conflict]:
@@ -61,8 +60,8 @@ def _forget_bias(config: Config) -> Iterator[Conflict]:
     if CELLS[model.cell].forget_gate is None:
         having = _named(name for name, cell in CELLS.items() if cell.forget_gate is not None)
         yield Conflict(key, f"{model.cell} has no forget gate; {having} has", (key, CELL))
-    elif isinstance(model.init.bias, Chrono):
-        message = "would undo what init.bias chrono draws for the forget gate; give one of the two"
+    elif model.init.bias.by_gate:
+        message = f"would undo what init.bias {model.init.bias.name} draws for the forget gate; give one of the two"
         yield Conflict(key, message, (key, bias))
 
 
@@ -74,7 +73,7 @@ def _recurrent_bias(config: Config) -> Iterator[Conflict]:
         message = f"{model.cell} cannot be without it: it stands inside the product with the reset gate"
         yield Conflict(key, message, (key, CELL))
     # By what it draws, not by whether it was given: a resolved config gives it always, as zeros where there is none.
-    elif not isinstance(model.init.recurrent_bias, Zeros):
+    elif not model.init.recurrent_bias.nothing:
         message = f"this {model.cell} has no recurrent bias to draw; set model.recurrent_bias: true, or leave this out"
         yield Conflict(init, message, (init, key, ("model", "init", "preset"), CELL))
 
@@ -88,7 +87,7 @@ def _exclusive(config: Config) -> Iterator[Conflict]:
 
 def _duration(config: Config) -> Iterator[Conflict]:
     train, key, updates = config.train, ("train", "epochs"), ("train", "updates")
-    if train.epochs is not None and train.updates is None and isinstance(config.task, Generated):
+    if train.epochs is not None and train.updates is None and config.task.endless:
         message = f"{config.task.name} draws sequences without end, so no epoch ever ends; give train.updates"
         yield Conflict(key, message, (key, updates, ("task",)))
 
@@ -101,7 +100,7 @@ def _stop(config: Config) -> Iterator[Conflict]:
 
 def _schedule(config: Config) -> Iterator[Conflict]:
     train, schedule, key = config.train, config.probe.schedule, ("probe", "schedule")
-    if train.updates is not None and isinstance(schedule, At) and schedule.updates[0] >= train.updates:
+    if train.updates is not None and schedule.first() >= train.updates:
         message = f"measures nothing: updates are counted from 0, and the last of this run is {train.updates - 1}"
         yield Conflict(key, message, (key, ("train", "updates"), ("train", "epochs")))
 
@@ -110,7 +109,7 @@ def _scan(config: Config) -> Iterator[Conflict]:
     key = ("train", "scan")
     if config.train.scan != "fast":
         return
-    if config.model.build_cell().rule() is None:
+    if not list(_nonlinearity(config)) and config.model.build_cell().rule() is None:
         message = f"{config.model.cell} has no rule for the fast scan; choose general or auto"
         yield Conflict(key, message, (key, CELL, ("model", "nonlinearity")))
     if config.device.startswith("cuda"):

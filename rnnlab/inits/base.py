@@ -24,6 +24,10 @@ class Init(Part):
     """
 
     places: ClassVar[tuple[str, ...]] = ()
+    nothing: ClassVar[bool] = False
+    """It draws zeros, whatever the place: as if there were no such weight."""
+    by_gate: ClassVar[bool] = False
+    """It draws a forget gate's bias by a rule that one value in its place would undo."""
 
     def draw(self, fan_in: int, fan_out: int, gates: tuple[str, ...], rng: np.random.Generator) -> Array:
         """A weight [fan_in, len(gates) * fan_out], gates side by side in the order given.

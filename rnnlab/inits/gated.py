@@ -40,6 +40,7 @@ class Chrono(Init):
     """
 
     source = "Tallec, Ollivier 2018"
+    by_gate = True
     places = ("bias",)
 
     name: Literal["chrono"] = "chrono"

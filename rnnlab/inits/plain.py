@@ -97,6 +97,7 @@ class Zeros(Init):
 
     source = "torch.nn.init.zeros_"
     places = WEIGHTS + BIASES
+    nothing = True
 
     name: Literal["zeros"] = "zeros"
 

@@ -28,6 +28,10 @@ class Schedule(Part):
         """
         return [update for update in range(updates) if self.due(update, updates)]
 
+    def first(self) -> int:
+        """The first update that is measured."""
+        return 0
+
 
 class Every(Schedule):
     """Every n-th update, from update 0."""
@@ -96,12 +100,15 @@ class At(Schedule):
     def due_updates(self, updates: int) -> Sequence[int]:
         return self.updates[: bisect_left(self.updates, updates)]
 
+    def first(self) -> int:
+        return self.updates[0]
+
     @cached_property
     def _listed(self) -> frozenset[int]:
         return frozenset(self.updates)
 
 
-SCHEDULES = table(Every, Log, At)
+SCHEDULES: Table[Schedule] = table(Every, Log, At)
 
 
 def as_schedule(value: Any) -> Any:

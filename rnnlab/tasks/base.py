@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -88,6 +88,9 @@ class Source(ABC):
 
 class Task(Part, ABC):
     """What is learned: a source of sequences, the placement of the loss and the measure of a mistake."""
+
+    endless: ClassVar[bool] = False
+    """Training sequences are drawn without end, so that there is no epoch."""
 
     loss: Loss = Field(default="last", description=LOSS_HELP)
 

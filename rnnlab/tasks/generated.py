@@ -23,6 +23,8 @@ Draw = Callable[[np.random.Generator, int], Batch]
 class Generated(Task):
     """A task that draws its sequences; validation and test come from streams of their own, fixed by the seed."""
 
+    endless: ClassVar[bool] = True
+
     @abstractmethod
     def draw(self, rng: np.random.Generator, batch: int, dtype: DTypeLike) -> Batch:
         """A batch of sequences that `rng` alone decides."""
