@@ -13,16 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from rnnlab.cells import CELLS
+from rnnlab.catalog import table_of
 from rnnlab.cli.listing import list_parts, type_in_words
-from rnnlab.clips import CLIPS
 from rnnlab.config import Config
 from rnnlab.config.sections import Model, Probing, Train
-from rnnlab.inits import INITS, PRESETS, Inits
-from rnnlab.optimizers import OPTIMIZERS
-from rnnlab.parts import Part
-from rnnlab.probes import PROBES, SCHEDULES
-from rnnlab.tasks import TASKS
+from rnnlab.inits import PRESETS, Inits
 from rnnlab.tasks.base import LOSS_HELP
 
 PAGE = Path(__file__).parent / "PARTS.md"
@@ -42,18 +37,18 @@ A part (a task, an initializer, a clip, ...) is given by its name, `clip: norm`,
 Symbols: T timesteps, B sequences in a batch, I inputs, H hidden units, G gates of a cell.
 """
 
-TABLES: dict[str, tuple[str, Mapping[str, type[Part]], str]] = {
-    "cells": ("Cells", CELLS, "`model.cell` takes the name alone; a cell's options stand beside it in `model`."),
-    "inits": ("Initializers", INITS, "For the keys of `model.init`; each says which of them it is for."),
-    "clips": ("Clips", CLIPS, "For `clip`."),
-    "tasks": ("Tasks", TASKS, f"For `task`. Every one has `loss`, {LOSS_HELP}."),
-    "probes": ("Probes", PROBES, "For `probe.which`: a list of names. What they write: [RECORDS.md](RECORDS.md)."),
+INTRODUCED = {
+    "cells": ("Cells", "`model.cell` takes the name alone; a cell's options stand beside it in `model`."),
+    "inits": ("Initializers", "For the keys of `model.init`; each says which of them it is for."),
+    "clips": ("Clips", "For `clip`."),
+    "tasks": ("Tasks", f"For `task`. Every one has `loss`, {LOSS_HELP}."),
+    "probes": ("Probes", "For `probe.which`: a list of names. What they write: [RECORDS.md](RECORDS.md)."),
     "schedules": (
         "Schedules",
-        SCHEDULES,
         "For `probe.schedule`. In short: `10` is every 10th update, `[0, 10, 100]` these updates.",
     ),
-    "optimizers": ("Optimizers", OPTIMIZERS, "For `optimizer`. The update rules are torch.optim's."),
+    "optimizers": ("Optimizers", "For `optimizer`. The update rules are torch.optim's."),
+    "engines": ("Engines", "For `rnnlab sweep --engine`, not for a config: [SWEEPS.md](SWEEPS.md)."),
 }
 
 # Keys that hold a section or a part are described where that is.
@@ -81,7 +76,7 @@ VALUES = {
 def page() -> str:
     """The whole page."""
     listed = _listed()
-    blocks = [HEAD, *_sections(), *(block for kind in TABLES for block in _table(kind, listed[kind]))]
+    blocks = [HEAD, *_sections(), *(block for kind in INTRODUCED for block in _table(kind, listed[kind]))]
     return "\n".join(blocks)
 
 
@@ -124,7 +119,8 @@ def _default(value: Any) -> str:
 
 
 def _table(kind: str, listed: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    title, parts, where = TABLES[kind]
+    title, where = INTRODUCED[kind]
+    parts = table_of(kind)
     yield f"## {title}\n"
     yield where + "\n"
     for part in listed:

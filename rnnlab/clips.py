@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator
 
-from rnnlab.parts import Part, table
+from rnnlab.parts import Part, Table, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -127,4 +127,4 @@ class ClipAdjoint(Clip):
         return self.threshold
 
 
-CLIPS = table(NoClip, ClipNorm, ClipValue, ClipAdjoint)
+CLIPS: Table[Clip] = table(NoClip, ClipNorm, ClipValue, ClipAdjoint)

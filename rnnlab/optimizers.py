@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnnlab.parts import Part, table
+from rnnlab.parts import Part, Table, table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -185,4 +185,4 @@ class Adadelta(OptimizerPart):
         return TorchAdadelta(parameters, lr=self.lr, rho=self.rho, eps=self.eps, weight_decay=self.weight_decay)
 
 
-OPTIMIZERS: dict[str, type[OptimizerPart]] = table(Sgd, Adam, AdamW, Rmsprop, Adagrad, Adadelta)
+OPTIMIZERS: Table[OptimizerPart] = table(Sgd, Adam, AdamW, Rmsprop, Adagrad, Adadelta)

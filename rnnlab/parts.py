@@ -1,11 +1,11 @@
-"""What every interchangeable part has in common: its options are its fields, its table is a dict by name."""
+"""What every interchangeable part has in common: its options are its fields, and its table has it by name."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -34,8 +34,7 @@ class Part(BaseModel):
     @classmethod
     def meaning(cls) -> str:
         """The first sentence of the docstring, on one line."""
-        paragraph = " ".join(inspect.getdoc(cls).split("\n\n")[0].split())  # type: ignore[union-attr]
-        return paragraph.split(". ")[0].rstrip(".") + "."
+        return first_sentence(cls)
 
     @classmethod
     def needs_options(cls) -> bool:
@@ -43,13 +42,85 @@ class Part(BaseModel):
         return any(field.is_required() for field in cls.model_fields.values())
 
 
-P = TypeVar("P", bound=Part)
+def first_sentence(described: type) -> str:
+    """Of the docstring, on one line."""
+    paragraph = " ".join((inspect.getdoc(described) or "").split("\n\n")[0].split())
+    return paragraph.split(". ")[0].rstrip(".") + "."
+
+
+class HasKey(Protocol):
+    """What a table can hold: a class that knows its name."""
+
+    @classmethod
+    def key(cls) -> str:
+        """The name it is asked for by."""
+
+
+P = TypeVar("P", bound=HasKey)
 Shorthand = Callable[[Any], Any]
 
 
-def table(*parts: type[P]) -> dict[str, type[P]]:
+class Table(MutableMapping[str, type[P]]):
+    """Parts by name. One is added by `TABLE[name] = part`, and taken out by `del TABLE[name]`.
+
+    Whatever was made from the table is told of a change, and follows (`when_changed`): the config's keys, choices and
+    schema among others.
+    """
+
+    def __init__(self, parts: Iterable[type[P]]) -> None:
+        self._parts = {part.key(): part for part in parts}
+        self._callbacks: list[Callable[[], None]] = []
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """Call this after each part that is added or taken out."""
+        self._callbacks.append(callback)
+
+    def __getitem__(self, name: str) -> type[P]:
+        return self._parts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __setitem__(self, name: str, part: type[P]) -> None:
+        """Raises ValueError where the part calls itself something else."""
+        if part.key() != name:
+            raise ValueError(f"the part {part.key()!r} cannot be called {name!r}")
+        self._parts[name] = part
+        self._tell()
+
+    def __delitem__(self, name: str) -> None:
+        del self._parts[name]
+        self._tell()
+
+    def _tell(self) -> None:
+        for callback in self._callbacks:
+            callback()
+
+
+def table(*parts: type[P]) -> Table[P]:
     """The parts by name, in the order given."""
-    return {part.key(): part for part in parts}
+    return Table(parts)
+
+
+class Subset(Mapping[str, type[P]]):
+    """The parts of a table that fulfil a condition, whenever it is looked at."""
+
+    def __init__(self, parts: Mapping[str, type[P]], condition: Callable[[type[P]], bool]) -> None:
+        self._parts, self._condition = parts, condition
+
+    def __getitem__(self, name: str) -> type[P]:
+        if self._condition(part := self._parts[name]):
+            return part
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, part in self._parts.items() if self._condition(part))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def choice(parts: Mapping[str, type[Part]], default: str = "") -> Any:
@@ -102,9 +173,9 @@ class OneOf:
 
 @dataclass(frozen=True, eq=False)
 class NameIn:
-    """In an annotation: one of these names."""
+    """In an annotation: one of these names; a function gives them as they are when the schema is built."""
 
-    names: Iterable[str]
+    names: Iterable[str] | Callable[[], Iterable[str]]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.literal_schema(list(self.names))
+        return core_schema.literal_schema(list(self.names() if callable(self.names) else self.names))

@@ -24,6 +24,7 @@ from commands import Call, Said
 from fakes import fake_run
 
 import rnnlab
+from rnnlab.catalog import KINDS
 from rnnlab.cli.progress import ProgressLine
 from rnnlab.config import Config, known_keys, load_config
 from rnnlab.errors import (
@@ -38,7 +39,6 @@ from rnnlab.runs import Run
 from rnnlab.training import Progress
 
 COMMANDS = ("train", "sweep", "report", "ls", "show", "validate", "new", "list", "schema")
-KINDS = ("cells", "inits", "clips", "tasks", "probes", "optimizers", "schedules")
 
 
 @dataclass
@@ -417,6 +417,7 @@ def test_help_loads_nothing_heavy(arguments: str) -> None:  # Typer itself loads
     heavy = ("torch", "pandas", "numba", "numpy", "rich", "yaml")
     script = f"""
 import sys
+from rnnlab.catalog import KINDS
 from rnnlab.cli import main
 try:
     main({arguments})

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from rnnlab.cells import CELLS
-from rnnlab.clips import CLIPS
-from rnnlab.inits import INITS
-from rnnlab.optimizers import OPTIMIZERS
-from rnnlab.parts import NameIn, OneOf, Part, choice, table
-from rnnlab.probes import PROBES, SCHEDULES
-from rnnlab.tasks import TASKS
+from rnnlab.catalog import KINDS, config_tables, tables
+from rnnlab.parts import NameIn, OneOf, Part, Subset, choice, table
 
-TABLES: dict[str, dict[str, type[Any]]] = {
-    "cells": CELLS,
-    "inits": INITS,
-    "clips": CLIPS,
-    "tasks": TASKS,
-    "probes": PROBES,
-    "optimizers": OPTIMIZERS,
-    "schedules": SCHEDULES,
-}
+TABLES = config_tables()
 PARTS = [pytest.param(part, id=f"{kind}-{name}") for kind, parts in TABLES.items() for name, part in parts.items()]
 
 
@@ -49,7 +37,7 @@ def test_a_part_refuses_unknown_options_and_stays_as_it_is(part: type[Part]) -> 
 
 
 @pytest.mark.parametrize("parts", TABLES.values(), ids=TABLES)
-def test_no_option_has_the_name_of_a_part_of_its_table(parts: dict[str, type[Part]]) -> None:
+def test_no_option_has_the_name_of_a_part_of_its_table(parts: Mapping[str, type[Part]]) -> None:
     # pydantic puts a part's name into the place of an error; it must not be taken for a key.
     options = {name for part in parts.values() for name in part.model_fields}
     assert not options & set(parts)
@@ -75,7 +63,7 @@ class Text(Part):
     words: str = Field(description="words")
 
 
-SHAPES: dict[str, type[Part]] = table(Dot, Line, Text)
+SHAPES = table(Dot, Line, Text)
 
 
 class Picture(BaseModel):
@@ -127,3 +115,30 @@ def test_the_schema_offers_the_bare_names_that_are_enough() -> None:
 def test_meaning_is_the_first_sentence() -> None:
     assert Line.meaning() == "A line."
     assert (Text.needs_options(), Line.needs_options()) == (True, False)
+
+
+def test_the_catalog_has_every_table_and_no_two_kinds_share_one() -> None:
+    found = tables()
+    assert tuple(found) == KINDS
+    assert len({id(one) for one in found.values()}) == len(KINDS)
+    assert set(KINDS) - set(TABLES) == {"engines"}
+    assert all(part.key() == name for one in found.values() for name, part in one.items())
+    assert all(part.meaning().strip(".") for one in found.values() for part in one.values())
+
+
+def test_whoever_follows_a_table_is_told_of_each_change() -> None:
+    parts, seen = table(Dot, Line), list[list[str]]()
+    parts.when_changed(lambda: seen.append([*parts]))
+    long = Subset(parts, lambda part: "length" in part.model_fields or "words" in part.model_fields)
+    parts["text"] = Text
+    del parts["line"]
+    assert seen == [["dot", "line", "text"], ["dot", "text"]]
+    assert dict(long) == {"text": Text}
+    assert len(long) == 1
+    with pytest.raises(KeyError, match="dot"):
+        long["dot"]
+
+
+def test_a_part_stands_in_its_table_under_its_own_name() -> None:
+    with pytest.raises(ValueError, match="the part 'dot' cannot be called 'point'"):
+        table(Line)["point"] = Dot

@@ -63,4 +63,5 @@ for command, epilog in (
     (listing.list_parts, listing.EXAMPLES),
     (schema.schema, schema.EXAMPLES),
 ):
-    app.command("list" if command is listing.list_parts else None, epilog=epilog)(command)
+    kind = sweep.COMMAND if command is sweep.sweep else None
+    app.command("list" if command is listing.list_parts else None, cls=kind, epilog=epilog)(command)

@@ -6,12 +6,12 @@ import json
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rnnlab.parts import Part
+from rnnlab.catalog import KINDS, table_of
+from rnnlab.errors import UsageError, nearest
 
 EXAMPLES = """\b
 Examples:
@@ -19,7 +19,6 @@ Examples:
   rnnlab list inits
   rnnlab list tasks --json
 """
-KINDS = ("cells", "inits", "clips", "tasks", "probes", "optimizers", "schedules")
 
 
 def list_parts(
@@ -35,38 +34,23 @@ def list_parts(
 ) -> None:
     """List what a config can name: cells, inits, clips, tasks, ...
 
-    Each with its meaning, its options with their types and defaults, and its source.
+    Each with its meaning, its options with their types and defaults, and its source. The last are the engines of
+    sweeps, which no config names.
     """
-    listed = {name: [_described(part) for part in parts.values()] for name, parts in _tables(kind).items()}
+    if kind is not None and kind not in KINDS:
+        near = nearest(kind, KINDS)
+        hint = f"; did you mean '{near}'?" if near else ""
+        raise UsageError(f"there is no list of {kind!r}{hint} (choices: {', '.join(KINDS)})")
+    listed = {name: [_described(part) for part in table_of(name).values()] for name in ([kind] if kind else KINDS)}
     if as_json:
         print(json.dumps(listed, indent=2))
     else:
         print("\n\n".join(_section(name, parts) for name, parts in listed.items()))
 
 
-def _tables(kind: str | None) -> Mapping[str, Mapping[str, type[Part]]]:
-    from rnnlab.cells import CELLS
-    from rnnlab.clips import CLIPS
-    from rnnlab.errors import UsageError, nearest
-    from rnnlab.inits import INITS
-    from rnnlab.optimizers import OPTIMIZERS
-    from rnnlab.probes import PROBES, SCHEDULES
-    from rnnlab.tasks import TASKS
-
-    tables: tuple[Mapping[str, type[Part]], ...] = (CELLS, INITS, CLIPS, TASKS, PROBES, OPTIMIZERS, SCHEDULES)
-    named = dict(zip(KINDS, tables, strict=True))
-    if kind is None:
-        return named
-    if kind not in named:
-        near = nearest(kind, KINDS)
-        hint = f"; did you mean '{near}'?" if near else ""
-        raise UsageError(f"there is no list of {kind!r}{hint} (choices: {', '.join(KINDS)})")
-    return {kind: named[kind]}
-
-
-def _described(part: type[Part]) -> dict[str, Any]:
-    """A part as data: name, meaning, options and source."""
-    schema = part.model_json_schema()
+def _described(part: Any) -> dict[str, Any]:
+    """A part, or an engine, as data: name, meaning, options and source."""
+    schema = part.model_json_schema() if hasattr(part, "model_json_schema") else {"properties": {}}
     needed = schema.get("required", ())
     options = [
         {"name": name, "type": type_in_words(of, schema), "required": name in needed}
@@ -76,7 +60,13 @@ def _described(part: type[Part]) -> dict[str, Any]:
         if name != "name"
     ]
     where = {"places": list(part.places)} if hasattr(part, "places") else {}
-    return {"name": part.key(), "meaning": part.meaning(), **where, "options": options, "source": part.source}
+    return {
+        "name": part.key(),
+        "meaning": part.meaning(),
+        **where,
+        "options": options,
+        "source": getattr(part, "source", ""),
+    }
 
 
 def type_in_words(of: Mapping[str, Any], schema: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rnnlab.cli.choices import complete, with_choices
 from rnnlab.cli.keys import complete_keys
 from rnnlab.cli.signals import exit_code, install_handlers
 from rnnlab.cli.streams import print_error
@@ -36,6 +37,9 @@ else. --set changes a key of the base, or the seeds.
 """
 
 
+COMMAND = with_choices(engine="engines")
+
+
 def sweep(
     config: Annotated[
         str, typer.Option("--config", "-c", metavar="FILE", help="YAML file that describes the sweep; - for stdin.")
@@ -50,8 +54,8 @@ def sweep(
     engine: Annotated[
         str | None,
         typer.Option(
-            metavar="inline|local|ray",
-            help="Where fleets train: in this process, in one each, or on Ray. Default: local for several fleets.",
+            help="Where fleets train (see `rnnlab list engines`). Default: local for several fleets, else inline.",
+            autocompletion=complete("engines"),
         ),
     ] = None,
     workers: Annotated[

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from rnnlab.catalog import config_tables
 from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.config.schema import Config
 from rnnlab.config.tree import Path as KeyPath
@@ -74,6 +75,11 @@ def known_keys() -> Mapping[str, FieldInfo]:
 def axis_keys() -> tuple[str, ...]:
     """The keys that can be an axis of a sweep: those that make another run."""
     return tuple(key for key in known_keys() if key not in NO_IDENTITY)
+
+
+# A part that is added to a table brings keys.
+for _table in config_tables().values():
+    _table.when_changed(known_keys.cache_clear)
 
 
 def _below(owner: Owner, prefix: str) -> Iterator[tuple[str, FieldInfo]]:

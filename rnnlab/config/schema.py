@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from rnnlab.catalog import config_tables
 from rnnlab.clips import CLIPS, Clip, NoClip
 from rnnlab.config.facts import NO_IDENTITY, without
 from rnnlab.config.misfits import conflicts
 from rnnlab.config.scalars import dump
 from rnnlab.config.sections import Model, Probing, Section, Train
 from rnnlab.errors import UsageError
+from rnnlab.inits import Inits
 from rnnlab.names import check_name
 from rnnlab.optimizers import OPTIMIZERS, Adam, OptimizerPart
 from rnnlab.parts import OneOf
@@ -93,3 +95,14 @@ class Config(Section):
         """A hash of what the run is: the resolved config without device, name and notes; 64 hexadecimal digits."""
         kept = without(self.resolved(), NO_IDENTITY)
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _rebuild() -> None:
+    """Build the models anew from the tables as they are now; configs that were made before stay good."""
+    # pydantic compiles a table's parts into the validator of each model that has one, and into those around it.
+    for model in (Inits, Model, Probing, Config):
+        model.model_rebuild(force=True)
+
+
+for _table in config_tables().values():
+    _table.when_changed(_rebuild)

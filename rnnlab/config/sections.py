@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -33,17 +33,16 @@ class Section(BaseModel):
         self.__dict__[key] = value
 
 
-def _nonlinearities() -> Iterator[str]:
-    for cell in CELLS.values():
-        if "nonlinearity" in cell.model_fields:
-            yield from get_args(cell.model_fields["nonlinearity"].annotation)
+def _nonlinearities() -> list[str]:
+    fields = [cell.model_fields["nonlinearity"] for cell in CELLS.values() if "nonlinearity" in cell.model_fields]
+    return list(dict.fromkeys(name for field in fields for name in get_args(field.annotation)))
 
 
 class Model(Section):
     """The network: layers of one cell, and a linear read-out."""
 
     cell: Annotated[str, NameIn(CELLS)] = Field(default="lstm", description="Kind of recurrent cell.")
-    nonlinearity: Annotated[str, NameIn(dict.fromkeys(_nonlinearities()))] | None = Field(
+    nonlinearity: Annotated[str, NameIn(_nonlinearities)] | None = Field(
         default=None, description="phi of a cell that leaves it open (rnn); null: tanh there, and nothing elsewhere."
     )
     hidden: PositiveInt = Field(default=100, le=10**6, description="Hidden units H of every layer.")

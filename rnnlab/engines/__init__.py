@@ -5,6 +5,7 @@ from rnnlab.engines.inline import Inline
 from rnnlab.engines.local import Local
 from rnnlab.engines.on_ray import Ray
 from rnnlab.errors import UsageError, nearest
+from rnnlab.parts import Table, table
 
 
 def engine_of(name: str | None, *, workers: int | None = None, address: str | None = None) -> Engine | None:
@@ -22,6 +23,6 @@ def engine_of(name: str | None, *, workers: int | None = None, address: str | No
     return ENGINES[name](workers, address)
 
 
-ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (Inline, Local, Ray)}
+ENGINES: Table[Engine] = table(Inline, Local, Ray)
 
 __all__ = ["ENGINES", "Engine", "Inline", "Local", "Ray", "engine_of"]

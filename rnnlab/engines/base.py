@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from rnnlab.errors import UsageError
 from rnnlab.jobs import EventCallback, JobSource
+from rnnlab.parts import first_sentence
 
 
 class Engine(ABC):
@@ -19,6 +20,16 @@ class Engine(ABC):
     name: ClassVar[str]
     here: ClassVar[bool] = True
     """It trains on this machine, with the data files and devices that are here."""
+
+    @classmethod
+    def key(cls) -> str:
+        """Its name in the table of engines."""
+        return cls.name
+
+    @classmethod
+    def meaning(cls) -> str:
+        """The first sentence of the docstring, on one line."""
+        return first_sentence(cls)
 
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
         self.workers, self.address = workers, address

@@ -21,11 +21,11 @@ from rnnlab.inits.fans import HeNormal, HeUniform, XavierNormal, XavierUniform
 from rnnlab.inits.gated import Chrono, Forget
 from rnnlab.inits.matrices import Identity, Orthogonal, Sparse
 from rnnlab.inits.plain import Constant, Normal, Uniform, Zeros
-from rnnlab.parts import OneOf, table
+from rnnlab.parts import OneOf, Subset, Table, table
 
 __all__ = ["BIASES", "INITS", "PRESETS", "WEIGHTS", "Array", "Init", "Inits", "spectral_radius"]
 
-INITS: dict[str, type[Init]] = table(
+INITS: Table[Init] = table(
     XavierUniform,
     XavierNormal,
     HeUniform,
@@ -64,7 +64,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 def _fit(place: str) -> OneOf:
     """In an annotation: one of the inits that can draw this place, with its own answer to one that cannot."""
-    fitting = {name: part for name, part in INITS.items() if place in part.places}
+    fitting = Subset(INITS, lambda part: place in part.places)
 
     def placed(value: Any) -> Any:
         name = _name(value)

@@ -1,6 +1,6 @@
 """What is measured, and at which updates."""
 
-from rnnlab.parts import table
+from rnnlab.parts import Table, table
 from rnnlab.probes.adjoint import Adjoint
 from rnnlab.probes.base import Figures, Probe, View
 from rnnlab.probes.saturation import Saturation
@@ -8,7 +8,7 @@ from rnnlab.probes.schedules import SCHEDULES, At, Every, Log, Schedule, as_sche
 from rnnlab.probes.spectrum import Spectrum
 from rnnlab.probes.weights import Weights
 
-PROBES: dict[str, type[Probe]] = table(Adjoint, Spectrum, Saturation, Weights)
+PROBES: Table[Probe] = table(Adjoint, Spectrum, Saturation, Weights)
 
 __all__ = [
     "PROBES",

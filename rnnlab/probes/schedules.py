@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt
 
-from rnnlab.parts import Part, table
+from rnnlab.parts import Part, Table, table
 
 
 class Schedule(Part):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rnnlab.parts import table
+from rnnlab.parts import Table, table
 from rnnlab.tasks.addition import Addition
 from rnnlab.tasks.arrays import Arrays
 from rnnlab.tasks.base import Batch, Chance, Loss, Single, Source, Task
@@ -18,7 +18,7 @@ from rnnlab.tasks.temporal_order import TemporalOrder
 from rnnlab.tasks.temporal_order_3bit import TemporalOrder3bit
 from rnnlab.tasks.text import Text
 
-TASKS: dict[str, type[Task]] = table(
+TASKS: Table[Task] = table(
     Addition,
     Multiplication,
     TemporalOrder,

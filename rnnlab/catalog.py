@@ -1,0 +1,42 @@
+"""Where every table of parts is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnnlab.parts import Table
+
+# By address, so that this stands below all of them, and who wants the names alone loads nothing.
+_IN_A_CONFIG = {
+    "cells": "rnnlab.cells:CELLS",
+    "inits": "rnnlab.inits:INITS",
+    "clips": "rnnlab.clips:CLIPS",
+    "tasks": "rnnlab.tasks:TASKS",
+    "probes": "rnnlab.probes:PROBES",
+    "optimizers": "rnnlab.optimizers:OPTIMIZERS",
+    "schedules": "rnnlab.probes:SCHEDULES",
+}
+_ALL = {**_IN_A_CONFIG, "engines": "rnnlab.engines:ENGINES"}
+
+KINDS = tuple(_ALL)
+"""The kinds of parts there are."""
+
+
+def table_of(kind: str) -> Table[Any]:
+    """The table of a kind."""
+    module, _, name = _ALL[kind].partition(":")
+    found: Table[Any] = getattr(import_module(module), name)
+    return found
+
+
+def tables() -> Mapping[str, Table[Any]]:
+    """Every table, by kind."""
+    return {kind: table_of(kind) for kind in _ALL}
+
+
+def config_tables() -> Mapping[str, Table[Any]]:
+    """The tables of the parts that a config names."""
+    return {kind: table_of(kind) for kind in _IN_A_CONFIG}
