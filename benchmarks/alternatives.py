@@ -23,6 +23,8 @@ Update = Callable[[], object]
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 SHAPES = [(20, 100, 50), (32, 200, 128), (64, 400, 100), (64, 200, 256)]
 """B, T, H."""
+TINY = (4, 40, 8)
+"""B, T, H of --quick."""
 
 HAS_JAX = importlib.util.find_spec("jax") is not None
 
@@ -83,7 +85,7 @@ def loop(cell: str, B: int, T: int, H: int, like: Fleet | None = None) -> Update
     hand = Hand(layer, B, T, H)
     if like is not None:
         copy_weights(like, layer)
-        hand.optimizer = torch.optim.Adam(hand.parameters, like.config.optimizer.lr)
+        hand.optimizer = torch.optim.Adam(hand.parameters, like.configs[0].optimizer.lr)
 
     def update() -> object:
         h, c, kept = torch.zeros(B, H), torch.zeros(B, H), []

@@ -6,19 +6,24 @@ no input product, no norm, no optimizer; da is made up once and never written ag
 
     torch   torch.mm (MKL) with out=, in a loop over time; dW_hh is one product a block
     lab     the products that the lab's own compiled scan is built on (rnnlab/scan/products.py)
+
+`python benchmarks/floor.py lstm 20 100 50 8` for cell, B, T, H and runs, or --quick: milliseconds of both.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from alternatives import GATES, Update
+from alternatives import GATES, SHAPES, TINY, Update
+from measure import ONCE, Patience, take_turns
 from numba import njit
+from options import asked
 from torch import Tensor
 
 from rnnlab.scan.compiled import OPTIONS
@@ -145,3 +150,11 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+if __name__ == "__main__":
+    sizes = ({"cell": "lstm", **dict(zip("BTH", shape, strict=True)), "runs": 1} for shape in (SHAPES[0], TINY))
+    options = asked(__doc__, *sizes)
+    given = (options.cell, options.B, options.T, options.H, options.runs)
+    makers = {"torch": lambda: torch_products(*given), "lab": lambda: lab_products(*given)}
+    print(json.dumps(take_turns(makers, ONCE if options.quick else Patience()).ms, indent=2))

@@ -37,6 +37,10 @@ class Patience:
     fewest: int = 2
 
 
+ONCE = Patience(repeats=1, turn=0.0)
+"""One turn of one update: does it run at all?"""
+
+
 def take_turns(makers: Mapping[str, Callable[[], Update]], patience: Patience) -> Timing:
     """Build each alternative, warm it up with two updates, and time them in turns.
 
@@ -53,7 +57,7 @@ def take_turns(makers: Mapping[str, Callable[[], Update]], patience: Patience) -
             gc.collect()
         else:
             updates[name], probes[name] = update, max(probe, patience.turn)
-    affordable = max(patience.fewest, int(patience.row / sum(probes.values())))
+    affordable = max(patience.fewest, int(patience.row / max(sum(probes.values()), 1e-9)))
     repeats = min(patience.repeats, affordable)
     times: dict[str, list[float]] = {name: [] for name in updates}
     for _ in range(repeats):

@@ -1,4 +1,4 @@
-"""Peak resident memory of training with recording on: `python benchmarks/memory.py lstm 32 1000 128 [--updates 2]`.
+"""Peak resident memory of training with recording on: `python benchmarks/memory.py lstm 32 1000 128 2` (2 updates).
 
 A process of its own for each shape. `before` is what it holds once everything is imported, compiled and has run at a
 tiny shape; `peak` is the most that it ever held after that. `buffers` is what those sizes predict: the bytes of all the
@@ -7,7 +7,6 @@ tensors that the fleet holds and that one update finds (states, gates, squares, 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import resource
@@ -18,7 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from alternatives import fleet_of, updating
+from alternatives import TINY, fleet_of, updating
+from options import asked
+
+USUAL = {"cell": "lstm", "B": 32, "T": 1000, "H": 128, "updates": 2}
+QUICK = {"cell": "lstm", **dict(zip("BTH", TINY, strict=True)), "updates": 2}
 
 
 def resident(which: str) -> int:
@@ -69,19 +72,15 @@ def train(cell: str, B: int, T: int, H: int, updates: int) -> dict[str, Any]:
 
 def measure(cell: str, B: int, T: int, H: int, updates: int = 2) -> dict[str, Any]:
     """Train in a process of its own, and say what it took: bytes."""
-    command = [sys.executable, __file__, cell, str(B), str(T), str(H), "--updates", str(updates)]
+    command = [sys.executable, __file__, cell, *map(str, (B, T, H, updates))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, Any] = json.loads(done.stdout)
     return figures
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cell")
-    parser.add_argument("sizes", type=int, nargs=3, metavar=("B", "T", "H"), help="batch, timesteps, hidden size")
-    parser.add_argument("--updates", type=int, default=2)
-    options = parser.parse_args()
-    print(json.dumps(train(options.cell, *options.sizes, options.updates)))
+    options = asked(__doc__, USUAL, QUICK)
+    print(json.dumps(train(options.cell, options.B, options.T, options.H, options.updates)))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""How long a report takes over ten million rows of gradients, and how large and how quick its page of 500 runs is."""
+"""How long a report takes over ten million rows of gradients, and how large and how quick its page of 500 runs is.
+
+`python benchmarks/reading.py 500 100 200` for other runs, updates and timesteps; --quick for a few of them.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from options import asked
 from scale import timed
 
 from rnnlab.config import load_config
@@ -18,6 +21,9 @@ from rnnlab.records import GradientLog, MetricsLog
 from rnnlab.rundir import RunDir
 
 Row = dict[str, Any]
+
+USUAL = {"runs": 500, "updates": 100, "timesteps": 200}
+QUICK = {"runs": 3, "updates": 4, "timesteps": 20}
 
 
 def measure(runs: int, updates: int, timesteps: int) -> Row:
@@ -97,4 +103,5 @@ def opens(page: Path) -> float | None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(*map(int, sys.argv[1:4])), indent=2))
+    options = asked(__doc__, USUAL, QUICK)
+    print(json.dumps(measure(options.runs, options.updates, options.timesteps), indent=2))

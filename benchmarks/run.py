@@ -35,9 +35,9 @@ import memory
 import reading
 import scale
 import vanishing
-from alternatives import HAS_JAX, SHAPES, Update, jax_scan, lab, loop, plain
+from alternatives import HAS_JAX, SHAPES, TINY, Update, jax_scan, lab, loop, plain
 from floor import lab_products, torch_products
-from measure import Patience, Timing, machine, take_turns
+from measure import ONCE, Patience, Timing, machine, take_turns
 from write import RESULTS, tables, target_table
 
 FLEETS = [(20, 100, 50), (32, 200, 128)]
@@ -46,6 +46,8 @@ FLOORS: dict[str, Callable[..., Update]] = {"products, torch": torch_products, "
 UNDER = {"healthy": vanishing.healthy, **FLOORS}
 SINGLE = {"rnnlab": lab, "loop": loop, "torch": plain, **({"jax": jax_scan} if HAS_JAX else {})}
 SECTIONS = ("single", "fleets", "memory", "vanishing", "sweeps", "reports")
+REPORTS = [(50, 100, 200), (500, 100, 200), (10_000, 1, 10)]
+"""Runs, updates, timesteps."""
 MEMORY = [*SHAPES, *((32, T, 128) for T in (500, 1000, 2000, 4000)), (32, 10_000, 128)]
 
 Row = dict[str, Any]
@@ -61,12 +63,12 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.quick = options.quick
         self.cells = options.cells.split(",") if options.cells else None
-        few = Patience(1, 0.02) if self.quick else Patience()
+        few = ONCE if self.quick else Patience()
         self.patience = Patience(options.repeats or few.repeats, few.turn)
 
     def single(self) -> list[Row]:
         rows = []
-        for cell, shape in itertools.product(self.cells or ["lstm", "gru", "rnn"], SHAPES[: 1 if self.quick else None]):
+        for cell, shape in itertools.product(self.cells or ["lstm", "gru", "rnn"], [TINY] if self.quick else SHAPES):
             begun = time.perf_counter()
             makers = {name: partial(make, cell, *shape) for name, make in (SINGLE | UNDER).items()}
             timing = take_turns(makers, self.patience)
@@ -76,7 +78,7 @@ class Bench:
 
     def fleets(self) -> list[Row]:
         rows = []
-        shapes, sizes_of = (FLEETS[:1], RUNS[:1]) if self.quick else (FLEETS, RUNS)
+        shapes, sizes_of = ([TINY], [4]) if self.quick else (FLEETS, RUNS)
         for cell, shape, runs in itertools.product(self.cells or ["lstm"], shapes, sizes_of):
             begun = time.perf_counter()
             together = {"fleet": lab, **({"vmap": jax_scan} if HAS_JAX else {}), **UNDER}
@@ -90,7 +92,7 @@ class Bench:
 
     def memory(self) -> list[Row]:
         rows = []
-        shapes = [(4, 500, 8), (4, 1000, 8)] if self.quick else MEMORY
+        shapes = [TINY] if self.quick else MEMORY
         for cell, shape in itertools.product(self.cells or ["lstm"], shapes):
             begun = time.perf_counter()
             rows.append(memory.measure(cell, *shape))
@@ -101,20 +103,20 @@ class Bench:
         rows = []
         for cell in self.cells or ["lstm", "gru", "rnn"]:
             begun = time.perf_counter()
-            rows.append(vanishing.compare(cell, (8, 400, 16) if self.quick else vanishing.SHAPE, self.patience))
+            rows.append(vanishing.compare(cell, TINY if self.quick else vanishing.SHAPE, self.patience))
             told(cell, rows[-1], begun)
         return rows
 
     def sweeps(self) -> list[Row]:
         rows = []
-        for runs in (100,) if self.quick else (100, 1_000, 10_000):
+        for runs in scale.QUICK.values() if self.quick else (100, 1_000, 10_000):
             rows.append(scale.measure(runs))
             say(f"  {runs} runs: " + ", ".join(f"{name} {rows[-1][name]['s']:.3g} s" for name in scale.STAGES))
         return rows
 
     def reports(self) -> list[Row]:
         rows = []
-        for size in [(6, 10, 20)] if self.quick else [(50, 100, 200), (500, 100, 200), (10_000, 1, 10)]:
+        for size in [tuple(reading.QUICK.values())] if self.quick else REPORTS:
             rows.append(reading.measure(*size))
             seconds = {name: one["s"] for name, one in rows[-1].items() if isinstance(one, dict)}
             say(f"  {size[0]} runs: " + ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items()))

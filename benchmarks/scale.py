@@ -1,4 +1,7 @@
-"""How the keeping of a sweep grows with its runs: planning, training one update each, finding what is there."""
+"""How the keeping of a sweep grows with its runs: planning, training one update each, finding what is there.
+
+`python benchmarks/scale.py 1000` for other numbers of runs, which are tens; --quick for ten.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from options import asked
 
 TEXT = """\
 base:
@@ -24,6 +29,9 @@ seeds: 10
 STAGES = ("plan", "train", "again", "list", "list, index gone")
 
 Row = dict[str, Any]
+
+USUAL = {"runs": 100}
+QUICK = {"runs": 10}
 
 
 def measure(runs: int) -> Row:
@@ -61,4 +69,4 @@ def timed(*arguments: str) -> Row:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(int(sys.argv[1])), indent=2))
+    print(json.dumps(measure(asked(__doc__, USUAL, QUICK).runs), indent=2))

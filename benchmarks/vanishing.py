@@ -2,15 +2,17 @@
 
 A true gradient that falls to 1e-200 passes through the subnormal numbers of float32, which processors are slow with,
 on its way to zero. The lab carries exponents, so nothing of it should cost anything; the loop of torch's cells gets the
-very same weights.
+very same weights. `python benchmarks/vanishing.py lstm 32 400 128`, or --quick.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from alternatives import Update, fleet_of, loop, updating
-from measure import Patience, take_turns
+from alternatives import TINY, Update, fleet_of, loop, updating
+from measure import ONCE, Patience, take_turns
+from options import asked
 
 SHAPE = (32, 400, 128)
 """B, T, H."""
@@ -58,3 +60,10 @@ def _first(update: Update) -> float:
     curves: Any = update()
     (curve,) = (curve for curve in curves[0] if curve.state == "h")
     return float(curve.columns["log10_norm"][0])
+
+
+if __name__ == "__main__":
+    sizes = ({"cell": "lstm", **dict(zip("BTH", shape, strict=True))} for shape in (SHAPE, TINY))
+    options = asked(__doc__, *sizes)
+    patience = ONCE if options.quick else Patience()
+    print(json.dumps(compare(options.cell, (options.B, options.T, options.H), patience), indent=2))

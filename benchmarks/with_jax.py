@@ -1,16 +1,26 @@
 """The same update in JAX: a jitted lax.scan with zero perturbations added to every state.
 
 The gradient with respect to a perturbation is the total gradient of that state, so one backward pass gives all norms.
+`python benchmarks/with_jax.py lstm 20 100 50 8` for cell, B, T, H and runs (0: one, no replica axis), or --quick.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+
+try:
+    import jax
+    import jax.numpy as jnp
+except ImportError:
+    if __name__ != "__main__":
+        raise
+    print("jax is not installed, so there is nothing to time (pip install -e '.[bench]')", file=sys.stderr)
+    sys.exit()
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
@@ -86,3 +96,14 @@ def make_update(cell: str, B: int, T: int, H: int, runs: int = 0) -> Callable[[]
         return [np.asarray(one) for one in norms]
 
     return update
+
+
+if __name__ == "__main__":
+    from alternatives import SHAPES, TINY
+    from measure import ONCE, Patience, take_turns
+    from options import asked
+
+    sizes = ({"cell": "lstm", **dict(zip("BTH", shape, strict=True)), "runs": 0} for shape in (SHAPES[0], TINY))
+    options = asked(__doc__, *sizes)
+    given = (options.cell, options.B, options.T, options.H, options.runs)
+    print(json.dumps(take_turns({"jax": lambda: make_update(*given)}, ONCE if options.quick else Patience()).ms))

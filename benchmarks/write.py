@@ -1,13 +1,16 @@
 """Writes docs/BENCHMARKS.md from results.json, page.md (the page without its figures) and tried.md.
 
-`make bench` does it, and `python benchmarks/write.py` after a change of the prose; a test holds the page to it.
+`make bench` does it, and `python benchmarks/write.py` after a change of the prose; a test holds the page to it. With
+--quick the page goes to stdout, and nothing is written but by --page.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +27,9 @@ UNDER = ["healthy (ms)", "products (ms)", "healthy / products"]
 Row = dict[str, Any]
 
 
-def page() -> str:
-    """The whole page."""
-    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+def page(figures: Path = RESULTS) -> str:
+    """The whole page, with the figures of that file."""
+    results = json.loads(figures.read_text(encoding="utf-8"))
     parts = {**tables(results), "targets": target_table(results), "machine": machine(results)}
     parts["tried"] = without_comment((HERE / "tried.md").read_text(encoding="utf-8")).strip()
     template = without_comment((HERE / "page.md").read_text(encoding="utf-8"))
@@ -183,5 +186,17 @@ def table(left: Sequence[str], right: Sequence[str], lines: Iterable[Sequence[st
     return "\n".join("| " + " | ".join(line) + " |" for line in [[*left, *right], rule, *lines])
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, default=RESULTS, help="the figures (default benchmarks/results.json)")
+    parser.add_argument("--page", type=Path, help="where the page goes (default docs/BENCHMARKS.md)")
+    parser.add_argument("--quick", action="store_true", help="to stdout, unless --page says where")
+    options = parser.parse_args()
+    if into := options.page or (None if options.quick else PAGE):
+        into.write_text(page(options.json), encoding="utf-8")
+    else:
+        sys.stdout.write(page(options.json))
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    main()
