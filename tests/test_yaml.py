@@ -169,7 +169,7 @@ def test_an_alias_stands_for_what_it_names() -> None:
 )
 def test_every_value_knows_its_place(path: tuple[str | int, ...], place: tuple[int, int]) -> None:
     node, _ = parse("a: {b:\n  [é, 2]}\n", "x")
-    assert node.spot_of(path) == place
+    assert node.position_of(path) == place
 
 
 def test_a_path_is_written_with_dots() -> None:

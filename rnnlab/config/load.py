@@ -1,4 +1,4 @@
-"""From a file, stdin, a mapping or a Config, with settings laid over it, to a Config; or everything that is wrong."""
+"""From a file, stdin, a mapping or a Config to a checked Config, or to everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pydantic_core import to_jsonable_python
 from rnnlab.config.keys import owner_at
 from rnnlab.config.misfits import conflicts
 from rnnlab.config.schema import Config
-from rnnlab.config.settings import Setting, lay_over
-from rnnlab.config.tree import MOST_BYTES, Node, Path, dotted, parse, spot_in
-from rnnlab.config.words import Found, at, problems
+from rnnlab.config.settings import Setting, override
+from rnnlab.config.tree import MOST_BYTES, Node, Path, dotted, parse, position_in
+from rnnlab.config.words import Located, problems, value_at
 from rnnlab.errors import ConfigError, Problem, nearest
 
 MOST_PROBLEMS = 50
@@ -27,9 +27,9 @@ STDIN = "stdin"
 
 
 def load_config(source: Source, sets: Iterable[str | Setting] = ()) -> Config:
-    """The Config that a YAML file, `-` (stdin), a mapping or a Config stands for, with `sets` laid over it.
+    """The Config of a YAML file, `-` (stdin), a mapping or a Config, with `sets` overriding its values.
 
-    A set is text such as `model.hidden=50`; see `lay_over`. Raises ConfigError with everything that is wrong.
+    A set is a text such as `model.hidden=50`; see `override`. Raises ConfigError with everything that is wrong.
     """
     settings, unreadable = read_settings(sets)
     document = document_of(source)
@@ -40,28 +40,35 @@ def load_config(source: Source, sets: Iterable[str | Setting] = ()) -> Config:
 
 
 def check(document: Document, settings: Sequence[Setting] = (), unreadable: Iterable[Problem] = ()) -> Config:
-    """The Config that a document with these settings laid over it is. Raises ConfigError with everything wrong."""
-    given, unfit = lay_over(document.value, settings)
-    found, config = [*document.problems], None
+    """The Config of a document with these settings. Raises ConfigError with everything that is wrong.
+
+    `unreadable` are problems that are known already.
+    """
+    given, refused = override(document.value, settings)
+    wrong, config = [*document.problems], None
     try:
-        config = _checked(given)
+        config = _validated(given)
     except ValidationError as error:
-        applied = [one for one in settings if one.place not in {problem.place for problem in unfit}]
-        found += [_placed(path, problem, document, applied) for path, problem in _all(error, given)]
-    found += [*unreadable, *unfit]
-    if found or config is None:
-        raise ConfigError(_not_too_many(sorted(found, key=_order)))
+        refused_at = {problem.place for problem in refused}
+        applied = [setting for setting in settings if setting.place not in refused_at]
+        wrong += [_placed(path, problem, document, applied) for path, problem in _all_problems(error, given)]
+    wrong += [*unreadable, *refused]
+    if wrong or config is None:
+        raise ConfigError(_at_most(sorted(wrong, key=_line_and_column)))
     return config
 
 
 @dataclass(frozen=True)
 class Document:
-    """What was given, where its keys stand, and what is wrong with it as YAML."""
+    """What was given, as a mapping that is not checked yet."""
 
     value: Mapping[str, Any]
     name: str = ""
+    """The file's; empty for a mapping."""
     tree: Node | None = None
+    """Where in the file its keys stand."""
     problems: Sequence[Problem] = ()
+    """What is wrong with it as YAML."""
 
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | Config | Document
@@ -73,35 +80,35 @@ def is_sweep(document: Document) -> bool:
 
 
 def read_settings(sets: Iterable[str | Setting]) -> tuple[list[Setting], list[Problem]]:
-    """The settings that texts such as `model.hidden=50` stand for, and what is wrong with the others."""
-    read, wrong = list[Setting](), list[Problem]()
-    for one in sets:
+    """The settings of texts such as `model.hidden=50`, and the problems of those that cannot be read."""
+    settings, unreadable = list[Setting](), list[Problem]()
+    for given in sets:
         try:
-            read.append(one if isinstance(one, Setting) else Setting.read(one))
+            settings.append(given if isinstance(given, Setting) else Setting.read(given))
         except ConfigError as error:
-            wrong += error.problems
-    return read, wrong
+            unreadable += error.problems
+    return settings, unreadable
 
 
 def document_of(source: Source) -> Document:
-    """A source, read as YAML and no further. Raises ConfigError."""
+    """A source, read but not checked. Raises ConfigError where it is no mapping."""
     if isinstance(source, Document):
         return source
     if isinstance(source, Config):
         return Document(source.resolved())
     if isinstance(source, Mapping):
-        return Document(to_jsonable_python(source, fallback=_plain))
+        return Document(to_jsonable_python(source, fallback=_without_numpy))
     text, name = read_text(source)
     tree, wrong = parse(text, name)
     if not isinstance(tree.content, dict):
         kind = "a list" if isinstance(tree.content, list) else "a single value"
         message = f"a config is a mapping of keys such as `task: addition`, and this is {kind}"
-        raise ConfigError([*wrong, Problem("", message, place=f"{name}:{tree.spot.line}:{tree.spot.column}")])
+        raise ConfigError([*wrong, Problem("", message, place=tree.position.place(name))])
     return Document(tree.plain(), name, tree, wrong)
 
 
-def _plain(value: Any) -> Any:
-    """A number or an array of NumPy's, as Python's own."""
+def _without_numpy(value: Any) -> Any:
+    """A number or an array of NumPy's as Python's own. Raises ConfigError for anything else."""
     if hasattr(value, "tolist"):
         return value.tolist()
     raise ConfigError([Problem("", f"a {type(value).__name__} cannot stand in a config")])
@@ -125,79 +132,90 @@ def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
     try:
         return raw.decode("utf-8-sig"), name
     except UnicodeDecodeError as error:
-        spot = spot_in(raw.decode("latin-1"), error.start)
+        position = position_in(raw.decode("latin-1"), error.start)
         message = f"not UTF-8 text (the byte 0x{raw[error.start]:02x}); save the file as UTF-8"
-        raise ConfigError([Problem("", message, place=f"{name}:{spot.line}:{spot.column}")]) from error
+        raise ConfigError([Problem("", message, place=position.place(name))]) from error
 
 
-def _checked(given: Any, *, checks: bool = True) -> Config:
+def _validated(given: Any, *, checks: bool = True) -> Config:
     # Strict, and as JSON: true is no number and "3" neither, while a list may become a tuple and text a path.
     return Config.model_validate_json(json.dumps(given), strict=True, context={"checks": checks})
 
 
-def _all(error: ValidationError, given: Mapping[str, Any]) -> list[Found]:
-    """What pydantic found, and the conflicts among the keys that it found nothing wrong with."""
-    found = list(problems(error, given))
-    bad = {path for path, _ in found}
+def _all_problems(error: ValidationError, given: Mapping[str, Any]) -> list[Located]:
+    """The problems that pydantic has, and the conflicts between keys that have no problem of their own.
+
+    pydantic looks for conflicts only where all else is right. So the config is validated again without the wrong keys,
+    and a conflict counts if no key that is wrong, or was meant by a misspelt one, had a part in it.
+    """
+    located = list(problems(error, given))
     if any(fault["type"] == "conflict" for fault in error.errors(include_url=False)):
-        return found
+        return located
+    wrong = {path for path, _ in located}
     try:
-        config = _checked(_without(given, bad), checks=False)
+        config = _validated(_without_wrong(given, wrong), checks=False)
     except ValidationError:
-        return found
-    doubtful = [*bad, *_meant(bad, given)]
-    sound = (one for one in conflicts(config) if not any(_touch(key, path) for key in one.keys for path in doubtful))
-    return [*found, *((one.key, Problem(dotted(one.key), one.message)) for one in sound)]
+        return located
+    doubtful = [*wrong, *_meant(wrong)]
+    located += (
+        (conflict.key, Problem(dotted(conflict.key), conflict.message))
+        for conflict in conflicts(config)
+        if not any(_overlap(key, path) for key in conflict.keys for path in doubtful)
+    )
+    return located
 
 
-def _without(given: Mapping[str, Any], bad: Iterable[Path]) -> dict[str, Any]:
-    """The config without the keys that are wrong, parts and lists going as a whole; there is a task in any case."""
+def _without_wrong(given: Mapping[str, Any], wrong: Iterable[Path]) -> dict[str, Any]:
+    """The config without the wrong keys; a part or a list with something wrong inside goes as a whole."""
     rest: dict[str, Any] = json.loads(json.dumps(given))
-    for path in bad:
+    for path in wrong:
         *above, key = next((path[:n] for n in range(1, len(path)) if _goes_whole(path, n)), path) or ("",)
-        node = at(rest, tuple(above))
-        if isinstance(node, dict):
-            node.pop(key, None)
+        section = value_at(rest, tuple(above))
+        if isinstance(section, dict):
+            section.pop(key, None)
+    # There must be a task; which one does not matter where the given one is wrong.
     return {"task": "addition", **rest}
 
 
 def _goes_whole(path: Path, length: int) -> bool:
+    """Whether the beginning of a path leads to a part of a table or a list."""
     owner = owner_at(path[:length])
     return isinstance(path[length], int) or (owner is not None and owner.choice is not None)
 
 
-def _meant(bad: Iterable[Path], given: Mapping[str, Any]) -> Iterator[Path]:
+def _meant(wrong: Iterable[Path]) -> Iterator[Path]:
     """The keys that unknown ones may have been meant for."""
-    for path in bad:
+    for path in wrong:
         owner = owner_at(path[:-1])
         known = owner.fields() if owner else {}
         if path and path[-1] not in known and (near := nearest(str(path[-1]), known)):
             yield (*path[:-1], near)
 
 
-def _touch(one: Path, other: Path) -> bool:
-    """Whether one is the other, or inside it."""
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether one path is the other, or leads into it."""
     return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def _placed(path: Path, problem: Problem, document: Document, settings: Sequence[Setting]) -> Problem:
-    """The problem with its place: that of the setting it came in with, or of the file's line."""
+    """The problem with its place: the setting that brought the value, or the position in the file."""
     for setting in reversed(settings):
-        brought = setting.path[: len(path)] == path and at(document.value, path) is None
+        brought = setting.path[: len(path)] == path and value_at(document.value, path) is None
         if brought or path[: len(setting.path)] == setting.path:
             return replace(problem, place=setting.place)
     if document.tree is None:
         return problem
-    spot = document.tree.spot_of(path, key=problem.message.startswith("there is no such key"))
-    return replace(problem, place=f"{document.name}:{spot.line}:{spot.column}")
+    position = document.tree.position_of(path, key=problem.message.startswith("there is no such key"))
+    return replace(problem, place=position.place(document.name))
 
 
-def _order(problem: Problem) -> tuple[int, int]:
-    """By line and column; settings have neither and come last."""
-    found = re.search(r":(\d+):(\d+)$", problem.place)
-    return (int(found[1]), int(found[2])) if found else (sys.maxsize, 0)
+def _line_and_column(problem: Problem) -> tuple[int, int]:
+    """To sort by. Settings have no line and come last."""
+    match = re.search(r":(\d+):(\d+)$", problem.place)
+    return (int(match[1]), int(match[2])) if match else (sys.maxsize, 0)
 
 
-def _not_too_many(found: list[Problem]) -> list[Problem]:
-    more = len(found) - MOST_PROBLEMS
-    return found if more <= 0 else [*found[:MOST_PROBLEMS], Problem("", f"... and {more} more")]
+def _at_most(wrong: list[Problem]) -> list[Problem]:
+    """The first MOST_PROBLEMS of them, and how many more there are."""
+    more = len(wrong) - MOST_PROBLEMS
+    return wrong if more <= 0 else [*wrong[:MOST_PROBLEMS], Problem("", f"... and {more} more")]

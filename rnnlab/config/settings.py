@@ -1,4 +1,4 @@
-"""Settings laid over a config: `--set a.b=value`, and the options that stand for one."""
+"""Settings that override a config: of `--set a.b=value`, of options that stand for one, of a sweep's axes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ _LONGEST = 60
 
 @dataclass(frozen=True)
 class Setting:
-    """A key's new value, and how it was given: the place that a problem with it is at."""
+    """A key's new value, and where it was given."""
 
     path: Path
     value: Any
     place: str
+    """Stands before a problem with the value: `--set seed=x`, or a file's line and column."""
+
+    @property
+    def key(self) -> str:
+        """The path with dots."""
+        return ".".join(map(str, self.path))
 
     @classmethod
     def read(cls, given: str) -> Setting:
-        """From `a.b=value`. Raises ConfigError where there is no `=`, or the value is no YAML."""
+        """The setting of a text `a.b=value`. Raises ConfigError where there is no `=`, or the value is no YAML."""
         key, equals, text = given.partition("=")
         place = f"--set {given if len(given) <= _LONGEST else given[: _LONGEST - 3] + '...'}"
         if not equals or not key.strip():
@@ -33,58 +39,54 @@ class Setting:
 
     @classmethod
     def of_text(cls, path: Path, text: str, place: str) -> Setting:
-        """With the text read as YAML, or as it is where the key takes any text. Raises ConfigError."""
-        return cls(path, _value(path, text, place), place)
+        """The setting of a text: YAML, or the text itself where the key takes any text. Raises ConfigError."""
+        field = field_at(path)
+        if field is not None and is_text(field):
+            return cls(path, None if text in ("null", "~", "") else text, place)
+        try:
+            return cls(path, value_of(text, place), place)
+        except ConfigError as error:
+            raise ConfigError([Problem(".".join(map(str, path)), error.problems[0].message, place=place)]) from error
 
 
-def _value(path: Path, text: str, place: str) -> Any:
-    field = field_at(path)
-    if field is not None and is_text(field):
-        return None if text in ("null", "~", "") else text
-    try:
-        return value_of(text, place)
-    except ConfigError as error:
-        raise ConfigError([Problem(".".join(map(str, path)), error.problems[0].message, place=place)]) from error
+def override(config: Mapping[str, Any], settings: Iterable[Setting]) -> tuple[dict[str, Any], list[Problem]]:
+    """The config with the settings in it, and the problems of those that have no place in it.
 
+    The order of the settings does not matter, except that the last of two for one key wins.
 
-def lay_over(config: Mapping[str, Any], settings: Iterable[Setting]) -> tuple[dict[str, Any], list[Problem]]:
-    """The config with the settings in it, in whatever order they were given, and what could not be put in.
-
-    Of two settings for one key the last wins.
-
-    A bare name on the way is written out: `model.init.recurrent.gain` on `recurrent: orthogonal`. A new name for a part
-    keeps those of its options that the new part has as well and drops the others; a new value for the whole part keeps
-    none. train.updates takes the place of train.epochs, and the other way round.
+    A bare name on the way becomes a mapping: `model.init.recurrent.gain` on `recurrent: orthogonal`. A new name for a
+    part keeps the options that the new part has as well and drops the others. A new value for a whole part keeps none.
+    A key takes the place of the key that it excludes: train.updates that of train.epochs.
     """
     # The shorter key first, and a part's name before its options.
-    ordered = sorted(settings, key=lambda one: (len(one.path), one.path[-1] != "name"))
+    ordered = sorted(settings, key=lambda setting: (len(setting.path), setting.path[-1] != "name"))
     result, problems = dict(config), list[Problem]()
-    given = {".".join(map(str, one.path)) for one in ordered}
+    given = {setting.key for setting in ordered}
     for setting in ordered:
         try:
-            _put(result, setting, setting.value)
+            _put(result, setting)
         except ConfigError as error:
             problems += error.problems
-        excluded = excluded_by(".".join(map(str, setting.path)))
+        excluded = excluded_by(setting.key)
         if excluded and excluded not in given:
             result = without(result, [excluded])
     return result, problems
 
 
-def _put(config: dict[str, Any], setting: Setting, value: Any) -> None:
-    """Put the value in its place, in mappings of our own all the way down."""
+def _put(config: dict[str, Any], setting: Setting) -> None:
+    """Put the value in its place. Mappings on the way are replaced by copies: the caller's stay as they are."""
     node = config
     for depth, step in enumerate(setting.path[:-1], 1):
-        inner = _written_out(setting.path[:depth], node.get(str(step)), setting)
+        inner = _as_mapping(setting.path[:depth], node.get(str(step)), setting)
         node[str(step)] = node = inner
     key = str(setting.path[-1])
-    node[key] = value
+    node[key] = setting.value
     if key == "name":
-        _keep_what_fits(node, setting.path[:-1], value)
+        _drop_foreign_options(node, setting.path[:-1])
 
 
-def _written_out(path: Path, value: Any, setting: Setting) -> dict[str, Any]:
-    """What stands at a path on the way, as a mapping."""
+def _as_mapping(path: Path, value: Any, setting: Setting) -> dict[str, Any]:
+    """The value at a path on the way of a setting, as a new mapping. Raises ConfigError where it cannot have keys."""
     owner = owner_at(path)
     if value is None and (owner is not None or field_at(path) is None):
         return {}
@@ -99,9 +101,10 @@ def _written_out(path: Path, value: Any, setting: Setting) -> dict[str, Any]:
     return dict(whole)
 
 
-def _keep_what_fits(part: dict[str, Any], path: Path, name: Any) -> None:
+def _drop_foreign_options(part: dict[str, Any], path: Path) -> None:
+    """Drop the options that belong to other parts of the table. Keys that no part knows stay, to be reported."""
     owner = owner_at(path)
-    if owner is None or owner.choice is None or name not in owner.models:
+    if owner is None or owner.choice is None or part["name"] not in owner.models:
         return
-    for option in [key for key in part if key not in owner.fields(name) and owner.having(key)]:
+    for option in [key for key in part if key not in owner.fields(part["name"]) and owner.having(key)]:
         del part[option]

@@ -1,7 +1,7 @@
-"""A YAML text as a tree that knows where each of its keys and values stands.
+"""A YAML text as a tree in which every key and value has its line and column.
 
-Stricter than YAML in what leads astray: a key given twice, a tag, a merge key, a second document. What a plain word
-means is in `scalars`.
+It refuses what YAML allows and people regret: a key given twice, a tag, a merge key, a second document. `scalars` says
+what a plain word means.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rnnlab.errors import ConfigError, Problem
 
 Path = tuple[str | int, ...]
 
-# What a config or a sweep of thousands of runs has room in; a file made of aliases has not.
+# Enough for a sweep of thousands of runs; a file made of aliases goes beyond it.
 MOST_BYTES = 1 << 20
 MOST_NODES = 100_000
 DEEPEST = 50
@@ -25,18 +25,22 @@ DEEPEST = 50
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Spot(NamedTuple):
-    """A line and a column, counted from 1."""
+class Position(NamedTuple):
+    """A line and a column, both from 1."""
 
     line: int
     column: int
 
+    def place(self, name: str) -> str:
+        """As it stands before a problem: `file:line:column`."""
+        return f"{name}:{self.line}:{self.column}"
+
 
 @dataclass(frozen=True)
 class Node:
-    """A value and where it begins; `content` is a scalar, a list of nodes, or a dict of keys to (spot, node)."""
+    """A value and where it begins; `content` is a scalar, a list of nodes, or a dict of keys to (position, node)."""
 
-    spot: Spot
+    position: Position
     content: Any
     size: int = 1
 
@@ -46,29 +50,29 @@ class Node:
             return {key: node.plain() for key, (_, node) in self.content.items()}
         return [node.plain() for node in self.content] if isinstance(self.content, list) else self.content
 
-    def spot_of(self, path: Path, *, key: bool = False) -> Spot:
-        """Where the value at the path begins, or (`key`) its key; where it is not there, the key above it."""
-        node, above = self, self.spot
-        for at, step in enumerate(path):
+    def position_of(self, path: Path, *, key: bool = False) -> Position:
+        """Where the value at the path, or its key (`key`), begins; the nearest key above where it is missing."""
+        node, above = self, self.position
+        for depth, step in enumerate(path, 1):
             child = _child(node, step)
             if child is None:
                 return above
             above, node = child
-            if key and at + 1 == len(path):
+            if key and depth == len(path):
                 return above
-        return node.spot
+        return node.position
 
 
-def _child(node: Node, step: str | int) -> tuple[Spot, Node] | None:
+def _child(node: Node, step: str | int) -> tuple[Position, Node] | None:
     if isinstance(node.content, dict):
         return node.content.get(step)
     if isinstance(node.content, list) and isinstance(step, int) and step < len(node.content):
-        return node.content[step].spot, node.content[step]
+        return node.content[step].position, node.content[step]
     return None
 
 
 def parse(text: str, name: str) -> tuple[Node, list[Problem]]:
-    """The tree of a YAML text called `name`, and what is wrong with it short of being unreadable.
+    """The tree of a YAML text and the problems that leave it readable; `name` is the file in their places.
 
     Raises ConfigError where the text is no YAML, is empty, or goes beyond the limits above.
     """
@@ -77,10 +81,10 @@ def parse(text: str, name: str) -> tuple[Node, list[Problem]]:
         return reader.read(yaml.parse(text, Loader=_LOADER)), reader.problems
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise reader.stop(_spot(mark), _fault(error, text)) from error
+        raise reader.error(_position_at(mark), _fault(error, text)) from error
     except yaml.reader.ReaderError as error:
         fault = f"the character U+{error.character:04X} cannot stand in YAML"
-        raise reader.stop(spot_in(text, error.position), fault) from error
+        raise reader.error(position_in(text, error.position), fault) from error
 
 
 def value_of(text: str, name: str) -> Any:
@@ -98,18 +102,18 @@ def value_of(text: str, name: str) -> Any:
     return node.plain()
 
 
-def spot_in(text: str, position: int) -> Spot:
-    """The line and column of a position in a text."""
-    before = text[:position]
-    return Spot(before.count("\n") + 1, position - before.rfind("\n"))
+def position_in(text: str, offset: int) -> Position:
+    """The line and column of the character at this offset."""
+    before = text[:offset]
+    return Position(before.count("\n") + 1, offset - before.rfind("\n"))
 
 
-def _spot(mark: Any) -> Spot:
-    return Spot(mark.line + 1, mark.column + 1) if mark else Spot(1, 1)
+def _position_at(mark: Any) -> Position:
+    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
 
 
 def _fault(error: yaml.MarkedYAMLError, text: str) -> str:
-    """What is wrong with the syntax, in plain words where they are known."""
+    """What is wrong with the syntax, in plain words for the usual mistakes."""
     problem, mark = error.problem or "", error.problem_mark
     rest = text.split("\n")[mark.line][mark.column :] if mark and mark.line <= text.count("\n") else ""
     if "cannot start any token" in problem:
@@ -127,7 +131,7 @@ def _fault(error: yaml.MarkedYAMLError, text: str) -> str:
 
 
 class _Reader:
-    """Builds the tree from the parser's events, and counts."""
+    """Builds the tree from the parser's events, collects problems and counts nodes."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -135,11 +139,11 @@ class _Reader:
         self.anchors: dict[str, Node] = {}
         self.nodes = 0
 
-    def stop(self, spot: Spot, message: str) -> ConfigError:
-        return ConfigError([*self.problems, self._problem(spot, message)])
+    def error(self, position: Position, message: str) -> ConfigError:
+        return ConfigError([*self.problems, self._problem(position, message)])
 
-    def _problem(self, spot: Spot, message: str, key: str = "") -> Problem:
-        return Problem(key, message, place=f"{self.name}:{spot.line}:{spot.column}")
+    def _problem(self, position: Position, message: str, key: str = "") -> Problem:
+        return Problem(key, message, place=position.place(self.name))
 
     def read(self, events: Iterator[Any]) -> Node:
         root: Node | None = None
@@ -147,76 +151,78 @@ class _Reader:
             if not isinstance(event, yaml.DocumentStartEvent):
                 continue
             if root is not None:
-                raise self.stop(_spot(event.start_mark), "a second document begins here; a file holds one config")
+                position = _position_at(event.start_mark)
+                raise self.error(position, "a second document begins here; a file holds one config")
             root = self._node(next(events), events, ())
         if root is None or root.content is None:
-            raise self.stop(Spot(1, 1), "the file is empty; `rnnlab new` writes one to start from")
+            raise self.error(Position(1, 1), "the file is empty; `rnnlab new` writes one to start from")
         return root
 
     def _node(self, event: Any, events: Iterator[Any], path: Path) -> Node:
-        spot = _spot(event.start_mark)
+        position = _position_at(event.start_mark)
         if len(path) > DEEPEST:
-            raise self.stop(spot, f"nested more than {DEEPEST} deep")
+            raise self.error(position, f"nested more than {DEEPEST} deep")
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event, spot)
-        self._count(1, spot)
+            return self._alias(event, position)
+        self._count(1, position)
         if event.tag not in (None, "!"):
-            self.problems.append(self._problem(spot, f"the tag {event.tag} is not read; write the value alone"))
+            self.problems.append(self._problem(position, f"the tag {event.tag} is not read; write the value alone"))
         if isinstance(event, yaml.ScalarEvent):
-            node = Node(spot, scalar(event.value) if event.implicit[0] else event.value)
+            node = Node(position, scalar(event.value) if event.implicit[0] else event.value)
         elif isinstance(event, yaml.SequenceStartEvent):
-            node = self._list(spot, events, path)
+            node = self._list(position, events, path)
         else:
-            node = self._mapping(spot, events, path)
+            node = self._mapping(position, events, path)
         if event.anchor:
             self.anchors[event.anchor] = node
         return node
 
-    def _alias(self, event: Any, spot: Spot) -> Node:
+    def _alias(self, event: Any, position: Position) -> Node:
         if event.anchor not in self.anchors:
-            raise self.stop(spot, f"the alias *{event.anchor} stands for nothing; &{event.anchor} must come before it")
+            message = f"the alias *{event.anchor} stands for nothing; &{event.anchor} must come before it"
+            raise self.error(position, message)
         node = self.anchors[event.anchor]
-        self._count(node.size, spot)
+        self._count(node.size, position)
         return node
 
-    def _count(self, nodes: int, spot: Spot) -> None:
+    def _count(self, nodes: int, position: Position) -> None:
         self.nodes += nodes
         if self.nodes > MOST_NODES:
-            raise self.stop(spot, f"more than {MOST_NODES:,} values, aliases written out; this is no config")
+            raise self.error(position, f"more than {MOST_NODES:,} values, aliases written out; this is no config")
 
-    def _list(self, spot: Spot, events: Iterator[Any], path: Path) -> Node:
+    def _list(self, position: Position, events: Iterator[Any], path: Path) -> Node:
         items: list[Node] = []
         for event in events:
             if isinstance(event, yaml.SequenceEndEvent):
                 break
             items.append(self._node(event, events, (*path, len(items))))
-        return Node(spot, items, 1 + sum(item.size for item in items))
+        return Node(position, items, 1 + sum(item.size for item in items))
 
-    def _mapping(self, spot: Spot, events: Iterator[Any], path: Path) -> Node:
-        entries: dict[str, tuple[Spot, Node]] = {}
+    def _mapping(self, position: Position, events: Iterator[Any], path: Path) -> Node:
+        entries: dict[str, tuple[Position, Node]] = {}
         for event in events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
             self._entry(event, events, path, entries)
-        return Node(spot, entries, 1 + sum(node.size for _, node in entries.values()))
+        return Node(position, entries, 1 + sum(node.size for _, node in entries.values()))
 
-    def _entry(self, event: Any, events: Iterator[Any], path: Path, entries: dict[str, tuple[Spot, Node]]) -> None:
-        spot = _spot(event.start_mark)
+    def _entry(self, event: Any, events: Iterator[Any], path: Path, entries: dict[str, tuple[Position, Node]]) -> None:
+        position = _position_at(event.start_mark)
         if not isinstance(event, yaml.ScalarEvent):
-            raise self.stop(spot, "a key must be a word")
-        self._count(1, spot)
+            raise self.error(position, "a key must be a word")
+        self._count(1, position)
         key = event.value
         node = self._node(next(events), events, (*path, key))
         if key == "<<":
             self.problems.append(
-                self._problem(spot, "merge keys are not read; write the keys out", dotted((*path, key)))
+                self._problem(position, "merge keys are not read; write the keys out", dotted((*path, key)))
             )
         elif key in entries:
             first = entries[key][0]
             message = f"given twice; the first is at line {first.line}, column {first.column}"
-            self.problems.append(self._problem(spot, message, dotted((*path, key))))
+            self.problems.append(self._problem(position, message, dotted((*path, key))))
         else:
-            entries[key] = (spot, node)
+            entries[key] = (position, node)
 
 
 def dotted(path: Sequence[str | int]) -> str:

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in plain words, at the key as the user wrote it."""
+"""Messages about a config: pydantic's errors in plain words, each at the key as the user wrote it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rnnlab.errors import Problem, nearest
 from rnnlab.parts import Part
 
 Fault = Mapping[str, Any]
-Found = tuple[Path, Problem]
+Located = tuple[Path, Problem]
 
-# What a value must be, by pydantic's kind of error.
+# What a value must be, by pydantic's type of error.
 _WANTED = {
     "int_type": "a whole number",
     "float_type": "a number",
@@ -42,81 +42,87 @@ _WANTED = {
 _LONGEST = 60
 
 
-def problems(error: ValidationError, given: Any) -> Iterator[Found]:
-    """Each thing wrong with what was given, with its path there; the branches of a union are told as one."""
-    faults = [(_path(fault, given), fault) for fault in error.errors(include_url=False)]
-    within = {path[:-1] for path, _ in faults if path}
-    for path, group in groupby(faults, key=lambda one: one[0]):
-        same = [fault for _, fault in group]
-        if path in within and isinstance(at(given, path), Mapping) and any(f["type"] == "literal_error" for f in same):
-            continue  # the branch of the union that is a mapping says what is wrong inside it
-        if all(fault["type"] in _WANTED for fault in same):
-            yield path, _not_wanted(path, same)
+def problems(error: ValidationError, given: Any) -> Iterator[Located]:
+    """The problems that pydantic's error stands for, each with its path in what was given.
+
+    Where no branch of a union fits, pydantic has an error for each; together they are one problem.
+    """
+    located = [(_path(fault, given), fault) for fault in error.errors(include_url=False)]
+    sections_with_faults = {path[:-1] for path, _ in located if path}
+    for path, group in groupby(located, key=lambda pair: pair[0]):
+        faults = [fault for _, fault in group]
+        is_mapping = path in sections_with_faults and isinstance(value_at(given, path), Mapping)
+        if is_mapping and any(fault["type"] == "literal_error" for fault in faults):
+            continue  # of a bare name or a mapping, it is the mapping, and what is wrong inside it has its own problem
+        if all(fault["type"] in _WANTED for fault in faults):
+            yield path, _wrong_value(path, faults)
         else:
-            yield from (_told(path, fault, given) for fault in same)
+            yield from (_problem_of(path, fault, given) for fault in faults)
 
 
-def at(given: Any, path: Path) -> Any:
+def value_at(given: Any, path: Path) -> Any:
     """The value at a path, or None where there is none."""
     for step in path:
-        there = isinstance(given, Mapping) and step in given
-        given = given[step] if there or _has_index(given, step) else None
+        given = given[step] if _has(given, step) else None
     return given
 
 
-def shown(value: Any) -> str:
-    """A value as it may have been written, in a few characters."""
+def format_value(value: Any) -> str:
+    """A value as it may have been written, cut to a few characters."""
     text = f"'{value}'" if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(one if one.isprintable() else "?" for one in text)
+    text = "".join(character if character.isprintable() else "?" for character in text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def _path(fault: Fault, given: Any) -> Path:
-    """Where a fault is in what was given: its place without the names of parts and of a union's branches."""
-    place: Path = fault["loc"]
+    """The path of a fault in what was given: pydantic's, without the names of parts and of a union's branches."""
+    location: Path = fault["loc"]
     if fault["type"] == "conflict":
-        return place
+        return location
     path: Path = ()
-    for step in place:
-        if (isinstance(given, Mapping) and step in given) or _has_index(given, step):
+    for step in location:
+        if _has(given, step):
             path, given = (*path, step), given[step]
-    return (*path, place[-1]) if fault["type"] == "missing" else path
+    return (*path, location[-1]) if fault["type"] == "missing" else path
 
 
-def _has_index(given: Any, step: Any) -> bool:
-    return isinstance(given, list) and isinstance(step, int) and step < len(given)
+def _has(given: Any, step: str | int) -> bool:
+    """Whether a mapping has this key, or a list this index."""
+    if isinstance(given, list):
+        return isinstance(step, int) and step < len(given)
+    return isinstance(given, Mapping) and step in given
 
 
-def _told(path: Path, fault: Fault, given: Any) -> Found:
-    """One fault as a problem."""
+def _problem_of(path: Path, fault: Fault, given: Any) -> Located:
+    """The problem that one fault stands for, and its path."""
     kind, value, key = fault["type"], fault["input"], dotted(path)
     if kind == "extra_forbidden":
-        return path, _unknown(path, fault["loc"])
+        return path, _unknown_key(path, fault["loc"])
     if kind == "missing":
-        return path, _missing(path, fault["loc"])
+        return path, _missing_key(path, fault["loc"])
     if kind in ("union_tag_invalid", "union_tag_not_found", "model_attributes_type"):
-        return _no_part(path, value, at(given, path))
+        return _unknown_part(path, value, value_at(given, path))
     if kind == "value_error":
-        return _own_words(path, str(fault["ctx"]["error"]))
+        return _validator_problem(path, str(fault["ctx"]["error"]))
     if kind == "init_place":
         return path, Problem(key, fault["msg"], fault["ctx"]["choices"], fault["ctx"]["given"])
     if kind in ("conflict", "init_radius"):
         return path, Problem(key, fault["msg"])
     if kind in _WANTED:
-        return path, _not_wanted(path, [fault])
-    return path, Problem(key, re.sub(r"^\w+ should ", "must ", fault["msg"]) + f", not {shown(value)}")
+        return path, _wrong_value(path, [fault])
+    return path, Problem(key, re.sub(r"^\w+ should ", "must ", fault["msg"]) + f", not {format_value(value)}")
 
 
-def _not_wanted(path: Path, faults: Sequence[Fault]) -> Problem:
-    """A value of the wrong kind or size; several faults are the branches of a union."""
+def _wrong_value(path: Path, faults: Sequence[Fault]) -> Problem:
+    """A value of the wrong type or size. Several faults are the branches of a union."""
     value = faults[0]["input"]
     choices = [name for fault in faults for name in _choices(fault)]
     given = value if isinstance(value, str) else ""
     if given and len(faults) == 1 and choices:
-        return Problem(dotted(path), f"{shown(value)} is not known", choices, given)
+        return Problem(dotted(path), f"{format_value(value)} is not known", choices, given)
     ordered = sorted(faults, key=lambda fault: fault["type"] == "literal_error")
-    wanted = dict.fromkeys(_WANTED[fault["type"]].format_map(_numbers(fault)) for fault in ordered)
-    message = f"must be {' or '.join(wanted)}, not {shown(value)}"
+    wanted = dict.fromkeys(_WANTED[fault["type"]].format_map(_bounds(fault)) for fault in ordered)
+    message = f"must be {' or '.join(wanted)}, not {format_value(value)}"
     hint = _hint(path)
     return Problem(dotted(path), f"{message}; {hint}" if hint else message, choices, given)
 
@@ -128,8 +134,8 @@ def _hint(path: Path) -> str:
     return next((part.hints[str(path[-1])] for part in parts if path[-1] in part.hints), "")
 
 
-def _numbers(fault: Fault) -> dict[str, str]:
-    """The bounds that a fault names, as they are read: 1,000,000 and 0.5."""
+def _bounds(fault: Fault) -> dict[str, str]:
+    """The bounds that a fault names, formatted: 1,000,000 and 0.5."""
     bounds = {key: value for key, value in fault.get("ctx", {}).items() if isinstance(value, (int, float))}
     return {key: f"{int(value):,}" if value == int(value) else f"{value:g}" for key, value in bounds.items()}
 
@@ -138,54 +144,59 @@ def _choices(fault: Fault) -> list[str]:
     return re.findall(r"'([^']*)'", fault["ctx"]["expected"]) if fault["type"] == "literal_error" else []
 
 
-def _missing(path: Path, place: Path) -> Problem:
+def _missing_key(path: Path, location: Path) -> Problem:
     above, owner = owner_at(path[:-1]), owner_at(path)
-    field = above.fields(_part(place)).get(str(path[-1])) if above else None
-    what = f": {field.description}" if field is not None and field.description else ""
-    return Problem(dotted(path), f"is needed{what}", [*owner.models] if owner and owner.choice else ())
+    field = above.fields(_part(location)).get(str(path[-1])) if above else None
+    description = f": {field.description}" if field is not None and field.description else ""
+    return Problem(dotted(path), f"is needed{description}", [*owner.models] if owner and owner.choice else ())
 
 
-def _no_part(path: Path, value: Any, given: Any) -> Found:
-    """No part of the table: `value` is what was given with a name put in, where it could be."""
+def _unknown_part(path: Path, value: Any, given: Any) -> Located:
+    """A name that is not in the table, or no name. `value` is `given` after a bare name became a mapping."""
     owner = owner_at(path)
     choices = [*owner.models] if owner else []
     name = value.get("name") if isinstance(value, Mapping) else None
     if isinstance(given, Mapping) and "name" in given:
         path = (*path, "name")
     if isinstance(name, str):
-        return path, Problem(dotted(path), f"{shown(name)} is not known", choices, name)
-    wanted = "needs a name" if isinstance(given, Mapping) else f"must be a name or a mapping, not {shown(given)}"
-    return path, Problem(dotted(path), wanted if name is None else f"must be a name, not {shown(name)}", choices)
+        return path, Problem(dotted(path), f"{format_value(name)} is not known", choices, name)
+    if name is not None:
+        message = f"must be a name, not {format_value(name)}"
+    elif isinstance(given, Mapping):
+        message = "needs a name"
+    else:
+        message = f"must be a name or a mapping, not {format_value(given)}"
+    return path, Problem(dotted(path), message, choices)
 
 
-def _own_words(path: Path, message: str) -> Found:
-    """A validator's own message, which may begin with the key inside the part that it is about."""
-    found, owner = re.match(r"([a-z_.]+): ", message), owner_at(path)
-    inner = tuple(found[1].split(".")) if found else ()
-    if found and owner and inner[0] in owner.fields():
-        path, message = (*path, *inner), message[found.end() :]
+def _validator_problem(path: Path, message: str) -> Located:
+    """The problem that a validator of ours raised; the message may begin with the key inside the part that is meant."""
+    match, owner = re.match(r"([a-z_.]+): ", message), owner_at(path)
+    inner = tuple(match[1].split(".")) if match else ()
+    if match and owner and inner[0] in owner.fields():
+        path, message = (*path, *inner), message[match.end() :]
     return path, Problem(dotted(path), message)
 
 
-def _unknown(path: Path, place: Path) -> Problem:
-    key, owner, part = str(path[-1]), owner_at(path[:-1]), _part(place)
+def _unknown_key(path: Path, location: Path) -> Problem:
+    key, owner, part = str(path[-1]), owner_at(path[:-1]), _part(location)
     if owner is None:
         return Problem(dotted(path), "there is no such key")
     own = owner.fields(part)
     if others := [name for name in owner.having(key) if part in owner.models]:
         return Problem(dotted(path), f"is an option of {', '.join(others)}, not of {part}", [*own])
-    message, elsewhere = "there is no such key", _elsewhere(key)
+    message, elsewhere = "there is no such key", _same_key_elsewhere(key)
     if elsewhere and not nearest(key, own):
         message += f" here; did you mean '{elsewhere}'?"
     return Problem(dotted(path), message, [*own], key)
 
 
-def _part(place: Path) -> str:
-    """The part that the last step of a fault's place belongs to, if it is in a part at all."""
-    return str(place[-2]) if len(place) > 1 else ""
+def _part(location: Path) -> str:
+    """The part that the last step of pydantic's location belongs to, or an empty text outside parts."""
+    return str(location[-2]) if len(location) > 1 else ""
 
 
-def _elsewhere(key: str) -> str | None:
-    """The full name of a key that belongs somewhere else."""
-    found = [name for name in known_keys() if name.rpartition(".")[2] == key]
-    return min(found, key=lambda name: name.count("."), default=None)
+def _same_key_elsewhere(key: str) -> str | None:
+    """The full name of a key of this name in another section, the outermost one."""
+    names = [name for name in known_keys() if name.rpartition(".")[2] == key]
+    return min(names, key=lambda name: name.count("."), default=None)

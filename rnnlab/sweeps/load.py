@@ -11,7 +11,7 @@ from typing import Any
 
 from rnnlab.config import Config, Setting
 from rnnlab.config.load import MOST_PROBLEMS, STDIN, Document, Source, check, document_of, read_settings
-from rnnlab.config.words import shown
+from rnnlab.config.words import format_value
 from rnnlab.errors import ConfigError, Problem
 from rnnlab.sweeps.naming import name_of, unique
 from rnnlab.sweeps.reading import Choice, Reader
@@ -53,9 +53,9 @@ def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
     axes = list(dict.fromkeys(_key(setting) for dimension in dimensions for setting in dimension[0]))
     reader.problems += [*unreadable, *_on_axes(base_sets, axes)]
     if not dimensions and not reader.problems:
-        reader.say("axes", "a sweep needs `axes` or `seeds`; a single run is trained with `rnnlab train`")
+        reader.add("axes", "a sweep needs `axes` or `seeds`; a single run is trained with `rnnlab train`")
     if (count := math.prod(map(len, dimensions))) > MOST_RUNS:
-        reader.say("axes", f"{count:,} combinations are more than {MOST_RUNS:,}")
+        reader.add("axes", f"{count:,} combinations are more than {MOST_RUNS:,}")
     if reader.problems:
         raise ConfigError(reader.problems)
     return replace(_members(base, base_sets, dimensions, axes), name=_stem(document.name))
@@ -119,7 +119,7 @@ class _WrongCombinations:
 def _combination(settings: Sequence[Setting], count: int) -> str:
     """Which combination it was, and how many more there are."""
     more = count - 1
-    pairs = ", ".join(f"{_key(setting)}={shown(setting.value)}" for setting in settings)
+    pairs = ", ".join(f"{_key(setting)}={format_value(setting.value)}" for setting in settings)
     others = f"; and {more} more combination{'s' * (more > 1)}" if more else ""
     return f" (with {pairs}{others})"
 
