@@ -153,6 +153,7 @@ def test_what_was_given_is_left_alone() -> None:
         ("task.name=additon", "--set task.name=additon: task.name: 'additon' is not known; did you mean 'addition'?"),
         ("task.loss.single=999", "--set task.loss.single=999: task.loss.single: timestep 999 is not in every sequence"),
         ("model.forget_bias=1", "--set model.forget_bias=1: model.forget_bias: rnn has no forget gate; lstm has"),
+        ("clip.name=[1]", "--set clip.name=[1]: clip.name: must be a name, not [1]"),
         ("name=a/b", "--set name=a/b: name: 'a/b' holds /"),
         (f"notes={'x' * 99}\nq=1", ""),
     ],

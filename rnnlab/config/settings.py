@@ -104,7 +104,7 @@ def _as_mapping(path: Path, value: Any, setting: Setting) -> dict[str, Any]:
 def _drop_foreign_options(part: dict[str, Any], path: Path) -> None:
     """Drop the options that belong to other parts of the table. Keys that no part knows stay, to be reported."""
     owner = owner_at(path)
-    if owner is None or owner.choice is None or part["name"] not in owner.models:
+    if owner is None or owner.choice is None or not isinstance(part["name"], str) or part["name"] not in owner.models:
         return
     for option in [key for key in part if key not in owner.fields(part["name"]) and owner.having(key)]:
         del part[option]
