@@ -29,9 +29,11 @@ report-demo: sweep-demo ## Make report.html, the page of that sweep, and show th
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
 	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadgroup
 
-lint: $(STAMP) ## Check style and formatting
+lint: $(STAMP) ## Check style and formatting, of the page's script too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/deno fmt --check --quiet
+	$(BIN)/python tools/lint_page.py
 
 types: $(STAMP) ## Check types
 	$(BIN)/mypy

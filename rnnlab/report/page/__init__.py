@@ -12,7 +12,7 @@ from importlib.resources import files
 from rnnlab.errors import UsageError
 from rnnlab.report.findings import Findings
 
-_SCRIPTS = ("unpack.js", "charts.js", "run.js", "page.js")
+_SCRIPTS = ("unpack.js", "charts.js", "run.js", "groups.js", "page.js")
 _NEEDED = ("jinja2", "plotly")
 
 

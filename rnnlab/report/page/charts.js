@@ -6,7 +6,9 @@ const DARK = ["#56B4E9", "#FF8A45", "#2FC79A", "#E79BC4", "#9BD3F5", "#F0B429", 
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 const MARKERS = ["circle", "square", "diamond", "triangle-up", "x", "cross"];
 
-function isDark() { return document.documentElement.dataset.theme === "dark"; }
+function isDark() {
+  return document.documentElement.dataset.theme === "dark";
+}
 function styleOf(number) {
   const colours = isDark() ? DARK : LIGHT;
   const turn = Math.floor(number / colours.length) % DASHES.length;
@@ -15,19 +17,25 @@ function styleOf(number) {
 function shade(colour, share) {
   return colour + Math.round(share * 255).toString(16).padStart(2, "0");
 }
-function css(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
+function css(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
 
 function layoutOf(x, y, more) {
   const axis = { gridcolor: css("--line"), linecolor: css("--line"), zeroline: false, automargin: true };
   const layout = {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: 'system-ui, "DejaVu Sans", sans-serif', size: 13, color: css("--front") },
     // Room above for the buttons and the legend.
-    margin: { l: 56, r: 12, t: 34, b: 44 }, showlegend: false, hovermode: "closest",
+    margin: { l: 56, r: 12, t: 34, b: 44 },
+    showlegend: false,
+    hovermode: "closest",
     hoverlabel: { align: "left", namelength: -1 },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--quiet"), activecolor: css("--accent") },
     legend: { orientation: "h", x: 0, y: 1.01, yanchor: "bottom" },
-    xaxis: Object.assign({}, axis, { title: { text: x } }), yaxis: Object.assign({}, axis, { title: { text: y } }),
+    xaxis: Object.assign({}, axis, { title: { text: x } }),
+    yaxis: Object.assign({}, axis, { title: { text: y } }),
   };
   for (const [key, value] of Object.entries(more || {})) layout[key] = Object.assign(layout[key] || {}, value);
   return layout;
@@ -43,8 +51,14 @@ function logarithmic(values) {
   return { type: "log", dtick: wide ? undefined : "D2", exponentformat: "power", nticks: 7, minor: { ticks: "" } };
 }
 const CONFIG = {
-  displaylogo: false, displayModeBar: "hover", responsive: true, showTips: false, showSendToCloud: false, showEditInChartStudio: false,
-  toImageButtonOptions: { format: "svg" }, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+  displaylogo: false,
+  displayModeBar: "hover",
+  responsive: true,
+  showTips: false,
+  showSendToCloud: false,
+  showEditInChartStudio: false,
+  toImageButtonOptions: { format: "svg" },
+  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
 };
 
 // Each chart's name with the function that gives its traces and layout, or a text that says why there are none.

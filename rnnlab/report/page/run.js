@@ -1,7 +1,9 @@
 "use strict";
 // One run: heat map, total and direct, norms before and after the clip, and where it comes from.
 const theRun = { number: 0, detail: 0 };
-function current() { return DATA.runs[theRun.number]; }
+function current() {
+  return DATA.runs[theRun.number];
+}
 
 CHARTS.heat = () => {
   const run = current();
@@ -11,10 +13,18 @@ CHARTS.heat = () => {
   const x = heat.updates.map((update) => (ticked("log-updates") ? update + 1 : update));
   const turned = (rows) => heat.lags.map((_, at) => rows.map((row) => row[at]));
   const z = turned(packed.rows), said = turned(packed.said);
-  const text = z.map((row, at) => row.map((value, k) =>
-    `update ${heat.updates[k]}, t ${t[at]}: ${value === null ? said[at][k] : value.toFixed(2)}`));
+  const text = z.map((row, at) =>
+    row.map((value, k) => `update ${heat.updates[k]}, t ${t[at]}: ${value === null ? said[at][k] : value.toFixed(2)}`)
+  );
   const traces = [{
-    type: "heatmap", x, y: t, z, text, hoverinfo: "text", colorscale: "Viridis", hoverongaps: true,
+    type: "heatmap",
+    x,
+    y: t,
+    z,
+    text,
+    hoverinfo: "text",
+    colorscale: "Viridis",
+    hoverongaps: true,
     colorbar: { thickness: 14, title: { text: "log10", side: "top" } },
   }];
   const kinds = ["exactly zero", "underflow", "not finite"];
@@ -22,17 +32,39 @@ CHARTS.heat = () => {
   const there = kinds.filter((_, kind) => marks.some((row) => row.includes(kind)));
   if (there.length) {
     traces.push({
-      type: "heatmap", x, y: t, z: marks, zmin: 0, zmax: 2, showscale: false, text, hoverinfo: "text", hoverongaps: false,
-      colorscale: [[0, "#bdbdbd"], [0.33, "#bdbdbd"], [0.33, "#7a7a7a"], [0.66, "#7a7a7a"], [0.66, "#d7301f"], [1, "#d7301f"]],
+      type: "heatmap",
+      x,
+      y: t,
+      z: marks,
+      zmin: 0,
+      zmax: 2,
+      showscale: false,
+      text,
+      hoverinfo: "text",
+      hoverongaps: false,
+      colorscale: [[0, "#bdbdbd"], [0.33, "#bdbdbd"], [0.33, "#7a7a7a"], [0.66, "#7a7a7a"], [0.66, "#d7301f"], [
+        1,
+        "#d7301f",
+      ]],
     });
   }
-  const words = { "exactly zero": "light grey: exactly zero", underflow: "dark grey: underflow", "not finite": "red: not finite" };
+  const words = {
+    "exactly zero": "light grey: exactly zero",
+    underflow: "dark grey: underflow",
+    "not finite": "red: not finite",
+  };
   const note = there.map((kind) => words[kind]).join("<br>");
   const xaxis = ticked("log-updates") ? { type: "log", title: { text: "update + 1" } } : {};
-  return { traces, layout: layoutOf("update", "timestep t", {
-    xaxis, margin: { t: note ? 44 : 34 },
-    annotations: note ? [{ text: note, xref: "paper", yref: "paper", x: 0, y: 1, yanchor: "bottom", showarrow: false, align: "left" }] : [],
-  }) };
+  return {
+    traces,
+    layout: layoutOf("update", "timestep t", {
+      xaxis,
+      margin: { t: note ? 44 : 34 },
+      annotations: note
+        ? [{ text: note, xref: "paper", yref: "paper", x: 0, y: 1, yanchor: "bottom", showarrow: false, align: "left" }]
+        : [],
+    }),
+  };
 };
 
 CHARTS.detail = () => {
@@ -40,15 +72,52 @@ CHARTS.detail = () => {
   if (!run || !run.detail) return run && run.why ? run.why : "no gradient was recorded";
   const one = run.detail[theRun.detail], packed = rowsOf(one.values), [h, direct, c] = [0, 1, 2].map(styleOf);
   const [total, own, low, high, cell] = packed.rows;
-  const hover = (at) => packed.rows[at].map((value, k) => `lag ${one.lags[k]}: ${value === null ? packed.said[at][k] : value.toFixed(2)}`);
+  const hover = (at) =>
+    packed.rows[at].map((value, k) => `lag ${one.lags[k]}: ${value === null ? packed.said[at][k] : value.toFixed(2)}`);
   const traces = [
     { x: one.lags, y: low, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false },
-    { x: one.lags, y: high, mode: "lines", line: { width: 0 }, fill: "tonexty", fillcolor: shade(h.colour, 0.16), hoverinfo: "skip", name: "5th to 95th percentile of samples" },
-    { x: one.lags, y: total, mode: "lines", line: { color: h.colour, width: 2.5 }, name: "h, total", text: hover(0), hoverinfo: "text+name" },
+    {
+      x: one.lags,
+      y: high,
+      mode: "lines",
+      line: { width: 0 },
+      fill: "tonexty",
+      fillcolor: shade(h.colour, 0.16),
+      hoverinfo: "skip",
+      name: "5th to 95th percentile of samples",
+    },
+    {
+      x: one.lags,
+      y: total,
+      mode: "lines",
+      line: { color: h.colour, width: 2.5 },
+      name: "h, total",
+      text: hover(0),
+      hoverinfo: "text+name",
+    },
   ];
   // The direct gradient is often at a single timestep, where a line would be nothing to see.
-  traces.push({ x: one.lags, y: own, mode: "lines+markers", marker: { symbol: "square", size: 6, color: direct.colour }, line: { color: direct.colour, dash: "dash" }, name: "h, direct", text: hover(1), hoverinfo: "text+name" });
-  if (cell) traces.push({ x: one.lags, y: cell, mode: "lines", line: { color: c.colour, dash: "dot", width: 2.5 }, name: "c, total", text: hover(4), hoverinfo: "text+name" });
+  traces.push({
+    x: one.lags,
+    y: own,
+    mode: "lines+markers",
+    marker: { symbol: "square", size: 6, color: direct.colour },
+    line: { color: direct.colour, dash: "dash" },
+    name: "h, direct",
+    text: hover(1),
+    hoverinfo: "text+name",
+  });
+  if (cell) {
+    traces.push({
+      x: one.lags,
+      y: cell,
+      mode: "lines",
+      line: { color: c.colour, dash: "dot", width: 2.5 },
+      name: "c, total",
+      text: hover(4),
+      hoverinfo: "text+name",
+    });
+  }
   return { traces, layout: withLegend(layoutOf("lag", "log10 norm", {})) };
 };
 
@@ -62,10 +131,18 @@ CHARTS.norms = () => {
   const traces = [
     { x, y: before, mode: "lines", line: { color: first.colour, width: 2 }, name: "before the clip" },
     { x, y: after, mode: "lines", line: { color: second.colour, width: 2, dash: "dash" }, name: "after the clip" },
-    { x: x.filter((_, at) => hit[at]), y: before.filter((_, at) => hit[at]), mode: "markers", name: "clipped here",
-      marker: { symbol: "x-thin", size: 7, line: { width: 1.5, color: second.colour } } },
+    {
+      x: x.filter((_, at) => hit[at]),
+      y: before.filter((_, at) => hit[at]),
+      mode: "markers",
+      name: "clipped here",
+      marker: { symbol: "x-thin", size: 7, line: { width: 1.5, color: second.colour } },
+    },
   ];
-  return { traces, layout: withLegend(layoutOf("update", "gradient norm", { yaxis: logarithmic([...before, ...after]) })) };
+  return {
+    traces,
+    layout: withLegend(layoutOf("update", "gradient norm", { yaxis: logarithmic([...before, ...after]) })),
+  };
 };
 
 function chooseRun(number) {
@@ -98,7 +175,7 @@ function chooseDetail(number) {
 }
 function readyRuns() {
   const select = document.getElementById("run");
-  for (const [group, one] of DATA.groups.entries()) {
+  for (const one of DATA.groups) {
     const part = document.createElement("optgroup");
     part.label = one.label;
     for (const number of one.runs) {

@@ -1,7 +1,12 @@
 "use strict";
 // The numbers of the page. A log10 norm is a 16-bit code over the range that its table has; four codes are no numbers.
 const NOTHING = -32768, ZERO = -32767, UNDERFLOW = -32766, NOT_FINITE = -32765, REACH = 32000;
-const MARKS = { [NOTHING]: "nothing recorded", [ZERO]: "exactly zero", [UNDERFLOW]: "underflow", [NOT_FINITE]: "not finite" };
+const MARKS = {
+  [NOTHING]: "nothing recorded",
+  [ZERO]: "exactly zero",
+  [UNDERFLOW]: "underflow",
+  [NOT_FINITE]: "not finite",
+};
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
 function bytesOf(text) {
