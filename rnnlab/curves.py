@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from rnnlab.intervals import FEWEST_SEEDS, half_width
 from rnnlab.runs import Run
 
 Curve = tuple[NDArray[np.int64], Floats]
+OnReadings = Callable[[Run, GradientGrids, Grid], None]
+"""Called with a run, its readings and the grid of its top layer's h while they are in memory, in any thread."""
 SUCCESS = "error < 0.01"
 _UNDERFLOW = -1e300
 
@@ -39,12 +41,15 @@ class Measured:
     clip_rate: float | None
 
 
-def measure_run(run: Run, at: int | None = None) -> Measured | str:
+def measure_run(run: Run, at: int | None = None, on_readings: OnReadings | None = None) -> Measured | str:
     """The figures of a run at its recorded update nearest to `at` (the last finite one), or why there are none."""
     try:
-        grid = GradientGrids(run.dir).grid()
+        readings = GradientGrids(run.dir)
+        grid = readings.grid()
     except (RunFolderError, UsageError) as error:
         return str(error)
+    if on_readings is not None:
+        on_readings(run, readings, grid)
     return measured(run, grid, grid.at(at))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnlab.cache import map_in_threads
 from rnnlab.config.facts import NO_IDENTITY
-from rnnlab.curves import Measured, measure_run
+from rnnlab.curves import Measured, OnReadings, measure_run
 from rnnlab.errors import RunFolderError
 from rnnlab.group import Group, MeasuredGroup, comparisons, grouped
 from rnnlab.intervals import Interval, wilson
@@ -101,14 +101,17 @@ class Groups(Sequence[Group]):
         """The name that a run is shown under: with its folder where two runs have one name."""
         return self.names[run.path]
 
-    def measure(self, at: int | None = None, success: str | None = None) -> MeasuredGroups:
+    def measure(
+        self, at: int | None = None, success: str | None = None, on_readings: OnReadings | None = None
+    ) -> MeasuredGroups:
         """The groups with their runs' gradients at an update: the recorded one nearest to it, or the last finite one.
 
         `success` is a rule such as `error < 0.05` on the final validation; without one it is each run's own
         `train.stop`, and `error < 0.01` for a run that has none (the 1% of Pascanu, Mikolov and Bengio 2013).
+        `on_readings` is for whoever needs more of the readings than these figures: they are read once for both.
         """
-        if at not in self._readings:
-            read = map_in_threads(lambda run: measure_run(run, at), self.runs)
+        if at not in self._readings or on_readings is not None:
+            read = map_in_threads(lambda run: measure_run(run, at, on_readings), self.runs)
             self._readings[at] = dict(zip([run.path for run in self.runs], read, strict=True))
         results = self._readings[at]
         unmeasured = {path: result for path, result in results.items() if isinstance(result, str)}

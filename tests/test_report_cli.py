@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from commands import Call
 from fakes import fake_group
 
+from rnnlab import cache, grids
 from rnnlab.rundir import RunDir
 
 
@@ -168,3 +170,16 @@ def test_a_report_on_a_full_disk_leaves_no_half_page(call: Call, monkeypatch: py
     assert said.code == 2
     assert "page.html cannot be written: No space left on device" in said.err
     assert not list(Path().glob("*page.html*"))
+
+
+def test_the_gradients_of_a_run_are_read_once_for_a_page(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Counter[str] = Counter()
+
+    def counting(run: RunDir) -> object:
+        read[run.name] += 1
+        return cache.cached_gradients(run)
+
+    monkeypatch.setattr(grids, "cached_gradients", counting)
+    assert call("report", "--html", "page.html", "--csv", "t.csv").code == 0
+    assert len(read) == 6
+    assert set(read.values()) == {1}

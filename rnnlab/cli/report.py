@@ -14,6 +14,7 @@ from rnnlab.errors import RunFailedError, UsageError
 if TYPE_CHECKING:
     from rnnlab.collection import Runs
     from rnnlab.report.findings import Findings
+    from rnnlab.report.page.runs import Thinned
 
 EXAMPLES = """\b
 Examples:
@@ -71,12 +72,20 @@ def report(
     The report goes to stdout, messages to stderr. Runs that cannot be read are left out and named.
     """
     from rnnlab.choosing import choose
+    from rnnlab.report.findings import Findings
 
     sheets = {"csv": csv, "markdown": markdown, "latex": latex}
     _check(sheets, figures, formats, html, open_, as_json)
     chosen = choose(runs or (), where or ())
     keys = [key.strip() for given in by or () for key in given.split(",") if key.strip()]
-    found = _findings(chosen, keys, at, success)
+    _check_runs(chosen, success)
+    groups = chosen.group_by(*keys)
+    thinned = None
+    if html is not None or open_:
+        from rnnlab.report.page.runs import Thinned
+
+        thinned = Thinned(groups)
+    found = Findings(groups, at, success, thinned.add if thinned else None)
     for kind, target in sheets.items():
         if target is not None:
             _write_sheet(kind, found, target)
@@ -84,8 +93,8 @@ def report(
         from rnnlab.report.figures import write_figures
 
         _told(write_figures(found, Path(figures), formats.split(",")))
-    if html is not None or open_:
-        _write_page(found, Path(html or "report.html"), open_)
+    if thinned is not None:
+        _write_page(found, thinned, Path(html or "report.html"), open_)
     if as_json:
         from rnnlab.report.sheets import as_json as in_json
 
@@ -110,9 +119,9 @@ def _check(
         check_ready()
 
 
-def _findings(runs: Runs, keys: list[str], at: int | None, success: str | None) -> Findings:
+def _check_runs(runs: Runs, success: str | None) -> None:
+    """What can be said before the gradients are read."""
     from rnnlab.config.stop import stop_rule
-    from rnnlab.report.findings import Findings
 
     if success is not None:
         try:
@@ -122,7 +131,6 @@ def _findings(runs: Runs, keys: list[str], at: int | None, success: str | None) 
     if not len(runs):
         left = "".join(f"; left out: {name}: {why}" for name, why in list(runs.left_out.items())[:3])
         raise UsageError(f"there is no run to report on{left or '; `rnnlab ls` lists what there is'}")
-    return Findings(runs.group_by(*keys), at, success)
 
 
 def _write_sheet(kind: str, found: Findings, target: str) -> None:
@@ -148,10 +156,10 @@ def _put(path: Path, data: bytes) -> None:
         raise UsageError(str(error)) from error
 
 
-def _write_page(found: Findings, path: Path, open_: bool) -> None:
+def _write_page(found: Findings, thinned: Thinned, path: Path, open_: bool) -> None:
     from rnnlab.report.page import page
 
-    _put(path, page(found).encode())
+    _put(path, page(found, thinned).encode())
     _told([path])
     if open_:
         import webbrowser

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from rnnlab.curves import OnReadings
 from rnnlab.errors import UsageError
 from rnnlab.group import Group, MeasuredGroup
 from rnnlab.groups import Groups
@@ -38,14 +39,20 @@ class Findings:
     Raises UsageError where so many settings differ besides those asked for that it would be a book of tables.
     """
 
-    def __init__(self, groups: Groups, at: int | None = None, success: str | None = None) -> None:
+    def __init__(
+        self,
+        groups: Groups,
+        at: int | None = None,
+        success: str | None = None,
+        on_readings: OnReadings | None = None,
+    ) -> None:
         if (count := len(groups.comparisons())) > MOST_COMPARISONS:
             raise UsageError(
                 f"besides {', '.join(groups.by)} these runs differ in {', '.join(groups.also)}, "
                 f"which makes {count} comparisons; add some to --by, or choose with --where"
             )
         self.groups = groups
-        self.measured = groups.measure(at, success)
+        self.measured = groups.measure(at, success, on_readings)
         self.comparisons = self.measured.comparisons()
 
     @cached_property

@@ -11,6 +11,7 @@ from importlib.resources import files
 
 from rnnlab.errors import UsageError
 from rnnlab.report.findings import Findings
+from rnnlab.report.page.runs import Thinned
 
 _SCRIPTS = ("unpack.js", "charts.js", "run.js", "groups.js", "page.js")
 _NEEDED = ("jinja2", "plotly")
@@ -23,7 +24,7 @@ def check_ready() -> None:
         raise UsageError(f"a page is made with {' and '.join(missing)}: pip install 'rnnlab[report]'")
 
 
-def page(found: Findings) -> str:
+def page(found: Findings, thinned: Thinned | None = None) -> str:
     """The page: nothing in it asks another host for anything, and no text of a run is ever read as HTML or script.
 
     The Content-Security-Policy lets in the two scripts by their hashes and refuses all else that is active. Data stand
@@ -44,7 +45,7 @@ def page(found: Findings) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    data, shown = payload(found)
+    data, shown = payload(found, thinned)
     return environment.get_template("page.html").render(
         policy=_policy(scripts), scripts=scripts, style=Markup(_text("page.css")), data=Markup(_in_block(data)), **shown
     )

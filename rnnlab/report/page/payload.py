@@ -14,7 +14,7 @@ from rnnlab.group import MeasuredGroup
 from rnnlab.intervals import Interval
 from rnnlab.report.findings import Findings, between, label, numbers, signed, value_text
 from rnnlab.report.page.packing import envelope, evenly, pack_decades
-from rnnlab.report.page.runs import Reading, Size, read_runs, run_data
+from rnnlab.report.page.runs import Reading, Size, Thinned, run_data
 from rnnlab.report.terminal import figure
 from rnnlab.rundir import now
 
@@ -23,14 +23,20 @@ _CURVE_POINTS = 120
 _TRAINING = ("loss", "error", "eval_loss", "eval_error")
 
 
-def payload(found: Findings) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The data of the charts, and the texts of the HTML."""
+def payload(found: Findings, thinned: Thinned | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The data of the charts, and the texts of the HTML.
+
+    Where nobody thinned the gradients when the findings were measured, they are read again.
+    """
     groups, names = found.groups, found.key_names
-    size = Size.of(len(groups.runs), len(groups))
+    if thinned is None:
+        thinned = Thinned(groups)
+        groups.measure(found.measured.at, found.measured.success, thinned.add)
+    size = thinned.size
     # They stand in the order of their groups.
     runs = groups.runs
     group_of = [number for number, group in enumerate(found.measured) for _ in group.runs]
-    readings = read_runs(runs, size)
+    readings = thinned.readings(found.measured)
     positions = _positions([one for one in readings.values() if one.updates is not None], found.measured.at)
     place = {run.path: at for at, run in enumerate(runs)}
     data = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnlab.cache import map_in_threads
 from rnnlab.columns import METRICS
-from rnnlab.errors import RnnlabError
+from rnnlab.errors import RunFolderError
 from rnnlab.grids import Floats, GradientGrids, Grid
 from rnnlab.report.findings import value_text
 from rnnlab.report.listing import repeat_command
@@ -21,6 +21,7 @@ from rnnlab.tables import read_table
 
 if TYPE_CHECKING:
     from rnnlab.curves import Curve
+    from rnnlab.groups import Groups, MeasuredGroups
     from rnnlab.runs import Run
 
 _HEAT_BYTES = 3_000_000
@@ -91,25 +92,36 @@ class Reading:
         return self.grid.curve(self.grid.at(update))
 
 
-def read_runs(runs: Sequence[Run], size: Size) -> dict[Path, Reading]:
-    """All runs, thinned to what the page shows of them as soon as they are read."""
-    return dict(zip([run.path for run in runs], map_in_threads(lambda run: _read(run, size), runs), strict=True))
+class Thinned:
+    """The gradients of all runs, each thinned to what the page shows of it as soon as it is read."""
+
+    def __init__(self, groups: Groups) -> None:
+        self.size = Size.of(len(groups.runs), len(groups))
+        self._grids: dict[Path, tuple[Grid, Grid | None]] = {}
+
+    def add(self, run: Run, readings: GradientGrids, grid: Grid) -> None:
+        """Take what the page shows of a run (see curves.OnReadings)."""
+        cell = _thin(readings.grid("c"), self.size) if "c" in readings.states() else None
+        self._grids[run.path] = _thin(grid, self.size), cell
+
+    def readings(self, measured: MeasuredGroups) -> dict[Path, Reading]:
+        """All runs, with their metrics, which are read now."""
+        runs = measured.groups.runs
+        readings = {}
+        for run, metrics in zip(runs, map_in_threads(_metrics, runs), strict=True):
+            grid, cell = self._grids.get(run.path, (None, None))
+            readings[run.path] = Reading(grid, cell, metrics, measured.unreadable.get(run.path, ""))
+        return readings
 
 
-def _read(run: Run, size: Size) -> Reading:
+def _metrics(run: Run) -> dict[str, Floats] | None:
     try:
-        rows = read_table(run.dir.metrics, METRICS)
-        metrics = (
-            {name: rows[name].to_numpy().astype(np.float64) for name in ("update", *_METRICS)} if len(rows) else None
-        )
-    except RnnlabError:
-        metrics = None
-    try:
-        readings = GradientGrids(run.dir)
-        cell = _thin(readings.grid("c"), size) if "c" in readings.states() else None
-        return Reading(_thin(readings.grid(), size), cell, metrics)
-    except RnnlabError as error:
-        return Reading(None, None, metrics, str(error))
+        table = read_table(run.dir.metrics, METRICS)
+    except RunFolderError:
+        return None
+    if not len(table):
+        return None
+    return {name: table[name].to_numpy().astype(np.float64) for name in ("update", *_METRICS)}
 
 
 def _thin(grid: Grid, size: Size) -> Grid:
