@@ -84,8 +84,8 @@ def number(value: Any) -> float | None:
 
 def final_error(result: dict[str, Any]) -> float | None:
     """The error on the test split; on the validation split, or in training, where there is none."""
-    found = (number(result.get(name)) for name in ("test_error", "eval_error", "error"))
-    return next((value for value in found if value is not None), None)
+    errors = (number(result.get(name)) for name in ("test_error", "eval_error", "error"))
+    return next((value for value in errors if value is not None), None)
 
 
 def succeeded(run: Run, rule: str | None = None) -> bool:
@@ -101,9 +101,10 @@ def succeeded(run: Run, rule: str | None = None) -> bool:
 
 @dataclass(frozen=True)
 class MedianCurve:
-    """By lag: the median over runs with the marks of a frame, the t interval of the mean, and over how many runs.
+    """By lag: the median over runs, the t interval of the mean, and over how many runs they are.
 
-    The interval is NaN where fewer than 3 runs, or not all of them, have a finite point.
+    The median has the sentinel values of a frame: -inf zero, inf not finite, NaN underflow. The interval is NaN where
+    fewer than 3 runs, or not all of them, have a finite point.
     """
 
     lags: NDArray[np.int64]
@@ -141,6 +142,6 @@ def _middle(values: Floats) -> Floats:
     low, high = ordered[(n - 1) // 2], ordered[n // 2]
     with np.errstate(invalid="ignore"):
         middle = np.where(low == high, low, (low + high) / 2)
-    # Half way between two marks, or a mark and a number, is the lower of them.
+    # Half way between two sentinel values, or one and a number, is the lower of them.
     middle = np.where(np.isfinite(low) & np.isfinite(high) & (low > _UNDERFLOW), middle, low)
     return np.where(middle == _UNDERFLOW, np.nan, middle)

@@ -15,7 +15,7 @@ from rnnlab.curves import Measured, OnReadings, measure_run
 from rnnlab.errors import RunFolderError
 from rnnlab.group import Group, MeasuredGroup, comparisons, grouped
 from rnnlab.intervals import Interval, wilson
-from rnnlab.keys import differing_keys, expanded_keys, found_keys, told_apart_by
+from rnnlab.keys import differing_keys, distinguishing_keys, expanded_keys, told_apart_by
 from rnnlab.run_names import run_names
 from rnnlab.runs import Run
 from rnnlab.where import plain
@@ -64,7 +64,7 @@ class Groups(Sequence[Group]):
         kept = _once_each(readable)
         table = [run.settings for run in kept]
         differing = differing_keys(table)
-        keys = expanded_keys(by, table, differing) if by else found_keys(table, differing)
+        keys = expanded_keys(by, table, differing) if by else distinguishing_keys(table, differing)
         also = told_apart_by(table, differing, keys)[len(keys) :]
         return cls(
             groups=grouped(kept, [*also, *keys]),

@@ -10,7 +10,7 @@ from rnnlab.errors import UsageError
 from rnnlab.where import key_among, plain
 
 MOST_KEYS = 5
-"""More keys than these are not found by themselves: they would be several experiments in one table."""
+"""More keys than these are not chosen without being asked: they would be several experiments in one table."""
 
 
 def differing_keys(table: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -51,13 +51,13 @@ def told_apart_by(table: Sequence[Mapping[str, Any]], differing: Sequence[str], 
     return [*first, *added]
 
 
-def found_keys(table: Sequence[Mapping[str, Any]], differing: Sequence[str]) -> list[str]:
+def distinguishing_keys(table: Sequence[Mapping[str, Any]], differing: Sequence[str]) -> list[str]:
     """The keys that tell the rows apart. Raises UsageError where they are too many to compare without being asked."""
     keys = told_apart_by(table, differing, [])
     if len(keys) > MOST_KEYS:
-        said = "; ".join(f"{key} ({_choices(table, key)})" for key in keys)
+        listed = "; ".join(f"{key} ({_choices(table, key)})" for key in keys)
         raise UsageError(
-            f"these runs differ in {len(keys)} settings: {said}. Say which to compare with --by KEY,KEY, "
+            f"these runs differ in {len(keys)} settings: {listed}. Say which to compare with --by KEY,KEY, "
             "and choose runs that are alike in the others with --where"
         )
     return keys
@@ -75,9 +75,9 @@ def expanded_keys(by: Sequence[str], table: Sequence[Mapping[str, Any]], differi
     keys: list[str] = []
     for asked in by:
         key = key_among(asked, {*known, *sections})
-        below = [one for one in differing if one.startswith(f"{key}.")]
+        below = [other for other in differing if other.startswith(f"{key}.")]
         if key in known or not below:
             keys.append(key if key in known else f"{key}.name")
         else:
-            keys += told_apart_by([{one: row.get(one) for one in below} for row in table], below, [])
+            keys += told_apart_by([{below_key: row.get(below_key) for below_key in below} for row in table], below, [])
     return list(dict.fromkeys(keys))

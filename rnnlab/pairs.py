@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two groups that differ in `key` alone: in what, where everything else is as `rest`, and what came of it."""
+    """Two groups that differ in `key` alone, compared seed by seed.
+
+    Its values in them are `first` and `second`; `rest` has the keys in which they are alike.
+    """
 
     key: str
     first: Any
     second: Any
     rest: Mapping[str, Any]
-    found: Paired
+    comparison: Paired
 
 
 def pairs(measured: MeasuredGroups, figure: str = "rate") -> list[Pair]:
@@ -37,6 +40,6 @@ def _by_key(groups: Sequence[MeasuredGroup], key: str, figure: str) -> Iterator[
         families.setdefault(family, []).append(group)
     for first, *others in families.values():
         for other in others:
-            if (found := paired(first.each(figure), other.each(figure))) is not None:
+            if (comparison := paired(first.each(figure), other.each(figure))) is not None:
                 rest = {name: value for name, value in first.values.items() if name != key}
-                yield Pair(key, first.values[key], other.values[key], rest, found)
+                yield Pair(key, first.values[key], other.values[key], rest, comparison)

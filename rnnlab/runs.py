@@ -106,7 +106,7 @@ class Run:
         return judge(curve["lag"], curve["log10_norm"], curve["log10_direct"] if top else None)
 
     def _layer(self, layer: int) -> int:
-        layers = sorted(int(one) for one in self.gradients["layer"].unique())
+        layers = sorted(int(index) for index in self.gradients["layer"].unique())
         if not layers:
             raise UsageError(f"{self.name} recorded no gradients")
         try:

@@ -138,7 +138,7 @@ def test_pairs_differ_in_one_key(six: Path) -> None:
     fake_group(six, {0: -6, 1: -7, 2: -8}, model__cell="rnn", timesteps=60)
     fake_group(six, {0: -1, 1: -2, 2: -3}, model__cell="lstm", timesteps=60)
     groups = load_runs(six).group_by("task.length", "model.cell").measure()
-    found = {(pair.key, pair.first, pair.second, *pair.rest.values()): pair.found for pair in pairs(groups)}
+    found = {(pair.key, pair.first, pair.second, *pair.rest.values()): pair.comparison for pair in pairs(groups)}
     assert set(found) == {
         ("task.length", 40, 60, "lstm"), ("task.length", 40, 60, "rnn"),
         ("model.cell", "lstm", "rnn", 40), ("model.cell", "lstm", "rnn", 60),

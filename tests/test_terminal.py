@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from rnnlab.clips import CLIPS
-from rnnlab.report.terminal import duration, figure, progress_line, speaks_unicode, summary
+from rnnlab.report.terminal import progress_line, speaks_unicode, summary
 from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
 from rnnlab.training import Progress
@@ -55,38 +55,6 @@ def test_the_progress_line_fits_and_keeps_all_but_the_validation_error(**fields:
     for word in ("loss", "error", "|g|", "/s", "left"):
         assert word in line
     assert ("clip" in line) == (fields["clip_rate"] is not None)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "-"),
-        (0, "0"),
-        (0.02312, "0.0231"),
-        (1.234e-5, "1.23e-5"),
-        (1e30, "1e30"),
-        ("nan", "nan"),
-        (float("-inf"), "-inf"),
-    ],
-)
-def test_a_figure_is_short_and_right(value: float | str | None, text: str) -> None:
-    assert figure(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.44, "0.4s"),
-        (59.4, "59s"),
-        (59.9, "1m00s"),
-        (3599.9, "1h00m"),
-        (7380, "2h03m"),
-        (273600, "3d04h"),
-        (float("inf"), "?"),
-    ],
-)
-def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize("width", [40, 80, 109, 110, 140])

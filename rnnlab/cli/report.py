@@ -85,22 +85,22 @@ def report(
         from rnnlab.report.page.runs import Thinned
 
         thinned = Thinned(groups)
-    found = Findings(groups, at, success, thinned.add if thinned else None)
+    findings = Findings(groups, at, success, thinned.add if thinned else None)
     for kind, target in sheets.items():
         if target is not None:
-            _write_sheet(kind, found, target)
+            _write_sheet(kind, findings, target)
     if figures is not None:
         from rnnlab.report.figures import write_figures
 
-        _told(write_figures(found, Path(figures), formats.split(",")))
+        _tell_written(write_figures(findings, Path(figures), formats.split(",")))
     if thinned is not None:
-        _write_page(found, thinned, Path(html or "report.html"), open_)
+        _write_page(findings, thinned, Path(html or "report.html"), open_)
     if as_json:
         from rnnlab.report.sheets import as_json as in_json
 
-        print(in_json(found))
+        print(in_json(findings))
     elif not quiet and "-" not in sheets.values():
-        _show(found)
+        _show(findings)
 
 
 def _check(
@@ -129,19 +129,19 @@ def _check_runs(runs: Runs, success: str | None) -> None:
         except ValueError as error:
             raise UsageError(f"--success: {error}") from error
     if not len(runs):
-        left = "".join(f"; left out: {name}: {why}" for name, why in list(runs.left_out.items())[:3])
+        left = "".join(f"; left out: {name}: {reason}" for name, reason in list(runs.left_out.items())[:3])
         raise UsageError(f"there is no run to report on{left or '; `rnnlab ls` lists what there is'}")
 
 
-def _write_sheet(kind: str, found: Findings, target: str) -> None:
+def _write_sheet(kind: str, findings: Findings, target: str) -> None:
     from rnnlab.report import sheets
 
-    text: str = getattr(sheets, _SHEETS[kind])(found)
+    text: str = getattr(sheets, _SHEETS[kind])(findings)
     if target == "-":
         print(text, end="")
         return
     _put(Path(target), text.encode())
-    _told([Path(target)])
+    _tell_written([Path(target)])
 
 
 def _put(path: Path, data: bytes) -> None:
@@ -156,11 +156,11 @@ def _put(path: Path, data: bytes) -> None:
         raise UsageError(str(error)) from error
 
 
-def _write_page(found: Findings, thinned: Thinned, path: Path, open_: bool) -> None:
+def _write_page(findings: Findings, thinned: Thinned, path: Path, open_: bool) -> None:
     from rnnlab.report.page import page
 
-    _put(path, page(found, thinned).encode())
-    _told([path])
+    _put(path, page(findings, thinned).encode())
+    _tell_written([path])
     if open_:
         import webbrowser
 
@@ -168,16 +168,16 @@ def _write_page(found: Findings, thinned: Thinned, path: Path, open_: bool) -> N
             print_error(f"no browser could be opened; {path} is the page")
 
 
-def _told(paths: list[Path]) -> None:
+def _tell_written(paths: list[Path]) -> None:
     for path in paths:
         print_error(f"wrote {path}")
 
 
-def _show(found: Findings) -> None:
+def _show(findings: Findings) -> None:
     from rich.console import Console
 
     from rnnlab.report.terminal import speaks_unicode
     from rnnlab.report.text import report as in_words
 
     console = Console(highlight=False)
-    console.print(in_words(found, console.width, unicode=speaks_unicode(sys.stdout.encoding)))
+    console.print(in_words(findings, console.width, unicode=speaks_unicode(sys.stdout.encoding)))

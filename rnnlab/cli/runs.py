@@ -77,12 +77,12 @@ def show(
         if reasons:
             raise RunFolderError(reasons[0])
         raise UsageError(f"{run} is {len(chosen)} runs, and show takes one; `rnnlab ls {shlex.quote(run)}` lists them")
-    (one,) = chosen
+    (only,) = chosen
     if as_json:
-        told = {"path": str(one.path), **one.info, "status": one.status, "settings": one.settings}
-        print(json.dumps(told, indent=2, default=str))
+        facts = {"path": str(only.path), **only.info, "status": only.status, "settings": only.settings}
+        print(json.dumps(facts, indent=2, default=str))
     else:
-        _show(one)
+        _show(only)
 
 
 def _show(run: Run) -> None:

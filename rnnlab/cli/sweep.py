@@ -128,9 +128,9 @@ def _train(sweep: Sweep, engine: Engine | None, options: SweepOptions, workers: 
 
 def _show_result(sweep: Sweep, result: SweepResult, seconds: float) -> None:
     from rnnlab.report.board import counted
-    from rnnlab.report.terminal import duration
+    from rnnlab.report.formatting import format_duration
 
-    now = f"{result.trained:,} trained now, in {duration(seconds)}" if result.trained else "none to train"
+    now = f"{result.trained:,} trained now, in {format_duration(seconds)}" if result.trained else "none to train"
     kinds = {"completed": result.completed, "diverged": result.diverged, "failed": len(result.failures)}
     kinds |= {"being trained by another process": result.elsewhere, "left for later": result.left}
     print(f"{sweep.name or 'sweep'}: {result.runs:,} runs: {counted(kinds) or 'none'}; {now}")
@@ -159,7 +159,7 @@ def _plan_lines(sweep: Sweep, planned: Forecast) -> dict[str, str]:
     from rich.filesize import decimal
 
     from rnnlab.report.board import counted
-    from rnnlab.report.terminal import duration
+    from rnnlab.report.formatting import format_duration
 
     lines = {"runs": f"{len(planned.runs):,}: {counted(planned.count)}"}
     if sweep.repeated:
@@ -168,6 +168,8 @@ def _plan_lines(sweep: Sweep, planned: Forecast) -> dict[str, str]:
         lines["left as they are"] = f"{planned.dropped:,} runs of an earlier {sweep.name}"
     lines["to train"] = f"{planned.to_train:,} runs in {planned.fleets:,} fleet{'s' if planned.fleets != 1 else ''}"
     if planned.to_train:
-        lines["time"] = f"about {duration(planned.seconds)} on {planned.cores} cores; a stop rule may end runs sooner"
+        lines["time"] = (
+            f"about {format_duration(planned.seconds)} on {planned.cores} cores; a stop rule may end runs sooner"
+        )
         lines["disk"] = f"about {decimal(planned.bytes)}"
     return lines

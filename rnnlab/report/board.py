@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rnnlab.report.terminal import duration, figure
+from rnnlab.report.formatting import format_duration, format_number
 
 if TYPE_CHECKING:
     from rnnlab.jobs import Event, Job
@@ -87,7 +87,7 @@ class Board:
         left = self.seconds_left()
         words = [f"{self.name}: {done}/{self.runs} runs done", f"{running} running", f"{self.count['failed']} failed"]
         words += [f"{self.count['diverged']} diverged"]
-        return ", ".join(words) + (f"; left {duration(left)}" if left is not None else "")
+        return ", ".join(words) + (f"; left {format_duration(left)}" if left is not None else "")
 
     def table(self) -> RenderableType:
         """The line, and below it a row for each fleet that trains."""
@@ -109,14 +109,20 @@ class Board:
         runs = f"{len(job.runs) - len(self._ended[job.number])}/{len(job.runs)}"
         if event is None:
             return label, runs, "starts", "", ""
-        return label, runs, f"{event.update}/{event.updates}", _losses(event.losses), duration(event.seconds_left)
+        return (
+            label,
+            runs,
+            f"{event.update}/{event.updates}",
+            _losses(event.losses),
+            format_duration(event.seconds_left),
+        )
 
 
 def _losses(losses: Sequence[float]) -> str:
     """The median, and from where to where they go."""
     if len(losses) < 2:
-        return figure(losses[0], 2) if losses else ""
-    return f"{figure(median(losses), 2)} ({figure(min(losses), 2)} to {figure(max(losses), 2)})"
+        return format_number(losses[0], 2) if losses else ""
+    return f"{format_number(median(losses), 2)} ({format_number(min(losses), 2)} to {format_number(max(losses), 2)})"
 
 
 def in_common(names: Sequence[str]) -> str:

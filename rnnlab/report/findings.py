@@ -15,7 +15,7 @@ from rnnlab.group import Group, MeasuredGroup
 from rnnlab.groups import Groups
 from rnnlab.intervals import Interval
 from rnnlab.pairs import Pair, pairs
-from rnnlab.report.terminal import figure
+from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,17 +71,27 @@ class Findings:
             Heading("runs", "runs; in brackets, how many of them have not completed", _runs),
             Heading("seeds", "different seeds", lambda group: str(len(group.seeds))),
             Heading("success", "runs that succeeded, of those that have ended", _success),
-            Heading("rate", "decades per 100 timesteps, the mean over seeds", lambda group: _middle(group.rate)),
-            Heading("95%", "t interval of the rate; below 3 seeds, the points", lambda group: between(group.rate)),
-            Heading("horizon", "timesteps until 1% is left, median", lambda group: horizon(group)),
-            Heading("lag", "effective lag: mean lag, weighted by the norm", lambda group: _at(group, "effective_lag")),
+            Heading("rate", "decades per 100 timesteps, the mean over seeds", _rate),
+            Heading("95%", "t interval of the rate; below 3 seeds, the points", _interval),
+            Heading("horizon", "timesteps until 1% is left, median", horizon),
+            Heading("lag", "effective lag: mean lag, weighted by the norm", _effective_lag),
             Heading("clip", "share of updates or entries that the clip changed", _clipped),
-            Heading("error", "final error on held-out data, median", lambda group: _at(group, "error")),
+            Heading("error", "final error on held-out data, median", _error),
         ]
 
-    def at_what(self) -> str:
+    def titles(self) -> list[str]:
+        """The titles of a comparison's columns: the keys by their short names, and the headings."""
+        names = self.key_names
+        return [*(names[key] for key in self.groups.by), *(heading.name for heading in self.headings())]
+
+    def cells(self, group: MeasuredGroup) -> list[str]:
+        """A group's cells under those titles."""
+        values = (format_setting(group.values[key]) for key in self.groups.by)
+        return [*values, *(heading.cell(group) for heading in self.headings())]
+
+    def update_text(self) -> str:
         """Which update the figures are of, in words."""
-        updates = [one.update for group in self.measured for one in group.measured]
+        updates = [reading.update for group in self.measured for reading in group.measured]
         span = f"{min(updates):,}" + (f" to {max(updates):,}" if min(updates) < max(updates) else "") if updates else ""
         if not updates:
             return "no gradient was recorded"
@@ -107,28 +117,29 @@ class Findings:
         if statuses.total() > statuses["completed"]:
             yield "in brackets: how many of the runs have not completed"
         if statuses["diverged"]:
-            yield f"{_count(statuses['diverged'], 'run')} diverged: no success, and read at the last finite update"
+            diverged = format_count(statuses["diverged"], "run")
+            yield f"{diverged} diverged: no success, and read at the last finite update"
         for status in _UNFINISHED:
             if statuses[status]:
-                who = _count(statuses[status], "run")
-                yield f"{who} {status}: read as far as it goes, and counted neither as a success nor as none"
+                unfinished = format_count(statuses[status], "run")
+                yield f"{unfinished} {status}: read as far as it goes, and counted neither as a success nor as none"
         if self.groups.repeated:
-            yield f"of the same settings and seed as another, and not counted: {_count(self.groups.repeated, 'run')}"
+            repeated = format_count(self.groups.repeated, "run")
+            yield f"of the same settings and seed as another, and not counted: {repeated}"
 
     def _about_readings(self) -> Iterator[str]:
-        left = self.measured.left_out
-        for name, why in list(left.items())[:10]:
-            yield f"left out: {name}: {why}"
-        if len(left) > 10:
-            yield f"left out: {len(left) - 10} more"
-        unfit = sum(one.rate is None for group in self.measured for one in group.measured)
+        left_out = self.measured.left_out
+        for name, reason in list(left_out.items())[:10]:
+            yield f"left out: {name}: {reason}"
+        if len(left_out) > 10:
+            yield f"left out: {len(left_out) - 10} more"
+        readings = [reading for group in self.measured for reading in group.measured]
+        unfit = sum(reading.rate is None for reading in readings)
         if unfit:
-            yield f"without a rate, for fewer than 5 points are finite: {_count(unfit, 'run')}"
-        marked = sum(
-            bool(one.verdict.zeros or one.verdict.underflow) for group in self.measured for one in group.measured
-        )
-        if marked:
-            yield f"with zeros or underflow, which are in no fit: {_count(marked, 'run')}"
+            yield f"without a rate, for fewer than 5 points are finite: {format_count(unfit, 'run')}"
+        below_range = sum(bool(reading.verdict.zeros or reading.verdict.underflow) for reading in readings)
+        if below_range:
+            yield f"with zeros or underflow, which are in no fit: {format_count(below_range, 'run')}"
 
     def _about_words(self) -> Iterator[str]:
         if any(group.ended for group in self.measured):
@@ -136,7 +147,7 @@ class Findings:
             yield f"success: {rule}, on the validation split"
         few = sum(0 < len(group.each("rate")) < 3 for group in self.measured)
         if few:
-            yield f"with fewer than 3 seeds, so points and no interval: {_count(few, 'group')}"
+            yield f"with fewer than 3 seeds, so points and no interval: {format_count(few, 'group')}"
 
     def frame(self) -> pd.DataFrame:
         """A row a group with all figures as numbers, for CSV and JSON."""
@@ -152,24 +163,15 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     for key, mine in parts.items():
         for n in range(1, len(mine) + 1):
             ending = mine[-n:]
-            if not any(other[-n:] == ending for one, other in parts.items() if one != key):
+            if not any(other[-n:] == ending for other_key, other in parts.items() if other_key != key):
                 break
         names[key] = ".".join(ending)
     return names
 
 
-def value_text(value: Any) -> str:
-    """A setting as it stands in a table."""
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
-
-
 def label(group: Group | MeasuredGroup, keys: Sequence[str]) -> str:
     """A group in words: its values of the keys."""
-    return ", ".join(value_text(group.values[key]) for key in keys) or "all runs"
+    return ", ".join(format_setting(group.values[key]) for key in keys) or "all runs"
 
 
 def numbers(group: MeasuredGroup) -> dict[str, Any]:
@@ -178,7 +180,7 @@ def numbers(group: MeasuredGroup) -> dict[str, Any]:
     errors = [*group.each("error").values()]
     statuses = {status: group.statuses[status] for status in ("completed", "diverged", *_UNFINISHED)}
     verdicts = {word: group.verdicts[word] for word in ("vanishing", "stable", "exploding")}
-    updates = [one.update for one in group.measured]
+    updates = [reading.update for reading in group.measured]
     return {
         **group.values,
         "runs": len(group.runs),
@@ -204,10 +206,6 @@ _NOTHING = Interval(math.nan, None, None)
 _ENDS = {"rate": "middle", "low": "low", "high": "high"}
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
 def _runs(group: MeasuredGroup) -> str:
     rest = len(group.runs) - group.statuses["completed"]
     return f"{len(group.runs)} ({rest})" if rest else f"{len(group.runs)}"
@@ -217,34 +215,28 @@ def _success(group: MeasuredGroup) -> str:
     return f"{len(group.solved)}/{group.ended}" if group.ended else "-"
 
 
-def _middle(interval: Interval | None) -> str:
-    return "-" if interval is None else signed(interval.middle)
+def _rate(group: MeasuredGroup) -> str:
+    return "-" if group.rate is None else format_signed(group.rate.middle)
 
 
-def signed(value: float) -> str:
-    """A rate: a sign, and as many digits as mean something."""
-    return f"{value:+.2f}" if abs(value) < 10 else f"{value:+.1f}"
-
-
-def between(interval: Interval | None) -> str:
-    """The ends of an interval; below 3 values the values themselves."""
-    if interval is None:
-        return "-"
-    if interval.low is None or interval.high is None:
-        return ", ".join(map(signed, interval.values)) if interval.n > 1 else "one seed"
-    return f"{signed(interval.low)} {signed(interval.high)}"
+def _interval(group: MeasuredGroup) -> str:
+    return format_interval(group.rate)
 
 
 def horizon(group: MeasuredGroup) -> str:
     """The median horizon; `>99` where the gradient does not fall that far in 99 timesteps."""
     middle = group.median("horizon")
     if middle is None or math.isfinite(middle):
-        return figure(middle)
-    return f">{max(int(one.curve[0].max()) for one in group.measured)}"
+        return format_number(middle)
+    return f">{max(int(reading.curve[0].max()) for reading in group.measured)}"
 
 
-def _at(group: MeasuredGroup, what: str) -> str:
-    return figure(group.median(what))
+def _effective_lag(group: MeasuredGroup) -> str:
+    return format_number(group.median("effective_lag"))
+
+
+def _error(group: MeasuredGroup) -> str:
+    return format_number(group.median("error"))
 
 
 def _clipped(group: MeasuredGroup) -> str:

@@ -6,7 +6,7 @@ import itertools
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Column, Table
@@ -15,8 +15,9 @@ from rich.text import Text
 from rnnlab.curves import final_error
 from rnnlab.errors import RunFolderError
 from rnnlab.keys import needed_keys
-from rnnlab.report.findings import short_names, value_text
-from rnnlab.report.terminal import COLOURS, clean, figure
+from rnnlab.report.findings import short_names
+from rnnlab.report.formatting import format_number, format_setting, printable
+from rnnlab.report.terminal import COLOURS
 
 if TYPE_CHECKING:
     from rnnlab.collection import Runs
@@ -61,12 +62,12 @@ def listing(runs: Runs, *, unicode: bool = True) -> RenderableType:
     keys = key_settings(runs)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for title in _titles(keys):
-        right = title in ("rate", "error")
+        justify: Literal["left", "right"] = "right" if title in ("rate", "error") else "left"
         cut = title not in ("status", "verdict", "rate", "error")
-        table.add_column(clean(title, unicode), justify="right" if right else "left", no_wrap=not cut, overflow="fold")
+        table.add_column(printable(title, unicode), justify=justify, no_wrap=not cut, overflow="fold")
     for row in rows(runs, keys):
         colours = ["", *(COLOURS.get(str(row[name]), "") for name in ("status", "verdict"))]
-        cells = [clean(cell, unicode) for cell in _cells(row, keys[:_MOST_KEYS])]
+        cells = [printable(cell, unicode) for cell in _cells(row, keys[:_MOST_KEYS])]
         table.add_row(*(Text(cell, style) for cell, style in itertools.zip_longest(cells, colours, fillvalue="")))
     return Group(table, Text(rest, style="dim")) if (rest := _rest(keys)) else table
 
@@ -77,7 +78,7 @@ def plain_listing(runs: Runs) -> Iterator[str]:
     lines = [_titles(keys), *(_cells(row, keys[:_MOST_KEYS]) for row in rows(runs, keys))]
     wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        yield "  ".join(clean(cell).ljust(width) for cell, width in zip(line, wide, strict=True)).rstrip()
+        yield "  ".join(printable(cell).ljust(width) for cell, width in zip(line, wide, strict=True)).rstrip()
     if rest := _rest(keys):
         yield rest
 
@@ -94,15 +95,15 @@ def _rest(keys: Sequence[str]) -> str:
 
 def _cells(row: dict[str, Any], keys: Sequence[str]) -> list[str]:
     rate = "-" if row["rate"] is None else f"{float(row['rate']):+.1f}"
-    settings = (value_text(row["settings"][key]) for key in keys)
-    return [row["name"], str(row["status"]), str(row["verdict"] or "-"), rate, figure(row["error"]), *settings]
+    settings = (format_setting(row["settings"][key]) for key in keys)
+    return [row["name"], str(row["status"]), str(row["verdict"] or "-"), rate, format_number(row["error"]), *settings]
 
 
 def about(run: Run, *, unicode: bool = True) -> RenderableType:
     """A run's settings, where it comes from, and the command that repeats it."""
     table = Table(Column(overflow="fold"), Column(overflow="fold"), box=None, show_header=False, pad_edge=False)
-    for key, value in [*_origin(run), *((key, value_text(value)) for key, value in _settings(run).items())]:
-        table.add_row(Text(key, style="dim"), Text(clean(str(value), unicode)))
+    for key, value in [*_origin(run), *((key, format_setting(value)) for key, value in _settings(run).items())]:
+        table.add_row(Text(key, style="dim"), Text(printable(str(value), unicode)))
     return table
 
 
@@ -113,8 +114,8 @@ def _origin(run: Run) -> Iterator[tuple[str, str]]:
         yield "versions", ", ".join(f"{name} {version}" for name, version in versions.items())
     if git:
         yield "commit", f"{git.get('commit')}{' (with changes)' if git.get('dirty') else ''}"
-    for one in info.get("data") or []:
-        yield "data", " ".join(str(value) for value in one.values()) if isinstance(one, dict) else str(one)
+    for file in info.get("data") or []:
+        yield "data", " ".join(str(value) for value in file.values()) if isinstance(file, dict) else str(file)
     if command := info.get("command"):
         yield "command", shlex.join(map(str, command))
     yield "repeat", repeat_command(run)

@@ -10,7 +10,8 @@ from typing import Any
 
 from rnnlab.group import MeasuredGroup
 from rnnlab.groups import Groups
-from rnnlab.report.findings import Findings, numbers, value_text
+from rnnlab.report.findings import Findings, numbers
+from rnnlab.report.formatting import format_setting
 
 _OF_A_RUN = ("update", "rate", "horizon", "effective_lag", "error", "clip_rate")
 _LATEX = {
@@ -23,9 +24,9 @@ _LATEX = {
 }
 
 
-def as_csv(found: Findings) -> str:
+def as_csv(findings: Findings) -> str:
     """A row a group, every figure as a number; a text that a spreadsheet would run is quoted with an apostrophe."""
-    frame = found.frame()
+    frame = findings.frame()
     for name in frame.columns:
         frame[name] = frame[name].map(harmless, na_action="ignore")
     text: str = frame.to_csv(index=False, lineterminator="\n")
@@ -37,23 +38,23 @@ def harmless(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
-def as_markdown(found: Findings) -> str:
+def as_markdown(findings: Findings) -> str:
     """A table a comparison, and the notes."""
-    return "\n".join(_markdown(found))
+    return "\n".join(_markdown(findings))
 
 
-def _markdown(found: Findings) -> Iterator[str]:
-    for fixed, titles, rows in _tables(found):
+def _markdown(findings: Findings) -> Iterator[str]:
+    for fixed, titles, rows in _tables(findings):
         if fixed:
             yield f"**{_in_markdown(fixed)}**\n"
         yield _row(titles)
         # Keys to the left, figures to the right.
-        yield _row(["---" if title in found.key_names.values() else "---:" for title in titles])
+        yield _row(["---" if title in findings.key_names.values() else "---:" for title in titles])
         yield from (_row(map(_in_markdown, row)) for row in rows)
         yield ""
-    yield _in_markdown(f"Read {found.at_what()}; rates in decades per 100 timesteps.")
+    yield _in_markdown(f"Read {findings.update_text()}; rates in decades per 100 timesteps.")
     yield ""
-    yield from (f"- {_in_markdown(note)}" for note in found.notes())
+    yield from (f"- {_in_markdown(note)}" for note in findings.notes())
     yield ""
 
 
@@ -65,17 +66,17 @@ def _in_markdown(text: str) -> str:
     return re.sub(r"([\\`*_|<>\[\]~])", r"\\\1", " ".join(text.split()))
 
 
-def as_latex(found: Findings) -> str:
+def as_latex(findings: Findings) -> str:
     """A tabular (booktabs) a comparison; the notes stand above it as comments."""
-    return "\n".join(_latex(found))
+    return "\n".join(_latex(findings))
 
 
-def _latex(found: Findings) -> Iterator[str]:
+def _latex(findings: Findings) -> Iterator[str]:
     yield r"% \usepackage{booktabs}"
-    yield f"% {_one_line(found.at_what())}; rates in decades per 100 timesteps"
-    yield from (f"% {_one_line(note)}" for note in found.notes())
-    for fixed, titles, rows in _tables(found):
-        keys = len(found.groups.by)
+    yield f"% {_one_line(findings.update_text())}; rates in decades per 100 timesteps"
+    yield from (f"% {_one_line(note)}" for note in findings.notes())
+    for fixed, titles, rows in _tables(findings):
+        keys = len(findings.groups.by)
         yield f"% {_one_line(fixed)}" if fixed else "%"
         yield rf"\begin{{tabular}}{{{'l' * keys}{'r' * (len(titles) - keys)}}}"
         yield r"\toprule"
@@ -103,45 +104,40 @@ def _figure_in_latex(text: str) -> str:
     return _in_latex(text)
 
 
-def _tables(found: Findings) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+def _tables(findings: Findings) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """Of each comparison: what is the same in all of it, the titles, and the cells."""
-    names, headings = found.key_names, found.headings()
-    titles = [*(names[key] for key in found.groups.by), *(heading.name for heading in headings)]
-    for fixed, groups in found.comparisons:
-        rows = [
-            [*(value_text(group.values[key]) for key in found.groups.by), *(one.cell(group) for one in headings)]
-            for group in groups
-        ]
-        yield ", ".join(f"{key} = {value_text(value)}" for key, value in fixed.items()), titles, rows
+    for fixed, groups in findings.comparisons:
+        same = ", ".join(f"{key} = {format_setting(value)}" for key, value in fixed.items())
+        yield same, findings.titles(), [findings.cells(group) for group in groups]
 
 
-def as_json(found: Findings) -> str:
+def as_json(findings: Findings) -> str:
     """Everything: groups, their runs, pairs and notes. A number that is not finite is a text, as in run.json."""
-    groups = found.groups
+    groups = findings.groups
     about = {
         "by": groups.by,
         "also": groups.also,
-        "at": found.measured.at,
-        "read": found.at_what(),
-        "notes": found.notes(),
+        "at": findings.measured.at,
+        "read": findings.update_text(),
+        "notes": findings.notes(),
     }
-    rows = [numbers(group) | {"runs_by_name": [*_runs(groups, group)]} for group in found.measured]
+    rows = [numbers(group) | {"runs_by_name": [*_runs(groups, group)]} for group in findings.measured]
     compared = [
         {
             "key": pair.key,
             "first": pair.first,
             "second": pair.second,
             "rest": dict(pair.rest),
-            "seeds": list(pair.found.seeds),
-            "difference": pair.found.difference.middle,
-            "low": pair.found.difference.low,
-            "high": pair.found.difference.high,
-            "effect_dz": pair.found.effect,
-            "word": pair.found.word,
+            "seeds": list(pair.comparison.seeds),
+            "difference": pair.comparison.difference.middle,
+            "low": pair.comparison.difference.low,
+            "high": pair.comparison.difference.high,
+            "effect_dz": pair.comparison.effect,
+            "word": pair.comparison.word,
         }
-        for pair in found.pairs
+        for pair in findings.pairs
     ]
-    whole = about | {"groups": rows, "pairs": compared, "left_out": found.measured.left_out}
+    whole = about | {"groups": rows, "pairs": compared, "left_out": findings.measured.left_out}
     return json.dumps(strict(whole), indent=2, default=str)
 
 
@@ -159,9 +155,9 @@ def _runs(groups: Groups, group: MeasuredGroup) -> Iterator[dict[str, Any]]:
 def strict(value: Any) -> Any:
     """The value as strict JSON has it: inf, -inf and nan as texts."""
     if isinstance(value, Mapping):
-        return {str(key): strict(one) for key, one in value.items()}
+        return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [strict(one) for one in value]
+        return [strict(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value

@@ -32,8 +32,9 @@ def strip(
 ) -> str:
     """The curve as lines of at most `width` characters: `height` rows of plot, the lag axis, and its legend if needed.
 
-    `log10_norm` has the marks of a frame (-inf zero, inf not finite, NaN underflow). Such a point leaves a gap in the
-    curve and a letter on the axis. `limits` are the values at the bottom and the top, to draw several curves alike.
+    `log10_norm` has the sentinel values of a frame: -inf zero, inf not finite, NaN underflow. Such a point leaves a gap
+    in the curve and a letter on the axis. `limits` are the values at the bottom and at the top, so that several curves
+    are drawn alike.
     """
     x, y = np.asarray(lag, np.float64), np.asarray(log10_norm, np.float64)
     order = np.argsort(x, kind="stable")
@@ -61,7 +62,7 @@ def spark(
     limits: tuple[float, float] | None = None,
     last: float | None = None,
 ) -> str:
-    """The curve on one line of at most `width` characters, up to lag `last`; marked points leave a gap."""
+    """The curve on one line of at most `width` characters, up to lag `last`; sentinel values leave a gap."""
     x, y = np.asarray(lag, np.float64), np.asarray(log10_norm, np.float64)
     low, high = limits or span(y)
     share = 1.0 if not last else float(x.max()) / last
@@ -172,5 +173,5 @@ def _named(numbers: str) -> str:
 
 
 def _legend(axis: str, margin: int, width: int) -> list[str]:
-    said = [f"{mark} {meaning}" for mark, meaning in _MARKS.items() if mark in axis]
-    return [" " * (margin + 2) + ", ".join(said)] if said else []
+    meanings = [f"{mark} {meaning}" for mark, meaning in _MARKS.items() if mark in axis]
+    return [" " * (margin + 2) + ", ".join(meanings)] if meanings else []

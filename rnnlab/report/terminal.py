@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
 from rnnlab.clips import CLIPS
 from rnnlab.errors import RnnlabError
+from rnnlab.report.formatting import format_duration, format_number, printable
 from rnnlab.report.strip import span, strip
 
 if TYPE_CHECKING:
@@ -59,35 +59,15 @@ def progress_line(event: Progress, width: int = 80) -> str:
 
 def _fields(event: Progress, digits: int, evaluated: bool) -> Iterable[str]:
     yield f"{event.update}/{event.updates}"
-    yield f"loss {figure(event.loss, digits)}"
-    yield f"error {figure(event.error, digits)}"
+    yield f"loss {format_number(event.loss, digits)}"
+    yield f"error {format_number(event.error, digits)}"
     if evaluated and event.eval_error is not None:
-        yield f"eval {figure(event.eval_error, digits)}"
-    yield f"|g| {figure(event.grad_norm, digits)}"
+        yield f"eval {format_number(event.eval_error, digits)}"
+    yield f"|g| {format_number(event.grad_norm, digits)}"
     if event.clip_rate is not None:
         yield f"clip {event.clip_rate:.0%}"
-    yield f"{figure(event.updates_per_second, digits)}/s"
-    yield f"left {duration(event.seconds_left)}"
-
-
-def figure(value: float | str | None, digits: int = 3) -> str:
-    """A number in a few characters: 0.0231, 1.2e-5, inf; `-` where there is none."""
-    if value is None:
-        return "-"
-    text = f"{float(value):.{digits}g}"
-    mantissa, e, exponent = text.partition("e")
-    return f"{mantissa}e{int(exponent)}" if e else text
-
-
-def duration(seconds: float) -> str:
-    """A time in its two largest units: 8s, 4m05s, 2h03m, 3d04h."""
-    if not np.isfinite(seconds):
-        return "?"
-    whole = round(seconds)
-    for size, small, (large_name, small_name) in ((86400, 3600, "dh"), (3600, 60, "hm"), (60, 1, "ms")):
-        if whole >= size:
-            return f"{whole // size}{large_name}{whole % size // small:02d}{small_name}"
-    return f"{whole}s" if whole >= 10 else f"{seconds:.1f}s"
+    yield f"{format_number(event.updates_per_second, digits)}/s"
+    yield f"left {format_duration(event.seconds_left)}"
 
 
 def summary(run: Run, width: int = 80, *, unicode: bool = True) -> RenderableType:
@@ -98,9 +78,9 @@ def summary(run: Run, width: int = 80, *, unicode: bool = True) -> RenderableTyp
 
 
 def _headline(run: Run, unicode: bool) -> Text:
-    line = Text.assemble((clean(run.name, unicode), "bold"), ": ", (run.status, COLOURS.get(run.status, "")))
+    line = Text.assemble((printable(run.name, unicode), "bold"), ": ", (run.status, COLOURS.get(run.status, "")))
     if reason := run.info.get("reason"):
-        line.append(f", {clean(str(reason), unicode)}")
+        line.append(f", {printable(str(reason), unicode)}")
     return line
 
 
@@ -111,9 +91,9 @@ def _scores(info: Mapping[str, Any]) -> Table:
     for heading in ("training", "validation", "test", "chance"):
         style = "dim" if heading == "chance" else ""
         table.add_column(heading, justify="right", overflow="fold", style=style)
-    for what in ("loss", "error"):
-        values = [result.get(what), result.get(f"eval_{what}"), result.get(f"test_{what}"), chance.get(what)]
-        table.add_row(what, *(figure(value) for value in values))
+    for name in ("loss", "error"):
+        values = [result.get(name), result.get(f"eval_{name}"), result.get(f"test_{name}"), chance.get(name)]
+        table.add_row(name, *(format_number(value) for value in values))
     return table
 
 
@@ -131,13 +111,13 @@ def _known(run: Run) -> Iterable[tuple[str, str]]:
     result = info.get("result") or {}
     if metrics is not None:
         norms = metrics["grad_norm"]
-        yield "gradient norm", f"{figure(norms.iloc[-1])} (median {figure(norms.median())})"
+        yield "gradient norm", f"{format_number(norms.iloc[-1])} (median {format_number(norms.median())})"
     if (rate := result.get("clip_rate")) is not None and (clip := _clip(run)) and clip.counts:
         yield "clipped", f"{float(rate):.1%} of {clip.counts}"
     if (updates := info.get("updates")) is not None:
-        yield "updates", f"{updates:,} ({figure(info.get('updates_per_second'))}/s)"
+        yield "updates", f"{updates:,} ({format_number(info.get('updates_per_second'))}/s)"
     if metrics is not None:
-        yield "time", duration(float(metrics["seconds"].iloc[-1]))
+        yield "time", format_duration(float(metrics["seconds"].iloc[-1]))
     if (parameters := info.get("parameters")) is not None:
         yield "parameters", f"{parameters:,}"
     if where := ", ".join(str(info[key]) for key in ("device", "dtype") if info.get(key)):
@@ -167,7 +147,7 @@ def _gradients(run: Run, width: int, unicode: bool) -> list[RenderableType]:
     try:
         updates = run.updates()
     except RnnlabError as error:
-        return [Text(clean(str(error), unicode))]
+        return [Text(printable(str(error), unicode))]
     # The update that a run diverges at has no curve to look at; the one before it shows where it went.
     shown = list(dict.fromkeys([updates[0], run.last_finite_update()]))
     return [_strips(run, shown, width, unicode), _verdicts(run, shown, unicode)]
@@ -222,9 +202,4 @@ def _words(verdict: Verdict, unicode: bool) -> Text:
 
 def _files(run: Run, unicode: bool) -> Text:
     names = [path.name for path in run.dir.files if path.exists()]
-    return Text(f"{clean(str(run.path), unicode)}/ holds {', '.join(names)}")
-
-
-def clean(text: str, unicode: bool = True) -> str:
-    """The text without anything that steers a terminal or that it cannot show."""
-    return "".join(one if one.isprintable() and (unicode or one.isascii()) else "?" for one in text)
+    return Text(f"{printable(str(run.path), unicode)}/ holds {', '.join(names)}")

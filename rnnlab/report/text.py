@@ -11,9 +11,9 @@ from rich.text import Text
 
 from rnnlab.group import MeasuredGroup
 from rnnlab.intervals import Paired
-from rnnlab.report.findings import Findings, label, signed, value_text
+from rnnlab.report.findings import Findings, label
+from rnnlab.report.formatting import format_count, format_number, format_setting, format_signed, printable
 from rnnlab.report.strip import span, spark, spark_axis, strip
-from rnnlab.report.terminal import clean, figure
 
 _PANELS = 12
 """More groups than these get a line each in place of a panel."""
@@ -22,41 +22,36 @@ _LEAST = 24
 _MOST_PAIRS = 12
 
 
-def report(found: Findings, width: int = 80, *, unicode: bool = True) -> RenderableType:
+def report(findings: Findings, width: int = 80, *, unicode: bool = True) -> RenderableType:
     """All of it, for a terminal of so many columns."""
-    parts: list[RenderableType] = [_opening(found, unicode)]
-    for fixed, groups in found.comparisons:
+    parts: list[RenderableType] = [_opening(findings, unicode)]
+    for fixed, groups in findings.comparisons:
         if fixed:
-            where = ", ".join(f"{key} = {value_text(value)}" for key, value in fixed.items())
-            parts.append(Text(clean(where, unicode), style="bold"))
-        parts += [_table(found, groups, width, unicode), Text("")]
-        parts += [_curves(found, groups, width, unicode), Text("")]
-    parts += [*_pairs(found, unicode), *_notes(found, unicode)]
+            where = ", ".join(f"{key} = {format_setting(value)}" for key, value in fixed.items())
+            parts.append(Text(printable(where, unicode), style="bold"))
+        parts += [_table(findings, groups, width, unicode), Text("")]
+        parts += [_curves(findings, groups, width, unicode), Text("")]
+    parts += [*_pairs(findings, unicode), *_notes(findings, unicode)]
     return Lines(*parts)
 
 
-def _opening(found: Findings, unicode: bool) -> Text:
-    groups = found.groups
+def _opening(findings: Findings, unicode: bool) -> Text:
+    groups = findings.groups
     by = f" by {', '.join(groups.by)}" if groups.by else ""
-    runs, many = len(groups.runs), len(groups)
-    line = f"{runs:,} run{'s' * (runs != 1)} in {many:,} group{'s' * (many != 1)}{by}, {found.at_what()}"
-    return Text(clean(line, unicode) + "\n")
+    size = f"{format_count(len(groups.runs), 'run')} in {format_count(len(groups), 'group')}"
+    line = f"{size}{by}, {findings.update_text()}"
+    return Text(printable(line, unicode) + "\n")
 
 
-def _table(found: Findings, groups: Sequence[MeasuredGroup], width: int, unicode: bool) -> Table:
-    names, headings = found.key_names, found.headings()
-    rows = [
-        [*(value_text(group.values[key]) for key in found.groups.by), *(heading.cell(group) for heading in headings)]
-        for group in groups
-    ]
-    titles = [*(names[key] for key in found.groups.by), *(heading.name for heading in headings)]
-    shown = _that_fit(titles, rows, len(found.groups.by), width)
+def _table(findings: Findings, groups: Sequence[MeasuredGroup], width: int, unicode: bool) -> Table:
+    titles, rows = findings.titles(), [findings.cells(group) for group in groups]
+    shown = _that_fit(titles, rows, len(findings.groups.by), width)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in shown:
-        left = column < len(found.groups.by)
-        table.add_column(clean(titles[column], unicode), justify="left" if left else "right", overflow="fold")
+        left = column < len(findings.groups.by)
+        table.add_column(printable(titles[column], unicode), justify="left" if left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(clean(row[column], unicode)) for column in shown))
+        table.add_row(*(Text(printable(row[column], unicode)) for column in shown))
     return table
 
 
@@ -71,9 +66,9 @@ def _that_fit(titles: Sequence[str], rows: Sequence[Sequence[str]], keys: int, w
     return shown
 
 
-def _curves(found: Findings, groups: Sequence[MeasuredGroup], width: int, unicode: bool) -> RenderableType:
-    drawn = [(label(group, found.groups.by), group.curve) for group in groups]
-    curves = [(clean(name, unicode), curve) for name, curve in drawn if curve is not None]
+def _curves(findings: Findings, groups: Sequence[MeasuredGroup], width: int, unicode: bool) -> RenderableType:
+    drawn = [(label(group, findings.groups.by), group.curve) for group in groups]
+    curves = [(printable(name, unicode), curve) for name, curve in drawn if curve is not None]
     if not curves:
         return Text("no gradient was recorded", style="dim")
     limits = span(*(curve.median for _, curve in curves))
@@ -109,40 +104,44 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 2] + ".."
 
 
-def _pairs(found: Findings, unicode: bool) -> Iterator[RenderableType]:
+def _pairs(findings: Findings, unicode: bool) -> Iterator[RenderableType]:
     # Below 3 shared seeds there is nothing to say that the table does not show.
-    known = [pair for pair in found.pairs if pair.found.difference.low is not None]
+    known = [pair for pair in findings.pairs if pair.comparison.difference.low is not None]
     if not known:
         return
-    sure = sum(pair.found.told_apart for pair in known)
+    sure = sum(pair.comparison.told_apart for pair in known)
     one_in = "; one in 20 intervals misses by chance" if len(known) > 1 else ""
     yield Text(f"decay rates seed by seed: {sure} of {len(known)} pairs differ (95%, each by itself{one_in})", "dim")
-    ordered = sorted(known, key=lambda pair: -abs(pair.found.effect or 0))[:_MOST_PAIRS]
+    ordered = sorted(known, key=lambda pair: -abs(pair.comparison.effect or 0))[:_MOST_PAIRS]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name, justify in (("", "left"), ("diff", "right"), ("95%", "right"), ("d", "right"), ("", "left")):
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
     for pair in ordered:
-        rest = ", ".join(value_text(value) for value in pair.rest.values())
-        who = f"{value_text(pair.second)} less {value_text(pair.first)}" + (f" ({rest})" if rest else "")
-        difference = pair.found.difference
+        rest = ", ".join(format_setting(value) for value in pair.rest.values())
+        who = f"{format_setting(pair.second)} less {format_setting(pair.first)}" + (f" ({rest})" if rest else "")
+        difference = pair.comparison.difference
         assert difference.low is not None
         assert difference.high is not None
-        ends = f"{signed(difference.low)} {signed(difference.high)}"
+        ends = f"{format_signed(difference.low)} {format_signed(difference.high)}"
         table.add_row(
-            Text(clean(who, unicode)), signed(difference.middle), ends, figure(pair.found.effect, 2), _word(pair.found)
+            Text(printable(who, unicode)),
+            format_signed(difference.middle),
+            ends,
+            format_number(pair.comparison.effect, 2),
+            _word(pair.comparison),
         )
     yield table
-    if any(pair.found.told_apart and pair.found.overlap for pair in ordered):
+    if any(pair.comparison.told_apart and pair.comparison.overlap for pair in ordered):
         yield Text("* their own intervals overlap: it is the pairing by seed that tells them apart", "dim")
     if len(known) > len(ordered):
         yield Text(f"and {len(known) - len(ordered)} more in --json and --html", "dim")
     yield Text("")
 
 
-def _word(found: Paired) -> str:
-    return ("differ *" if found.overlap else "differ") if found.told_apart else "not told apart"
+def _word(comparison: Paired) -> str:
+    return ("differ *" if comparison.overlap else "differ") if comparison.told_apart else "not told apart"
 
 
-def _notes(found: Findings, unicode: bool) -> Iterator[RenderableType]:
-    for note in found.notes():
-        yield Text(f"- {clean(note, unicode)}")
+def _notes(findings: Findings, unicode: bool) -> Iterator[RenderableType]:
+    for note in findings.notes():
+        yield Text(f"- {printable(note, unicode)}")

@@ -67,7 +67,7 @@ def check_formats(formats: Sequence[str]) -> None:
         raise UsageError("figures are made with matplotlib: pip install 'rnnlab[report]'")
 
 
-def write_figures(found: Findings, folder: Path, formats: Sequence[str] = ("pdf",)) -> list[Path]:
+def write_figures(findings: Findings, folder: Path, formats: Sequence[str] = ("pdf",)) -> list[Path]:
     """Write each figure in each format, and its data as CSV; the paths. Raises UsageError where that cannot be."""
     check_formats(formats)
     from matplotlib.figure import Figure
@@ -75,16 +75,16 @@ def write_figures(found: Findings, folder: Path, formats: Sequence[str] = ("pdf"
     written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for one in _figures(found):
+        for drawn in _figures(findings):
             with _style():
-                figure = Figure(figsize=(WIDTH, one.height))
-                one.draw(figure)
+                figure = Figure(figsize=(WIDTH, drawn.height))
+                drawn.draw(figure)
                 for kind in formats:
-                    with _written(folder / f"{one.name}.{kind}", written) as file:
+                    with _written(folder / f"{drawn.name}.{kind}", written) as file:
                         # Without the date, which would be the only thing to differ.
                         figure.savefig(file, format=kind, metadata=_UNDATED[kind])
-            with _written(folder / f"{one.name}.csv", written) as file:
-                texts = one.data.map(harmless)
+            with _written(folder / f"{drawn.name}.csv", written) as file:
+                texts = drawn.data.map(harmless)
                 file.write(texts.to_csv(index=False, lineterminator="\n").encode())
     except (OSError, RunFailedError) as error:
         raise UsageError(f"{folder} cannot be written: {error}") from error
@@ -109,16 +109,16 @@ def _written(path: Path, written: list[Path]) -> Iterator[Any]:
     written.append(path)
 
 
-def _figures(found: Findings) -> Iterator[Drawn]:
+def _figures(findings: Findings) -> Iterator[Drawn]:
     """One of each kind a comparison; the second comparison's names say so."""
-    for number, (fixed, groups) in enumerate(found.comparisons, 1):
-        suffix = f"-{number}" if len(found.comparisons) > 1 else ""
-        for drawn in _of(found, fixed, groups):
+    for number, (fixed, groups) in enumerate(findings.comparisons, 1):
+        suffix = f"-{number}" if len(findings.comparisons) > 1 else ""
+        for drawn in _of(findings, fixed, groups):
             yield Drawn(f"{drawn.name}{suffix}", drawn.height, drawn.draw, drawn.data)
 
 
-def _of(found: Findings, fixed: Mapping[str, Any], groups: Sequence[MeasuredGroup]) -> Iterator[Drawn]:
-    names = Names(found, groups)
+def _of(findings: Findings, fixed: Mapping[str, Any], groups: Sequence[MeasuredGroup]) -> Iterator[Drawn]:
+    names = Names(findings, groups)
     lines = [group for group in groups if group.curve is not None]
     if lines:
         height = tall(2.2, [names.of(group) for group in lines])
@@ -135,7 +135,7 @@ def _of(found: Findings, fixed: Mapping[str, Any], groups: Sequence[MeasuredGrou
             lambda figure: draw_success(figure, ended, names),
             success_data(ended),
         )
-    drawn = (Heat.of(found.groups, group, names.of(group)) for group in lines[:MOST_HEATS])
-    if heats := [heat for heat in drawn if heat is not None]:
+    candidates = (Heat.of(findings.groups, group, names.of(group)) for group in lines[:MOST_HEATS])
+    if heats := [heat for heat in candidates if heat is not None]:
         rows = -(-len(heats) // 2)
         yield Drawn("heatmaps", 0.5 + 1.35 * rows, lambda figure: draw_heatmaps(figure, heats), heat_data(heats))

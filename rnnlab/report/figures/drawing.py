@@ -11,7 +11,8 @@ import numpy as np
 
 from rnnlab.group import MeasuredGroup
 from rnnlab.report.figures.data import Heat
-from rnnlab.report.findings import Findings, label, value_text
+from rnnlab.report.findings import Findings, label
+from rnnlab.report.formatting import format_setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,15 +29,15 @@ _SHORT = 24
 class Names:
     """What groups are called in a legend: their values of the keys that are compared."""
 
-    def __init__(self, found: Findings, groups: Sequence[MeasuredGroup]) -> None:
-        self._by = found.groups.by
+    def __init__(self, findings: Findings, groups: Sequence[MeasuredGroup]) -> None:
+        self._by = findings.groups.by
 
     def of(self, group: MeasuredGroup) -> str:
         return label(group, self._by)
 
     def rest(self, group: MeasuredGroup) -> str:
         """Without the length."""
-        return ", ".join(value_text(group.values[key]) for key in self._by if key != "task.length") or "all runs"
+        return ", ".join(format_setting(group.values[key]) for key in self._by if key != "task.length") or "all runs"
 
 
 def tall(height: float, names: Sequence[str]) -> float:

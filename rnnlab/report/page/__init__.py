@@ -24,7 +24,7 @@ def check_ready() -> None:
         raise UsageError(f"a page is made with {' and '.join(missing)}: pip install 'rnnlab[report]'")
 
 
-def page(found: Findings, thinned: Thinned | None = None) -> str:
+def page(findings: Findings, thinned: Thinned | None = None) -> str:
     """The page: nothing in it asks another host for anything, and no text of a run is ever read as HTML or script.
 
     The Content-Security-Policy lets in the two scripts by their hashes and refuses all else that is active. Data stand
@@ -45,7 +45,7 @@ def page(found: Findings, thinned: Thinned | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    data, shown = payload(found, thinned)
+    data, shown = payload(findings, thinned)
     return environment.get_template("page.html").render(
         policy=_policy(scripts), scripts=scripts, style=Markup(_text("page.css")), data=Markup(_in_block(data)), **shown
     )

@@ -18,7 +18,10 @@ _REACH = 32000
 
 
 def pack_decades(values: ArrayLike, there: NDArray[np.bool_] | None = None) -> dict[str, Any]:
-    """log10 norms with the marks of a frame, as 16-bit numbers over the range they have: within 1/64000 of it."""
+    """log10 norms as 16-bit numbers over the range that they have, within 1/64000 of it.
+
+    The sentinel values of a frame (-inf zero, inf not finite, NaN underflow) have codes of their own.
+    """
     x = np.asarray(values, np.float64)
     finite = np.isfinite(x)
     low, high = (float(x[finite].min()), float(x[finite].max())) if finite.any() else (0.0, 0.0)

@@ -12,10 +12,10 @@ from rnnlab import __version__
 from rnnlab.curves import median_curve
 from rnnlab.group import MeasuredGroup
 from rnnlab.intervals import Interval
-from rnnlab.report.findings import Findings, between, label, numbers, signed, value_text
+from rnnlab.report.findings import Findings, label, numbers
+from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
 from rnnlab.report.page.packing import envelope, evenly, pack_decades
 from rnnlab.report.page.runs import Reading, Size, Thinned, run_data
-from rnnlab.report.terminal import figure
 from rnnlab.rundir import now
 
 _MOST_POSITIONS = 24
@@ -23,27 +23,27 @@ _CURVE_POINTS = 120
 _TRAINING = ("loss", "error", "eval_loss", "eval_error")
 
 
-def payload(found: Findings, thinned: Thinned | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+def payload(findings: Findings, thinned: Thinned | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
     """The data of the charts, and the texts of the HTML.
 
     Where nobody thinned the gradients when the findings were measured, they are read again.
     """
-    groups, names = found.groups, found.key_names
+    groups, names = findings.groups, findings.key_names
     if thinned is None:
         thinned = Thinned(groups)
-        groups.measure(found.measured.at, found.measured.success, thinned.add)
+        groups.measure(findings.measured.at, findings.measured.success, thinned.add)
     size = thinned.size
     # They stand in the order of their groups.
     runs = groups.runs
-    group_of = [number for number, group in enumerate(found.measured) for _ in group.runs]
-    readings = thinned.readings(found.measured)
-    positions = _positions([one for one in readings.values() if one.updates is not None], found.measured.at)
+    group_of = [number for number, group in enumerate(findings.measured) for _ in group.runs]
+    readings = thinned.readings(findings.measured)
+    positions = _positions([*readings.values()], findings.measured.at)
     place = {run.path: at for at, run in enumerate(runs)}
     data = {
         "keys": [names[key] for key in (*groups.also, *groups.by)],
         "positions": positions,
-        "start": _start(positions, found.measured.at),
-        "groups": [_group(group, found, readings, positions, place) for group in found.measured],
+        "start": _start(positions, findings.measured.at),
+        "groups": [_group(group, findings, readings, positions, place) for group in findings.measured],
         "runs": [
             run_data(
                 run, groups.name_of(run), readings[run.path], group, groups.differing, size, heat=size.has_heat(number)
@@ -51,12 +51,12 @@ def payload(found: Findings, thinned: Thinned | None = None) -> tuple[dict[str, 
             for number, (run, group) in enumerate(zip(runs, group_of, strict=True))
         ],
     }
-    return data, _shown(found, size)
+    return data, _shown(findings, size)
 
 
 def _positions(readings: Sequence[Reading], at: int | None) -> list[int]:
     """The updates that the slider stops at."""
-    known = [np.asarray(one.updates) for one in readings]
+    known = [np.asarray(reading.updates) for reading in readings if reading.updates is not None]
     if not known:
         return []
     updates = np.unique(np.concatenate(known))
@@ -73,21 +73,21 @@ def _start(positions: Sequence[int], at: int | None) -> int:
 
 def _group(
     group: MeasuredGroup,
-    found: Findings,
+    findings: Findings,
     readings: dict[Path, Reading],
     positions: Sequence[int],
     place: dict[Path, int],
 ) -> dict[str, Any]:
     about = numbers(group)
-    keys = (*found.groups.also, *found.groups.by)
+    keys = (*findings.groups.also, *findings.groups.by)
     return {
         "label": label(group, keys),
-        "values": [value_text(group.values[key]) for key in keys],
+        "values": [format_setting(group.values[key]) for key in keys],
         "runs": [place[run.path] for run in group.runs],
         "rate": _interval(group.rate),
         "success": {"k": about["successes"], "n": about["ended"], **_interval(group.success)},
         "length": _length(group),
-        "rest": ", ".join(value_text(group.values[key]) for key in keys if key != "task.length") or "all runs",
+        "rest": ", ".join(format_setting(group.values[key]) for key in keys if key != "task.length") or "all runs",
         "curves": _curves(group, readings, positions),
         "training": _training(group, readings),
     }
@@ -107,20 +107,20 @@ def _length(group: MeasuredGroup) -> float | None:
 
 def _curves(group: MeasuredGroup, readings: dict[Path, Reading], positions: Sequence[int]) -> list[dict[str, Any]]:
     """Median and band at each position of the slider, and last of each run's last finite reading."""
-    members = [one for run in group.runs if (one := readings[run.path]).updates is not None]
+    members = [reading for run in group.runs if (reading := readings[run.path]).updates is not None]
     if not members:
         return []
     curves = []
     for position in (*positions, None):
-        found = median_curve([one.curve(position) for one in members])
-        kept = envelope(found.median, _CURVE_POINTS)
-        three = np.stack([found.median, found.low, found.high])[:, kept]
+        median = median_curve([reading.curve(position) for reading in members])
+        kept = envelope(median.median, _CURVE_POINTS)
+        three = np.stack([median.median, median.low, median.high])[:, kept]
         # Without an interval NaN means just that, and not underflow.
         there = np.stack([np.ones(len(kept), bool), *np.isfinite(three[1:])])
         has_band = bool(there[1].any())
         rows = 3 if has_band else 1
         packed = pack_decades(three[:rows], there[:rows])
-        curves.append({"lags": found.lags[kept].tolist(), "values": packed, "runs": len(members)})
+        curves.append({"lags": median.lags[kept].tolist(), "values": packed, "runs": len(members)})
     return curves
 
 
@@ -129,9 +129,9 @@ def _training(group: MeasuredGroup, readings: dict[Path, Reading]) -> dict[str, 
     series: dict[str, Any] = {}
     for name in _TRAINING:
         lines = [
-            (one.metrics["update"][known], one.metrics[name][known])
+            (metrics["update"][known], metrics[name][known])
             for run in group.runs
-            if (one := readings[run.path]).metrics is not None and (known := np.isfinite(one.metrics[name])).any()
+            if (metrics := readings[run.path].metrics) is not None and (known := np.isfinite(metrics[name])).any()
         ]
         if lines:
             series[name] = _spread(lines)
@@ -148,42 +148,41 @@ def _spread(lines: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
     return {"updates": updates.astype(int).tolist(), **rows}
 
 
-def _shown(found: Findings, size: Size) -> dict[str, Any]:
-    groups, names = found.groups, found.key_names
+def _shown(findings: Findings, size: Size) -> dict[str, Any]:
+    groups, names = findings.groups, findings.key_names
     keys = (*groups.also, *groups.by)
-    headings = found.headings()
+    headings = findings.headings()
     rows = [
         {
-            "keys": [value_text(group.values[key]) for key in keys],
-            "cells": [{"text": one.cell(group), "sort": _sortable(one.cell(group))} for one in headings],
+            "keys": [format_setting(group.values[key]) for key in keys],
+            "cells": [{"text": heading.cell(group), "sort": _sortable(heading.cell(group))} for heading in headings],
         }
-        for group in found.measured
+        for group in findings.measured
     ]
-    known = [pair for pair in found.pairs if pair.found.difference.low is not None]
+    known = [pair for pair in findings.pairs if pair.comparison.difference.low is not None]
     pairs = [
         {
-            "who": f"{value_text(pair.second)} less {value_text(pair.first)}",
-            "rest": ", ".join(f"{names[key]} {value_text(value)}" for key, value in pair.rest.items()),
-            "difference": signed(pair.found.difference.middle),
-            "between": between(pair.found.difference),
-            "effect": figure(pair.found.effect, 2),
-            "seeds": len(pair.found.seeds),
-            "word": pair.found.word,
+            "who": f"{format_setting(pair.second)} less {format_setting(pair.first)}",
+            "rest": ", ".join(f"{names[key]} {format_setting(value)}" for key, value in pair.rest.items()),
+            "difference": format_signed(pair.comparison.difference.middle),
+            "between": format_interval(pair.comparison.difference),
+            "effect": format_number(pair.comparison.effect, 2),
+            "seeds": len(pair.comparison.seeds),
+            "word": pair.comparison.word,
         }
         for pair in known
     ]
-    runs, many = len(groups.runs), len(groups)
     return {
-        "title": f"{runs:,} run{'s' * (runs != 1)} in {many:,} group{'s' * (many != 1)}",
+        "title": f"{format_count(len(groups.runs), 'run')} in {format_count(len(groups), 'group')}",
         "by": ", ".join(groups.by),
-        "at": found.at_what(),
+        "at": findings.update_text(),
         "version": __version__,
         "made": now()[:16].replace("T", " "),
         "key_titles": [(names[key], key) for key in keys],
-        "headings": [(one.name, one.meaning) for one in headings],
+        "headings": [(heading.name, heading.meaning) for heading in headings],
         "rows": rows,
         "pairs": pairs,
-        "notes": [*found.notes(), *size.notes()],
+        "notes": [*findings.notes(), *size.notes()],
     }
 
 

@@ -13,10 +13,9 @@ from rnnlab.cache import map_in_threads
 from rnnlab.columns import METRICS
 from rnnlab.errors import RunFolderError
 from rnnlab.grids import Floats, GradientGrids, Grid
-from rnnlab.report.findings import value_text
+from rnnlab.report.formatting import format_number, format_setting
 from rnnlab.report.listing import repeat_command
 from rnnlab.report.page.packing import envelope, evenly, pack_decades, pack_floats
-from rnnlab.report.terminal import figure
 from rnnlab.tables import read_table
 
 if TYPE_CHECKING:
@@ -160,15 +159,15 @@ def _facts(run: Run, differing: Sequence[str]) -> Iterator[tuple[str, Any]]:
     yield "seed", run.settings["seed"]
     for key in differing:
         if run.settings.get(key) is not None:
-            yield key, value_text(run.settings[key])
+            yield key, format_setting(run.settings[key])
     for name in ("test_error", "eval_error", "error"):
         if result.get(name) is not None:
-            yield name.replace("_", " "), figure(result[name])
+            yield name.replace("_", " "), format_number(result[name])
     yield "updates", info.get("updates", "unknown")
     yield "versions", ", ".join(f"{name} {version}" for name, version in (info.get("versions") or {}).items())
     yield "commit", f"{git['commit']}{', with changes' if git.get('dirty') else ''}" if git.get("commit") else "unknown"
-    for one in info.get("data") or []:
-        yield "data", ", ".join(f"{key} {value}" for key, value in one.items()) if isinstance(one, dict) else one
+    for file in info.get("data") or []:
+        yield "data", ", ".join(f"{key} {value}" for key, value in file.items()) if isinstance(file, dict) else file
     yield "on", ", ".join(str(info[key]) for key in ("device", "dtype", "scan") if info.get(key))
     if run.settings.get("notes"):
         yield "notes", run.settings["notes"]
