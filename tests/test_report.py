@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 from fakes import fake_group
+from markdown_it import MarkdownIt
 from reports import FORMULA, NASTY, findings
 from rich.console import Console
 
 from rnnlab.collection import load_runs
 from rnnlab.errors import UsageError
+from rnnlab.report import sheets
 from rnnlab.report.findings import Findings, label, short_names
-from rnnlab.report.sheets import as_csv, as_json, as_latex, as_markdown
+from rnnlab.report.sheets import as_csv, as_json, as_latex, as_markdown, check_ready
 from rnnlab.report.text import report
 
 
@@ -143,11 +146,60 @@ def test_tables_quote_what_their_language_reads(tmp_path: Path) -> None:
     assert r"a|b\_c \& 50\%" in latex
     assert r"\textless{}script\textgreater{}" in latex
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1
-    markdown = as_markdown(found)
-    assert r"a\|b\_c & 50%" in markdown
-    assert "<script>" not in markdown
-    rows = [line for line in markdown.splitlines() if line.startswith("| ")]
-    assert len({line.replace(r"\|", "").count("|") for line in rows}) == 1
+
+
+HOSTILE = (NASTY, FORMULA, "a|b_c & 50%", "-1+1", "two\nlines", "\\|", "`code` *bold* [link](x) ~~", "[0.9]", "*")
+HOSTILE += ("1.50", "007", "nan", "\\end{tabular}", "% gone", "$x$ #1 {y} ^z")
+
+
+def test_every_cell_of_a_markdown_table_is_read_back_as_it_was(tmp_path: Path) -> None:
+    for value in HOSTILE:
+        fake_group(tmp_path, {0: -1}, **{"model__a|b <i>": value})
+    head, *rows = table_of(as_markdown(findings(tmp_path)))
+    assert head[:3] == ["a|b <i>", "runs", "seeds"]
+    assert sorted(row[0] for row in rows) == sorted(value.replace("\n", " ") for value in HOSTILE)
+    assert {row[head.index("rate")] for row in rows} == {"-1.00"}
+    assert {len(row) for row in rows} == {len(head)}
+
+
+def table_of(markdown: str) -> list[list[str]]:
+    """The cells' texts as a reader of Markdown sees them; anything in them that is no text fails."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(markdown.split("\nRead ")[0])
+    rows: list[list[str]] = []
+    for token in tokens:
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline":
+            children = token.children or []
+            assert {child.type for child in children} <= {"text", "text_special"}
+            rows[-1].append("".join(child.content for child in children))
+    return rows
+
+
+def test_every_cell_of_a_latex_table_is_escaped(tmp_path: Path) -> None:
+    for value in HOSTILE:
+        fake_group(tmp_path, {0: -1}, **{"model__a&b_c": value})
+    body = as_latex(findings(tmp_path)).split("\\toprule\n")[1].split("\\bottomrule")[0].replace("\\midrule\n", "")
+    lines = body.splitlines()
+    assert len(lines) == 1 + len(HOSTILE)
+    assert lines[0].startswith(r"a\&b\_c & runs & seeds &")
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {9}
+    assert all(line.endswith(r" \\") for line in lines)
+    # What the end of the row before would take for its own option.
+    assert not any(line.startswith(("[", "*")) for line in lines)
+    escaped = r"\\text(backslash|asciicircum|asciitilde|less|greater)\{\}|\\[&%$#_{}]|\\\\$|^\{\}"
+    bare = re.sub(escaped, "", body, flags=re.MULTILINE)
+    assert re.search(r"[\\%#_{}^~<>]", bare) is None
+    assert set(re.findall(r"\$([^$]*)\$", bare)) == {"-1.00"}
+
+
+def test_a_missing_package_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_ready(["csv", "markdown", "latex"])
+    monkeypatch.setattr(sheets.importlib.util, "find_spec", lambda name: None)
+    check_ready(["csv"])
+    for kind, package in (("markdown", "tabulate"), ("latex", "jinja2")):
+        with pytest.raises(UsageError, match=rf"--{kind} is made with {package}: pip install 'rnnlab\[report\]'"):
+            check_ready([kind])
 
 
 def test_latex_has_minus_signs(two: Path) -> None:

@@ -44,7 +44,7 @@ def test_one_thing_goes_to_stdout(call: Call) -> None:
     said = call("report", "--csv", "-")
     assert said.out.startswith("model.cell,runs,completed,diverged")
     assert len(said.out.splitlines()) == 3
-    assert call("report", "--markdown", "-").out.startswith("| cell | runs |")
+    assert call("report", "--markdown", "-").out.startswith("| cell   |   runs |")
     assert call("report", "--latex", "-").out.startswith("% \\usepackage{booktabs}")
     assert len(json.loads(call("report", "--json").out)["groups"]) == 2
     said = call("report", "--json", "--csv", "-")

@@ -109,6 +109,10 @@ def _check(
     """What can be said before anything is read."""
     if [*sheets.values()].count("-") + as_json > 1:
         raise UsageError("one thing at a time can go to stdout: give the others a file")
+    if wanted := [kind for kind, target in sheets.items() if target is not None]:
+        from rnnlab.report.sheets import check_ready as check_tables
+
+        check_tables(wanted)
     if figures is not None:
         from rnnlab.report.figures import check_formats
 

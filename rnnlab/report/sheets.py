@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from rnnlab.errors import UsageError
 from rnnlab.group import MeasuredGroup
 from rnnlab.groups import Groups
 from rnnlab.report.findings import Findings, numbers
 from rnnlab.report.formatting import format_setting
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _OF_A_RUN = ("update", "rate", "horizon", "effective_lag", "error", "clip_rate")
+# The packages that pandas writes these tables with.
+_NEEDED = {"markdown": "tabulate", "latex": "jinja2"}
 _LATEX = {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
@@ -22,6 +29,13 @@ _LATEX = {
     ">": r"\textgreater{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
+
+
+def check_ready(kinds: Iterable[str]) -> None:
+    """Raise UsageError, naming the cure, where a package that such a table is written with is not installed."""
+    for kind in kinds:
+        if (package := _NEEDED.get(kind)) and importlib.util.find_spec(package) is None:
+            raise UsageError(f"--{kind} is made with {package}: pip install 'rnnlab[report]'")
 
 
 def as_csv(findings: Findings) -> str:
@@ -47,19 +61,14 @@ def _markdown(findings: Findings) -> Iterator[str]:
     for fixed, titles, rows in _tables(findings):
         if fixed:
             yield f"**{_in_markdown(fixed)}**\n"
-        yield _row(titles)
-        # Keys to the left, figures to the right.
-        yield _row(["---" if title in findings.key_names.values() else "---:" for title in titles])
-        yield from (_row(map(_in_markdown, row)) for row in rows)
+        align = ["left"] * len(findings.groups.by) + ["right"] * len(findings.headings())
+        # Cells stand as they are: -2.00 is not to become -2.
+        yield _frame(titles, rows, _in_markdown).to_markdown(index=False, colalign=align, disable_numparse=True)
         yield ""
     yield _in_markdown(f"Read {findings.update_text()}; rates in decades per 100 timesteps.")
     yield ""
     yield from (f"- {_in_markdown(note)}" for note in findings.notes())
     yield ""
-
-
-def _row(cells: Any) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _in_markdown(text: str) -> str:
@@ -76,15 +85,11 @@ def _latex(findings: Findings) -> Iterator[str]:
     yield f"% {_one_line(findings.update_text())}; rates in decades per 100 timesteps"
     yield from (f"% {_one_line(note)}" for note in findings.notes())
     for fixed, titles, rows in _tables(findings):
-        keys = len(findings.groups.by)
         yield f"% {_one_line(fixed)}" if fixed else "%"
-        yield rf"\begin{{tabular}}{{{'l' * keys}{'r' * (len(titles) - keys)}}}"
-        yield r"\toprule"
-        yield " & ".join(map(_in_latex, titles)) + r" \\"
-        yield r"\midrule"
-        yield from (" & ".join(map(_figure_in_latex, row)) + r" \\" for row in rows)
-        yield r"\bottomrule"
-        yield r"\end{tabular}"
+        columns = "l" * len(findings.groups.by) + "r" * len(findings.headings())
+        style = _frame(titles, rows, _in_latex).style.hide(axis="index")
+        # Escaped here: its own escape leaves < and >, which LaTeX's first font shows as other signs.
+        yield style.to_latex(column_format=columns, hrules=True).rstrip()
     yield ""
 
 
@@ -93,15 +98,20 @@ def _one_line(text: str) -> str:
 
 
 def _in_latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in _one_line(text))
-
-
-def _figure_in_latex(text: str) -> str:
-    """Signed figures in mathematics, where a minus is a minus."""
+    """The text escaped; signed figures in mathematics, where a minus is a minus."""
     signed = r"[+-]\d[\d.]*"
     if re.fullmatch(rf"{signed}(,? {signed})*", text):
         return re.sub(signed, lambda match: f"${match[0]}$", text.replace(" ", "~"))
-    return _in_latex(text)
+    escaped = "".join(_LATEX.get(sign, sign) for sign in _one_line(text))
+    # After the end of a row, LaTeX reads these signs as an option of it.
+    return f"{{}}{escaped}" if escaped[:1] in ("[", "*") else escaped
+
+
+def _frame(titles: Sequence[str], rows: Sequence[Sequence[str]], escape: Callable[[str], str]) -> pd.DataFrame:
+    """Titles and cells, escaped for the language that they are written in."""
+    import pandas as pd
+
+    return pd.DataFrame([[escape(cell) for cell in row] for row in rows], columns=[*map(escape, titles)])
 
 
 def _tables(findings: Findings) -> Iterator[tuple[str, list[str], list[list[str]]]]:
