@@ -46,11 +46,12 @@ NO_CONDITION = tuple(key for key, facts in FACTS.items() if not facts.condition)
 LABELS = tuple(key for key, facts in FACTS.items() if facts.label)
 REPLICAS_OWN = tuple(key for key, facts in FACTS.items() if facts.replica)
 EXCLUSIVE = tuple((facts.excludes, key) for key, facts in FACTS.items() if facts.excludes)
+_EXCLUDED_BY = {**dict(EXCLUSIVE), **{other: one for one, other in EXCLUSIVE}}
 
 
 def excluded_by(key: str) -> str | None:
     """The key whose place this one takes, if there is one."""
-    return {**dict(EXCLUSIVE), **{other: one for one, other in EXCLUSIVE}}.get(key)
+    return _EXCLUDED_BY.get(key)
 
 
 def without(settings: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def without(settings: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     rest = dict(settings)
     for key in keys:
         first, _, below = key.partition(".")
-        if below and isinstance(rest.get(first), Mapping):
+        if below and isinstance(rest.get(first), dict):
             rest[first] = without(rest[first], [below])
         elif not below:
             rest.pop(first, None)

@@ -1,4 +1,4 @@
-"""Which keys a config can have, found from the models: for suggestions, for `--set`, and for axes over keys."""
+"""The keys that a config can have, as the models define them: for suggestions, `--set` and the axes of sweeps."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from rnnlab.parts import OneOf, Part
 
 @dataclass(frozen=True, eq=False)
 class Owner:
-    """What has keys: one model, or the parts of a table, of which a config has one."""
+    """What has keys of its own: a section, which is one model, or a table, of which a config has one part."""
 
     models: Mapping[str, type[BaseModel]]
     choice: OneOf | None = None
     alone: bool = True
-    """Nothing without keys can stand in its place, as `last` can for a loss of `{single: 3}`."""
+    """Whether it is always a mapping; a loss is not: it is `{single: 3}` or the word `last`."""
 
     def fields(self, part: str | None = None) -> dict[str, FieldInfo]:
-        """The keys of this part, or of all."""
+        """The keys of this part, or of all parts."""
         chosen = [self.models[part]] if part is not None and part in self.models else self.models.values()
         return {key: field for model in chosen for key, field in model.model_fields.items()}
 
@@ -39,19 +39,19 @@ class Owner:
 
 
 def owner_of(field: FieldInfo) -> Owner | None:
-    """What the value of a field is made of, where it has keys of its own."""
-    for mark in field.metadata:
-        if isinstance(mark, OneOf):
-            return Owner(mark.parts, mark)
-    kinds = list(_kinds(field.annotation))
-    for kind in kinds:
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and not issubclass(kind, Part):
-            return Owner({"": kind}, alone=len(kinds) == 1)
+    """The owner of the keys inside a field's value, or None where it has none."""
+    for annotation in field.metadata:
+        if isinstance(annotation, OneOf):
+            return Owner(annotation.parts, annotation)
+    types = list(_types(field.annotation))
+    for model in types:
+        if isinstance(model, type) and issubclass(model, BaseModel) and not issubclass(model, Part):
+            return Owner({"": model}, alone=len(types) == 1)
     return None
 
 
 def owner_at(path: KeyPath) -> Owner | None:
-    """What owns the keys below this path, or None where there are none."""
+    """The owner of the keys below this path, or None where there are none."""
     owner: Owner | None = Owner({"": Config})
     for step in path:
         field = owner.fields().get(str(step)) if owner else None
@@ -60,7 +60,7 @@ def owner_at(path: KeyPath) -> Owner | None:
 
 
 def field_at(path: KeyPath) -> FieldInfo | None:
-    """The field that a path leads to, in whichever part has it."""
+    """The field at this path, of the first part that has it."""
     owner = owner_at(path[:-1])
     return owner.fields().get(str(path[-1])) if owner and path else None
 
@@ -71,7 +71,6 @@ def known_keys() -> Mapping[str, FieldInfo]:
     return dict(_below(Owner({"": Config}), ""))
 
 
-@cache
 def axis_keys() -> tuple[str, ...]:
     """The keys that can be an axis of a sweep: those that make another run."""
     return tuple(key for key in known_keys() if key not in NO_IDENTITY)
@@ -90,17 +89,17 @@ def _below(owner: Owner, prefix: str) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def is_text(field: FieldInfo) -> bool:
-    """Whether any word is a value of this field, `3` and `true` as well."""
-    kinds = set(_kinds(field.annotation)) - {NoneType}
-    return bool(kinds) and kinds <= {str, Path}
+    """Whether every text is a value of this field, `3` and `true` as well."""
+    types = set(_types(field.annotation)) - {NoneType}
+    return bool(types) and types <= {str, Path}
 
 
-def _kinds(annotation: Any) -> Iterator[Any]:
-    """What an annotation allows, without what is annotated."""
+def _types(annotation: Any) -> Iterator[Any]:
+    """The types of an annotation: each of a union, without metadata."""
     if get_origin(annotation) is Annotated:
-        yield from _kinds(get_args(annotation)[0])
+        yield from _types(get_args(annotation)[0])
     elif get_origin(annotation) in (Union, UnionType):
-        for one in get_args(annotation):
-            yield from _kinds(one)
+        for branch in get_args(annotation):
+            yield from _types(branch)
     else:
         yield annotation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from operator import attrgetter
 from typing import TYPE_CHECKING, get_args
 
 from rnnlab.cells import CELLS
@@ -80,8 +80,8 @@ def _recurrent_bias(config: Config) -> Iterator[Conflict]:
 
 def _exclusive(config: Config) -> Iterator[Conflict]:
     for pair in EXCLUSIVE:
-        one, other = (tuple(key.split(".")) for key in pair)
-        if all(reduce(getattr, key, config) is not None for key in (one, other)):
+        if None not in attrgetter(*pair)(config):
+            one, other = (tuple(key.split(".")) for key in pair)
             yield Conflict(other, f"give {one[-1]} or {other[-1]}, not both", (other, one))
 
 

@@ -1,6 +1,6 @@
-"""What a plain word in YAML means, and values written so that they are read back as themselves.
+"""The value of a plain word in YAML, and YAML text that is read back as the value it was written from.
 
-As in YAML 1.2, and nearer to what people write than PyYAML's 1.1: `1e-3` is a number, `yes` and `2026-01-01` are words.
+The rules are those of YAML 1.2: `1e-3` is a number, `yes` and `2026-01-01` are words. PyYAML has those of 1.1.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-# Python turns no longer word into a whole number.
+# Python refuses to read longer integers.
 _LONGEST_NUMBER = 4000
 # PyYAML folds a line at these, and reads back a space.
 _LINE_ENDS = {*"\x85\u2028\u2029"}
@@ -23,7 +23,7 @@ _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 def scalar(text: str) -> Any:
-    """What a plain word means: null, true, false, a number, or itself. A whole number may be written 1e4."""
+    """The value of a plain word: null, true, false, a number, or the word itself. 1e4 is an integer."""
     if text in _NULLS:
         return None
     if text in _BOOLS:

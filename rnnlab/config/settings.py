@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rnnlab.config.facts import excluded_by, without
@@ -23,7 +24,7 @@ class Setting:
     place: str
     """Stands before a problem with the value: `--set seed=x`, or a file's line and column."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The path with dots."""
         return ".".join(map(str, self.path))

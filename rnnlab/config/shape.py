@@ -1,4 +1,4 @@
-"""What runs must have in common to train as one fleet."""
+"""The shape of a run: what runs must have in common to train as one fleet."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def shape_of(config: Config) -> str:
-    """A key that is equal for runs of one shape: all of a config but what each replica of a fleet has for itself.
+    """A text that is equal for runs of one shape: the config without the keys that each replica has for itself.
 
-    Optimizers must be of one kind, with whatever options; clips may differ, except that the adjoint clip, which acts
-    inside the scan and writes rows of its own, goes with its like.
+    Optimizers must have one name; their options may differ. Clips may differ too, but a clip inside the scan and one
+    outside do not go together: the former writes rows of its own.
     """
     settings = without(config.resolved(), REPLICAS_OWN)
     kinds: Mapping[str, Any] = {"optimizer": config.optimizer.name, "adjoint": config.clip.in_scan() is not None}

@@ -7,7 +7,7 @@ import re
 from typing import Literal, NamedTuple, cast
 
 _RULE = re.compile(r"\s*(loss|error)\s*(<=|<)\s*(\S+)\s*")
-_CURE = "write one as `error < 0.01` or `loss <= 0.1`"
+_HINT = "write one as `error < 0.01` or `loss <= 0.1`"
 
 
 class StopRule(NamedTuple):
@@ -21,21 +21,21 @@ class StopRule(NamedTuple):
         return f"{self.quantity} {self.operator} {self.level!r}"
 
     def met(self, loss: float, error: float) -> bool:
-        """Whether these figures fulfil it; NaN never does."""
+        """Whether these values fulfil it; NaN never does."""
         value = loss if self.quantity == "loss" else error
         return value < self.level if self.operator == "<" else value <= self.level
 
 
 def stop_rule(text: str) -> StopRule:
-    """The rule that a text stands for. Raises ValueError, naming the cure, where it is none or can never be met."""
+    """The rule of a text. Raises ValueError, with the right form, where it is no rule or can never be met."""
     match = _RULE.fullmatch(text)
     try:
         level = float(match[3]) if match else math.nan
     except ValueError:
         level = math.nan
     if match is None or math.isnan(level):
-        raise ValueError(f"{text!r} is no stop rule; {_CURE}")
+        raise ValueError(f"{text!r} is no stop rule; {_HINT}")
     rule = StopRule(cast(Literal["loss", "error"], match[1]), cast(Literal["<", "<="], match[2]), level)
     if not rule.met(0.0, 0.0):
-        raise ValueError(f"{text!r} can never be met, for loss and error are never below 0; {_CURE}")
+        raise ValueError(f"{text!r} can never be met, for loss and error are never below 0; {_HINT}")
     return rule

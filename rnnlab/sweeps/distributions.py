@@ -1,4 +1,4 @@
-"""What a random axis is drawn from. A sample depends on the seed, its key and its number, and on nothing else."""
+"""The distributions of random axes. A sample depends on the seed, its key and its number, and on nothing else."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Draw = Callable[[np.random.Generator], Any]
 
 
 def sampled(draw: Draw, key: str, seed: int, samples: int) -> list[Any]:
-    """The first samples of a key under a seed; more of them begin with the same ones."""
+    """The first samples of a key under a seed. Asking for more gives the same ones first."""
     purpose = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big")
     streams = (np.random.SeedSequence(seed, spawn_key=(purpose, k)) for k in range(samples))
     return [draw(np.random.default_rng(stream)) for stream in streams]
 
 
 def distribution(given: Any) -> Draw:
-    """What a mapping of one key, such as {log_uniform: [1e-4, 0.1]}, draws. Raises ValueError with what is wrong."""
+    """The draw that a mapping such as {log_uniform: [1e-4, 0.1]} describes. Raises ValueError with what is wrong."""
     name, numbers = next(iter(given.items())) if isinstance(given, dict) and len(given) == 1 else ("", None)
     if name not in EXAMPLES:
         raise ValueError(f"must be one distribution with its numbers, such as {{uniform: [0, 1]}}; there are {_NAMES}")
@@ -28,47 +28,51 @@ def distribution(given: Any) -> Draw:
         raise ValueError(f"{name} takes a list, such as {EXAMPLES[name]}")
     if name == "choice":
         return lambda rng: numbers[int(rng.integers(len(numbers)))]
-    plain = all(isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one) for one in numbers)
-    if not plain or len(numbers) != 2:
+    if len(numbers) != 2 or not all(map(_is_finite, numbers)):
         raise ValueError(f"{name} takes two numbers, such as {EXAMPLES[name]}")
     return DISTRIBUTIONS[name](*numbers)
 
 
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _uniform(low: float, high: float) -> Draw:
-    """Between low and high, all alike."""
-    _ordered(low, high)
-    return lambda rng: _short(rng.uniform(low, high))
+    """Uniform between low and high."""
+    _check_ordered(low, high)
+    return lambda rng: _rounded(rng.uniform(low, high))
 
 
 def _log_uniform(low: float, high: float) -> Draw:
-    """Between low and high, all orders of magnitude alike."""
-    _ordered(low, high)
+    """Uniform in the logarithm between low and high."""
+    _check_ordered(low, high)
     if low <= 0:
         raise ValueError("log_uniform needs bounds above 0")
-    return lambda rng: min(max(_short(math.exp(rng.uniform(math.log(low), math.log(high)))), low), high)
+    return lambda rng: min(max(_rounded(math.exp(rng.uniform(math.log(low), math.log(high)))), low), high)
 
 
 def _integers(low: float, high: float) -> Draw:
-    """Whole numbers from low to high, both among them."""
-    _ordered(low, high)
+    """Integers from low to high, both included, with equal probability."""
+    _check_ordered(low, high)
     if low != int(low) or high != int(high):
         raise ValueError("integers needs whole numbers")
     return lambda rng: int(rng.integers(int(low), int(high) + 1))
 
 
 def _normal(mean: float, sd: float) -> Draw:
-    """A normal distribution of this mean and standard deviation."""
+    """Normal, with this mean and standard deviation."""
     if sd <= 0:
         raise ValueError("normal needs a standard deviation above 0")
-    return lambda rng: _short(rng.normal(mean, sd))
+    return lambda rng: _rounded(rng.normal(mean, sd))
 
 
-def _ordered(low: float, high: float) -> None:
+def _check_ordered(low: float, high: float) -> None:
     if not low < high:
         raise ValueError(f"the first number must be below the second, and {low:g} is not below {high:g}")
 
 
-def _short(value: float) -> float:
+def _rounded(value: float) -> float:
+    """To six significant digits, so that a sample is short in names and files."""
     return float(f"{value:.6g}")
 
 

@@ -15,7 +15,6 @@ def sweep_schema() -> dict[str, Any]:
     defs, dialect = config.pop("$defs"), config.pop("$schema")
     # An axis may bring what the base leaves out.
     config.pop("required", None)
-    values = {"type": "array", "minItems": 1}
     return {
         "$schema": dialect,
         "title": "rnnlab sweep",
@@ -26,22 +25,7 @@ def sweep_schema() -> dict[str, Any]:
                 "description": "What all runs have in common: a config, or the path of one, from this file on.",
                 "anyOf": [{"$ref": "#/$defs/Config"}, {"type": "string"}],
             },
-            "axes": {
-                "description": "How the runs differ; the set is the product of all that stands here and the seeds.",
-                "type": "object",
-                "properties": {
-                    "grid": _mapping("The product: each key with a list of values.", values),
-                    "zip": _or_list(_mapping("Together: lists of one length; their first values make a run.", values)),
-                    "random": _random(),
-                    "list": {
-                        "description": "One by one: each item gives the keys of one setting.",
-                        "type": "array",
-                        "minItems": 1,
-                        "items": _mapping("", {}),
-                    },
-                },
-                "additionalProperties": False,
-            },
+            "axes": _axes(),
             "seeds": {
                 "description": "How many seeds (0, 1, ...), or which.",
                 "anyOf": [
@@ -52,6 +36,27 @@ def sweep_schema() -> dict[str, Any]:
         },
         "required": ["base"],
         "anyOf": [{"required": ["axes"]}, {"required": ["seeds"]}],
+        "additionalProperties": False,
+    }
+
+
+def _axes() -> dict[str, Any]:
+    """grid, zip, random and list."""
+    values = {"type": "array", "minItems": 1}
+    return {
+        "description": "How the runs differ; the set is the product of all that stands here and the seeds.",
+        "type": "object",
+        "properties": {
+            "grid": _mapping("The product: each key with a list of values.", values),
+            "zip": _or_list(_mapping("Together: lists of one length; their first values make a run.", values)),
+            "random": _random(),
+            "list": {
+                "description": "One by one: each item gives the keys of one setting.",
+                "type": "array",
+                "minItems": 1,
+                "items": _mapping("", {}),
+            },
+        },
         "additionalProperties": False,
     }
 
