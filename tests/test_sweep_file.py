@@ -151,6 +151,13 @@ def test_mistakes_are_told(axes: Any, message: str) -> None:
         sweep(axes)
 
 
+@pytest.mark.parametrize("distribution", ["uniform", "log_uniform", "integers", "normal"])
+@pytest.mark.parametrize("numbers", [[1, 10**400], [-1.7e308, 1.7e308]])
+def test_numbers_that_would_overflow_are_refused(distribution: str, numbers: list[float]) -> None:
+    with pytest.raises(ConfigError, match=rf"optimizer\.lr: {distribution} takes numbers from -1e\+300 to 1e\+300"):
+        sweep({"random": {"samples": 1, "optimizer.lr": {distribution: numbers}}})
+
+
 @pytest.mark.parametrize("seeds", [0, -1, [], [1, 1], "x", True, [1.5]])
 def test_seeds_are_checked(seeds: Any) -> None:
     with pytest.raises(ConfigError, match="seed"):

@@ -11,6 +11,9 @@ import numpy as np
 
 Draw = Callable[[np.random.Generator], Any]
 
+# Beyond this, the distance between two numbers can overflow.
+_LARGEST = 1e300
+
 
 def sampled(draw: Draw, key: str, seed: int, samples: int) -> list[Any]:
     """The first samples of a key under a seed. Asking for more gives the same ones first."""
@@ -30,11 +33,14 @@ def distribution(given: Any) -> Draw:
         return lambda rng: numbers[int(rng.integers(len(numbers)))]
     if len(numbers) != 2 or not all(map(_is_finite, numbers)):
         raise ValueError(f"{name} takes two numbers, such as {EXAMPLES[name]}")
+    if max(map(abs, numbers)) > _LARGEST:
+        raise ValueError(f"{name} takes numbers from -{_LARGEST:g} to {_LARGEST:g}")
     return DISTRIBUTIONS[name](*numbers)
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # math.isfinite raises OverflowError for an integer that no float can hold.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def _uniform(low: float, high: float) -> Draw:
