@@ -46,8 +46,8 @@ def train(
     out: str | PathLike[str] = "runs",
     force: bool = False,
     resume: bool = False,
-    observe: ProgressCallback | None = None,
-    notify: MessageCallback | None = None,
+    observe: ProgressCallback = lambda progress: None,
+    notify: MessageCallback = lambda message: None,
 ) -> Run:
     """Train the network that a Config, a mapping or a YAML file describes, and give back its run.
 
@@ -55,7 +55,7 @@ def train(
     out: the folder that the run's folder is made in. A run without a name gets one that is free.
     force: replace a run of the same name.
     resume: go on with the unfinished run of that name, from its last checkpoint.
-    observe: called with a `rnnlab.training.Progress`, ten times a second at most, and after the last update.
+    observe: called with a `rnnlab.progress.Progress`, ten times a second at most, and after the last update.
     notify: called with messages, such as that the scan is being compiled.
 
     Raises, before anything is written: ConfigError with everything that is wrong with the config; RunExistsError where

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, Self
 
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunFolderError
+from rnnlab.progress import Progress
 from rnnlab.rundir import RunDir
 
 ENDED = ("completed", "diverged")
@@ -79,7 +80,7 @@ class Event:
 
     - `started`: it trains now.
     - `message`: `text` is for the user.
-    - `progress`: how far its runs are: `update` of `updates`, their `losses`, the `seconds_left`.
+    - `progress`: `progress` is how far its runs have come.
     - `run_ended`: one `run` ended, with this `status`; `text` is the reason.
     - `done`: all its runs ended.
     - `raised`: training raised an error of its own; `text` is the error.
@@ -94,10 +95,7 @@ class Event:
     text: str = ""
     run: str = ""
     status: str = ""
-    update: int = 0
-    updates: int = 0
-    losses: tuple[float, ...] = ()
-    seconds_left: float = 0.0
+    progress: Progress | None = None
 
     @property
     def is_final(self) -> bool:
@@ -110,7 +108,8 @@ class Event:
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         fields = json.loads(text)
-        return cls(losses=tuple(fields.pop("losses")), **fields)
+        progress = fields.pop("progress")
+        return cls(progress=progress and Progress.from_fields(progress), **fields)
 
 
 EventCallback = Callable[[Event], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from rnnlab.interruptions import Interruptions
 from rnnlab.names import default_name
 from rnnlab.plan import is_evaluated, is_logged, updates_of
 from rnnlab.probes import Figures
+from rnnlab.progress import Progress, median_of
 from rnnlab.recording import Recorder, read_checkpoint
 from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
@@ -31,31 +32,14 @@ _SAVE_EVERY = 60.0
 """Seconds between two checkpoints: what a killed process loses at most, unless writing them would take a fiftieth."""
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far one run has come; `update` counts the updates made."""
-
-    run: str
-    update: int
-    updates: int
-    loss: float
-    error: float | None
-    eval_loss: float | None
-    eval_error: float | None
-    grad_norm: float
-    clip_rate: float | None
-    updates_per_second: float
-    seconds_left: float
-
-
 ProgressCallback = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What a training calls: now and then with how far its runs are, with each run that ends, and with messages."""
+    """What a training calls: now and then with how far its fleet has come, with each run that ends, with messages."""
 
-    on_progress: Callable[[list[Progress]], None] = lambda runs: None
+    on_progress: ProgressCallback = lambda progress: None
     on_run_end: Callable[[str, str, str], None] = lambda name, status, reason: None
     on_message: MessageCallback = lambda message: None
 
@@ -67,8 +51,8 @@ def train(
     force: bool = False,
     resume: bool = False,
     command: Sequence[str] | None = None,
-    observe: ProgressCallback | None = None,
-    notify: MessageCallback | None = None,
+    observe: ProgressCallback = lambda progress: None,
+    notify: MessageCallback = lambda message: None,
 ) -> Run:
     """Train the network of a config, measure it, and write its run folder.
 
@@ -84,14 +68,12 @@ def train(
         check_resumable(RunDir(Path(out) / name), config)
     elif config.name:
         RunDir.check(out, name, force=force)
-    callbacks = Callbacks(on_message=notify or (lambda message: None))
-    if observe is not None:
-        callbacks = replace(callbacks, on_progress=lambda runs: observe(runs[0]))
+    callbacks = Callbacks(on_progress=observe, on_message=notify)
     # What the machine lacks is told before the claim makes a file; what the folder holds is looked at again under it.
     fleet, sweep = None if resume else Fleet([config]), None
-    with claimed(start, out, callbacks.on_message):
+    with claimed(start, out, notify):
         if resume:
-            start = resumed(start, out, callbacks.on_message)
+            start = resumed(start, out, notify)
             sweep = RunDir(Path(out) / name).read_run().get("sweep")
         (folder,) = train_fleet([start], out=out, command=command, sweep=sweep, callbacks=callbacks, fleet=fleet)
         return Run(folder.path)
@@ -229,13 +211,22 @@ class _Training:
         if spent - self.clock.shown < 0.1 and done < self.updates:
             return
         self.clock.shown, rate = spent, here / spent
-        self.callbacks.on_progress([self._progress(run, taken, r, rate) for r, run in enumerate(self.runs)])
+        self.callbacks.on_progress(self._progress(taken, done, rate))
 
-    def _progress(self, run: Recorder, taken: Taken, r: int, rate: float) -> Progress:
-        latest = run.latest.get
-        evaluated = latest("error"), latest("eval_loss"), latest("eval_error")
-        loss, grad_norm, left = float(taken.losses[r]), float(taken.grad_norms[r]), (self.updates - run.done) / rate
-        return Progress(run.name, run.done, self.updates, loss, *evaluated, grad_norm, run.clip_rate(), rate, left)
+    def _progress(self, taken: Taken, done: int, rate: float) -> Progress:
+        latest = {
+            name: median_of(run.latest.get(name) for run in self.runs) for name in ("error", "eval_loss", "eval_error")
+        }
+        return Progress(
+            done,
+            self.updates,
+            losses=tuple(map(float, taken.losses)),
+            **latest,
+            grad_norm=median_of(map(float, taken.grad_norms)),
+            clip_rate=median_of(run.clip_rate() for run in self.runs),
+            rate=rate,
+            seconds_left=(self.updates - done) / rate,
+        )
 
     def _end_those_at_their_end(self) -> None:
         """Write the last word of the runs that end now; the others go on as a smaller fleet."""

@@ -7,11 +7,12 @@ import io
 import pytest
 from rich.console import Console
 
-from rnnlab.cli.board import LiveBoard
+from rnnlab.cli.board import Board, in_common, shown_on
+from rnnlab.cli.progress import ProgressDisplay
 from rnnlab.fleets import PendingRun
 from rnnlab.index import Entry
 from rnnlab.jobs import Event, Job, RunSpec
-from rnnlab.report.board import Board, in_common
+from rnnlab.progress import Progress
 from rnnlab.survey import SweepStatus
 from rnnlab.sweep_results import SweepEvent
 
@@ -51,7 +52,7 @@ def board(clock: Clock) -> Board:
 
 def rendered(board: Board, width: int) -> list[str]:
     stream = io.StringIO()
-    Console(file=stream, width=width).print(board.table())
+    Console(file=stream, width=width).print(board)
     return stream.getvalue().splitlines()
 
 
@@ -63,10 +64,9 @@ def test_it_counts(board: Board, clock: Clock) -> None:
     board.add(SweepEvent(Event("run_ended", 0, run="x", status="diverged"), first))
     assert board.line().startswith("mine: 4/10 runs done, 5 running, 1 failed, 2 diverged")
     clock.now = 20.0
-    board.add(
-        SweepEvent(Event("progress", 1, update=50, updates=100, losses=(0.5, 0.1, 0.3), seconds_left=20.0), second)
-    )
-    assert board.seconds_left() == pytest.approx(60.0)  # a quarter in 20 s
+    halfway = Progress(50, 100, losses=(0.5, 0.1, 0.3), seconds_left=20.0)
+    board.add(SweepEvent(Event("progress", 1, progress=halfway), second))
+    assert board.progress().seconds_left == pytest.approx(60.0)  # a quarter in 20 s
     board.add(SweepEvent(Event("done", 0), first))
     assert "2 running" not in board.line()
     assert "3 running" in board.line()
@@ -81,11 +81,8 @@ def test_it_counts(board: Board, clock: Clock) -> None:
 def test_it_fits(width: int, board: Board) -> None:
     for job in jobs(40, 9):
         board.add(SweepEvent(Event("started", job.number), job))
-        board.add(
-            SweepEvent(
-                Event("progress", job.number, update=123, updates=4567, losses=(1e-9, 1e9), seconds_left=1e6), job
-            )
-        )
+        progress = Progress(123, 4567, losses=(1e-9, 1e9), seconds_left=1e6)
+        board.add(SweepEvent(Event("progress", job.number, progress=progress), job))
     lines = rendered(board, width)
     assert max(map(len, lines)) <= width
     assert "and 28 more" in lines[-1]
@@ -95,8 +92,9 @@ def test_what_is_about_to_be_trained_is_said_first(clock: Clock) -> None:
     stream, board = io.StringIO(), Board("mine", workers=2, clock=clock)
     pending = [PendingRun(None, RunSpec(f"{k}", "", {}, resume=k == 0)) for k in range(6)]
     status = SweepStatus([entry("a", "completed")], [], [entry("e", "running")], pending)  # type: ignore[arg-type]
-    with LiveBoard(board, stream, clock=clock) as live:
-        live.on_event(SweepEvent(planned=jobs(), status=status))
+    with ProgressDisplay(stream, clock=clock) as display:
+        on_event = shown_on(display, board)
+        on_event(SweepEvent(planned=jobs(), status=status))
     assert stream.getvalue() == (
         "mine: 8 runs: 1 completed, 1 being trained by another process, 1 interrupted, 5 new; to train: 6 in 2 fleets\n"
     )
@@ -111,14 +109,15 @@ def test_names_are_shown_by_what_they_share() -> None:
 def test_off_a_terminal_there_are_plain_lines_now_and_then(board: Board, clock: Clock) -> None:
     stream, (job, *_) = io.StringIO(), jobs()
     alone = Job(5, job.runs[:1], "")
-    with LiveBoard(board, stream, clock=clock) as live:
-        live.on_event(SweepEvent(Event("started", 0), job))
-        live.on_event(SweepEvent(Event("started", 5), alone))
+    with ProgressDisplay(stream, clock=clock) as display:
+        on_event = shown_on(display, board)
+        on_event(SweepEvent(Event("started", 0), job))
+        on_event(SweepEvent(Event("started", 5), alone))
         clock.now = 11.0
-        live.on_event(SweepEvent(Event("progress", 0, update=1, updates=2), job))
-        live.on_event(SweepEvent(Event("died", 0, "its process ended"), job))
-        live.on_event(SweepEvent(Event("raised", 5, "why"), alone))
-        live.on_event(SweepEvent(Event("run_ended", 0, "not finite", run="x", status="diverged"), job))
+        on_event(SweepEvent(Event("progress", 0, progress=Progress(1, 2)), job))
+        on_event(SweepEvent(Event("died", 0, "its process ended"), job))
+        on_event(SweepEvent(Event("raised", 5, "why"), alone))
+        on_event(SweepEvent(Event("run_ended", 0, "not finite", run="x", status="diverged"), job))
     assert stream.getvalue().splitlines() == [
         "mine: 3/10 runs done, 4 running, 1 failed, 1 diverged; left 33s",
         "3 runs, lstm-clip0-T10-s0 among them: its process ended",
@@ -130,5 +129,5 @@ def test_off_a_terminal_there_are_plain_lines_now_and_then(board: Board, clock: 
 def test_nobody_has_to_read_it(board: Board, clock: Clock) -> None:
     stream, (job, *_) = io.StringIO(), jobs()
     stream.close()
-    with LiveBoard(board, stream, clock=clock, quiet=True) as quiet:
-        quiet.on_event(SweepEvent(Event("died", 0, "gone"), job))
+    with ProgressDisplay(stream, clock=clock, quiet=True) as display:
+        shown_on(display, board)(SweepEvent(Event("died", 0, "gone"), job))

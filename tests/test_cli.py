@@ -25,7 +25,6 @@ from fakes import fake_run
 
 import rnnlab
 from rnnlab.catalog import KINDS
-from rnnlab.cli.progress import ProgressLine
 from rnnlab.config import Config, known_keys, load_config
 from rnnlab.errors import (
     DataMissingError,
@@ -36,7 +35,6 @@ from rnnlab.errors import (
     UsageError,
 )
 from rnnlab.runs import Run
-from rnnlab.training import Progress
 
 COMMANDS = ("train", "sweep", "report", "ls", "show", "validate", "new", "list", "schema")
 
@@ -320,93 +318,6 @@ def test_keys_are_completed() -> None:
 
     assert complete_keys("model.hid") == ["model.hidden="]
     assert len(complete_keys("")) == len(known_keys())
-
-
-# Progress.
-
-
-def event(update: int) -> Progress:
-    return Progress("run", update, 100, 0.5, 0.25, None, None, 1.0, 0.0, 10.0, 3.0)
-
-
-class Stream(io.StringIO):
-    def __init__(self, terminal: bool) -> None:
-        super().__init__()
-        self.terminal = terminal
-
-    def isatty(self) -> bool:
-        return self.terminal
-
-
-def test_on_a_terminal_one_line_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    stream = Stream(terminal=True)
-    progress = ProgressLine(stream)
-    progress.observe(event(1))
-    progress.observe(event(2))
-    progress.say("a word")
-    progress.observe(event(3))
-    progress.close()
-    progress.close()
-    shown = stream.getvalue()
-    assert re.sub(r"  loss.*?(?=\x1b)", "", shown) == (
-        "\r1/100\x1b[K\r2/100\x1b[K\r\x1b[Ka word\n\r3/100\x1b[K\r\x1b[K"
-    )
-    assert all(len(line) < 80 for line in re.split(r"[\r\n]|\x1b\[K", shown))
-
-
-def test_elsewhere_a_line_is_written_now_and_then() -> None:
-    stream, now = Stream(terminal=False), [0.0]
-    progress = ProgressLine(stream, clock=lambda: now[0])
-    for update in range(1, 101):
-        now[0] += 0.3
-        progress.observe(event(update))
-    progress.close()
-    lines = stream.getvalue().splitlines()
-    assert [line.split("/")[0] for line in lines] == ["34", "68", "100"]
-    assert "\x1b" not in stream.getvalue()
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_quiet_is_quiet(terminal: bool) -> None:
-    stream = Stream(terminal)
-    progress = ProgressLine(stream, quiet=True)
-    progress.observe(event(100))
-    progress.say("a word")
-    progress.close()
-    assert stream.getvalue() == ""
-
-
-class Unread(Stream):
-    """A stream whose reader went away."""
-
-    def __init__(self, terminal: bool, error: Exception) -> None:
-        super().__init__(terminal)
-        self.error, self.writes = error, 0
-
-    def write(self, text: str) -> int:
-        self.writes += 1
-        raise self.error
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.ENOSPC, "full"), ValueError("closed file")])
-def test_nobody_has_to_read_the_progress(terminal: bool, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    stream = Unread(terminal, error)
-    progress = ProgressLine(stream)
-    for _ in range(3):
-        progress.observe(event(100))
-        progress.say("a word")
-        progress.close()
-    assert stream.writes == 1
-
-
-def test_a_dumb_terminal_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "dumb")
-    stream = Stream(terminal=True)
-    ProgressLine(stream).observe(event(100))
-    assert "\r" not in stream.getvalue()
 
 
 # As a process.

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from clusters import RAY, Cluster
 
+from rnnlab.cli.board import Board
 from rnnlab.engines import ENGINES, on_ray
 from rnnlab.index import Index
 from rnnlab.jobs import Event
-from rnnlab.report.board import Board
 from rnnlab.runs import Run
 from rnnlab.sweep_results import SweepEvent, SweepOptions
 from rnnlab.sweeping import train_sweep

@@ -14,6 +14,7 @@ from rnnlab.fleet import Fleet
 from rnnlab.fleets import PendingRun, fleets_of
 from rnnlab.jobs import Event, Job, RunSpec
 from rnnlab.optimizers import OPTIMIZERS
+from rnnlab.progress import Progress
 from rnnlab.runs import Run
 from rnnlab.training import Start, train, train_fleet
 
@@ -122,5 +123,5 @@ def test_runs_are_grouped_by_shape() -> None:
 def test_jobs_and_events_survive_json() -> None:
     job = Job(1, specs([config()]), "runs", ("rnnlab", "sweep"), 1, 2.5)
     assert Job.from_json(job.to_json()) == job
-    event = Event("progress", 1, losses=(0.5, float("inf")), update=3)
+    event = Event("progress", 1, progress=Progress(3, 7, losses=(0.5, float("inf")), rate=2.5))
     assert Event.from_json(event.to_json()) == event

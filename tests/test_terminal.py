@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes import fake_run
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
 from rnnlab.clips import CLIPS
-from rnnlab.report.terminal import progress_line, speaks_unicode, summary
+from rnnlab.report.terminal import speaks_unicode, summary
 from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
-from rnnlab.training import Progress
-
-EVENT = Progress("run", 1200, 2000, 0.02312, 0.0131, 0.024, 0.015, 0.3211, 0.12, 48.63, 16.4)
-
-maybe = st.none() | st.floats()
 
 
 def rendered(run: Run, width: int, encoding: str = "utf-8", colour: bool = False) -> str:
@@ -30,31 +22,6 @@ def rendered(run: Run, width: int, encoding: str = "utf-8", colour: bool = False
     stream.flush()
     stream.seek(0)
     return stream.read()
-
-
-def test_the_progress_line_says_everything() -> None:
-    line = progress_line(EVENT)
-    assert line == "1200/2000  loss 0.0231  error 0.0131  |g| 0.321  clip 12%  48.6/s  left 16s"
-    assert "eval 0.015" in progress_line(EVENT, 100)
-
-
-@given(
-    update=st.integers(0, 10**7),
-    updates=st.integers(0, 10**7),
-    loss=st.floats(),
-    error=maybe,
-    eval_error=maybe,
-    grad_norm=st.floats(),
-    clip_rate=st.none() | st.floats(0, 1),
-    updates_per_second=st.floats(0, 1e5),
-    seconds_left=st.floats(0, 1e7),
-)
-def test_the_progress_line_fits_and_keeps_all_but_the_validation_error(**fields: float | None) -> None:
-    line = progress_line(replace(EVENT, **fields))  # type: ignore[arg-type]
-    assert len(line) <= 80
-    for word in ("loss", "error", "|g|", "/s", "left"):
-        assert word in line
-    assert ("clip" in line) == (fields["clip_rate"] is not None)
 
 
 @pytest.mark.parametrize("width", [40, 80, 109, 110, 140])

@@ -1,84 +1,149 @@
-"""How far a sweep has come, on stderr: a table that changes on a terminal, a line now and then elsewhere."""
+"""How far a sweep has come: what its events add up to, as one line and as a table of its fleets."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Self, TextIO
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from rnnlab.cli.streams import discard
+from rnnlab.progress import Progress
+from rnnlab.report.formatting import format_duration, format_number
 
 if TYPE_CHECKING:
-    from rich.live import Live
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
 
+    from rnnlab.cli.progress import ProgressDisplay
     from rnnlab.jobs import Event, Job
-    from rnnlab.report.board import Board
-    from rnnlab.sweep_results import SweepEvent
+    from rnnlab.survey import SweepStatus
+    from rnnlab.sweep_results import SweepCallback, SweepEvent
 
-_EVERY = 10.0  # seconds between two lines off a terminal
-_OFTEN = 0.2  # on one
+_MOST_ROWS = 12
 
 
-class LiveBoard:
-    """Shows a board while a sweep runs; with `quiet`, nothing. A failure is said at once, on its own line."""
+class Board:
+    """Counts runs by their status, and keeps how far each fleet is that trains."""
 
-    def __init__(
-        self, board: Board, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.board, self._stream, self._quiet, self._clock = board, stream, quiet, clock
-        self._animated = not quiet and stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._shown = clock()
-        self._live: Live | None = None
+    def __init__(self, name: str, *, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name, self._workers, self._clock = name or "sweep", workers, clock
+        self.runs = 0
+        self.count: Counter[str] = Counter()
+        self.running: dict[int, Job] = {}
+        self._progress: dict[int, Progress] = {}
+        self._ended: dict[int, set[str]] = {}
+        self._cost_of_all = self._cost_of_done = 0.0
+        self._started: float | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def on_event(self, event: SweepEvent) -> None:
-        """Take account of it, and show where the sweep is if it is time to."""
-        self.board.add(event)
-        if self._quiet:
-            return
+    def add(self, event: SweepEvent) -> None:
+        """Take account of an event."""
         if event.status is not None:
-            self._say(self.board.opening(event.status, event.planned))
-        if event.event is not None and event.job is not None and (message := _message(event.event, event.job)):
-            self._say(message)
-        now, every = self._clock(), _OFTEN if self._animated else _EVERY
-        if now - self._shown >= every:
-            self._shown = now
-            self._show()
+            self.runs = event.status.runs
+            self.count = Counter(entry.status for entry in (*event.status.done, *event.status.failed))
+            self._started = self._started or self._clock()
+            self._cost_of_all = self._cost_of_done + sum(job.cost for job in event.planned)
+        if event.event is not None and event.job is not None:
+            self._add(event.event, event.job)
 
-    def _show(self) -> None:
-        if not self._animated:
-            self._say(self.board.line())
-            return
-        if self._live is None:
-            from rich.console import Console
-            from rich.live import Live
+    def _add(self, event: Event, job: Job) -> None:
+        if event.kind == "started":
+            self.running[job.number], self._ended[job.number] = job, set()
+        elif event.progress is not None:
+            self._progress[job.number] = event.progress
+        elif event.kind == "run_ended":
+            self.count[event.status] += 1
+            self._ended[job.number].add(event.run)
+        elif event.is_final:
+            self.running.pop(job.number, None)
+            self._progress.pop(job.number, None)
+            self._cost_of_done += job.cost if event.kind == "done" else 0.0
+            self.count["failed"] += event.kind == "raised" and len(job.runs) == 1
 
-            console = Console(file=self._stream, highlight=False)
-            self._live = Live(console=console, auto_refresh=False, transient=True)
-            self._live.start()
-        self._live.update(self.board.table(), refresh=True)
+    def progress(self) -> Progress:
+        """How many of the runs are done, and the time left."""
+        done = self.count["completed"] + self.count["diverged"]
+        return Progress(done, self.runs, seconds_left=self._seconds_left())
 
-    def _say(self, message: str) -> None:
-        if self._live is not None:
-            self._live.console.print(message, markup=False, soft_wrap=True)
-            return
-        try:
-            self._stream.write(f"{message}\n")
-            self._stream.flush()
-        except (OSError, ValueError):  # nobody reads it any more: the sweep goes on
-            self._quiet = True
-            discard(self._stream)
+    def _seconds_left(self) -> float | None:
+        """By what has been done so far, and at first by what the runs are estimated to cost; None before it begins."""
+        if self._started is None:
+            return None
+        shares = [(job.cost, self._progress.get(number)) for number, job in self.running.items()]
+        done = self._cost_of_done + sum(cost * progress.fraction for cost, progress in shares if progress)
+        spent, left = self._clock() - self._started, max(0.0, self._cost_of_all - done)
+        is_known = spent > 10 and done > 0.02 * self._cost_of_all
+        return left * spent / done if is_known else left / self._workers
+
+    def opening(self, status: SweepStatus, planned: Sequence[Job]) -> str:
+        """What is about to be trained, and what is there already."""
+        new, fleets = len(status.missing) - status.interrupted, len(planned)
+        counts = dict(self.count) | {"being trained by another process": len(status.running)}
+        there = counted(counts | {"interrupted": status.interrupted, "new": new})
+        runs = sum(len(job.runs) for job in planned)
+        return f"{self.name}: {self.runs:,} runs: {there}; to train: {runs:,} in {fleets:,} fleet{'s' * (fleets != 1)}"
+
+    def line(self) -> str:
+        """How many runs have which status, and the time left."""
+        progress = self.progress()
+        running = sum(len(job.runs) - len(self._ended[number]) for number, job in self.running.items())
+        words = [f"{self.name}: {progress.done}/{progress.total} runs done", f"{running} running"]
+        words += [f"{self.count['failed']} failed", f"{self.count['diverged']} diverged"]
+        left = f"; left {format_duration(progress.seconds_left)}" if progress.seconds_left is not None else ""
+        return ", ".join(words) + left
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The line, and below it a row for each fleet that trains."""
+        from rich.text import Text
+
+        yield Text(self.line(), no_wrap=True, overflow="crop" if options.ascii_only else "ellipsis")
+        if self.running:
+            yield self._table(options.ascii_only)
+
+    def _table(self, ascii_only: bool) -> Table:
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        overflow = "crop" if ascii_only else "ellipsis"
+        table.add_column("fleet", no_wrap=True, overflow=overflow, ratio=1)  # type: ignore[arg-type]
+        for name in ("runs", "update", "loss", "left"):
+            table.add_column(name, justify="right", no_wrap=True)
+        shown = list(self.running.values())[:_MOST_ROWS]
+        for job in shown:
+            table.add_row(*self._row(job))
+        if len(self.running) > len(shown):
+            table.add_row(f"and {len(self.running) - len(shown)} more")
+        return table
+
+    def _row(self, job: Job) -> Sequence[str]:
+        label, progress = in_common([run.name for run in job.runs]), self._progress.get(job.number)
+        runs = f"{len(job.runs) - len(self._ended[job.number])}/{len(job.runs)}"
+        if progress is None:
+            return label, runs, "starts", "", ""
+        return (
+            label,
+            runs,
+            f"{progress.done}/{progress.total}",
+            _losses(progress),
+            format_duration(progress.seconds_left or 0),
+        )
+
+
+def shown_on(display: ProgressDisplay, board: Board) -> SweepCallback:
+    """A callback that adds events to the board and shows it. A failure is said at once, on its own line."""
+
+    def on_event(event: SweepEvent) -> None:
+        board.add(event)
+        if event.status is not None:
+            display.message(board.opening(event.status, event.planned))
+        if event.event is not None and event.job is not None and (text := _message(event.event, event.job)):
+            display.message(text)
+        display.show(board)
+
+    return on_event
 
 
 def _message(event: Event, job: Job) -> str:
-    """What of an event is said at once; empty for most."""
+    """What is said of an event at once; empty for most."""
     names = job.runs[0].name if len(job.runs) == 1 else f"{len(job.runs)} runs, {job.runs[0].name} among them"
     if event.kind == "died":
         return f"{names}: {event.text}"
@@ -87,3 +152,25 @@ def _message(event: Event, job: Job) -> str:
     if event.kind == "run_ended" and event.status == "diverged":
         return f"{event.run} diverged: {event.text}"
     return event.text if event.kind == "message" else ""
+
+
+def _losses(progress: Progress) -> str:
+    """The median, and the smallest and the largest of several."""
+    losses, middle = progress.losses, progress.loss
+    if len(losses) < 2:
+        return format_number(middle, 2) if losses else ""
+    return f"{format_number(middle, 2)} ({format_number(min(losses), 2)} to {format_number(max(losses), 2)})"
+
+
+def in_common(names: Sequence[str]) -> str:
+    """What names have in common, part by part: lstm-*-T100-* of lstm-identity-T100-s0 and lstm-orthogonal-T100-s1."""
+    split = [name.split("-") for name in names]
+    if len({len(parts) for parts in split}) > 1:
+        return f"{names[0]}, ..."
+    kept = [parts[0] if len(set(parts)) == 1 else "*" for parts in zip(*split, strict=True)]
+    return "-".join(part for k, part in enumerate(kept) if part != "*" or k == 0 or kept[k - 1] != "*")
+
+
+def counted(count: Mapping[str, int]) -> str:
+    """`3 completed, 1 diverged`, without what there is none of."""
+    return ", ".join(f"{number:,} {word}" for word, number in count.items() if number)

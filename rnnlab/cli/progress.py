@@ -1,73 +1,151 @@
-"""How far a training has come, on stderr: one line that changes on a terminal, a line now and then elsewhere."""
+"""Shows progress on stderr: live on a terminal, a plain line now and then elsewhere.
+
+rich.live draws it and not rich.progress: drawing a line takes half as long, and a rich column cannot drop a figure
+where the terminal is narrow. Nothing is drawn by a thread, which would take the processor from the training.
+"""
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Protocol, Self, TextIO, cast
 
-from rnnlab.cli.streams import discard
+from rnnlab.cli.streams import LenientStream
+from rnnlab.progress import Progress
+from rnnlab.report.formatting import format_duration, format_number
 
 if TYPE_CHECKING:
-    from rnnlab.training import Progress
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.live import Live
 
-_EVERY = 10.0  # seconds between two lines off a terminal
-_WIDE = 120
+_LIVE_INTERVAL = 0.2
+_LINE_INTERVAL = 10.0
+"""Seconds between two lines off a terminal."""
+_LINE_WIDTH = 120
 
 
-class ProgressLine:
-    """Shows what a training says of itself; with `quiet`, or once nobody reads it, nothing."""
+class View(Protocol):
+    """What is shown: as one line, and as something that rich renders."""
+
+    def line(self) -> str: ...
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult: ...
+
+
+class ProgressDisplay:
+    """Shows views while a command runs, and takes them away at the end.
+
+    With `quiet` it shows nothing. It does not fail where nobody reads it.
+    """
 
     def __init__(self, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        self._stream, self._quiet, self._clock = stream, quiet, clock
-        self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._shown = clock()
-        self._open = False
+        self._stream, self._quiet, self._clock = LenientStream(stream), quiet, clock
+        self._is_live = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+        self._interval = _LIVE_INTERVAL if self._is_live else _LINE_INTERVAL
+        self._shown = -math.inf if self._is_live else clock()
+        self._live: Live | None = None
 
-    def observe(self, event: Progress) -> None:
-        """Show where the training is, if it is time to."""
-        from rnnlab.report.terminal import progress_line
+    def __enter__(self) -> Self:
+        return self
 
-        if self._quiet or not (self._live or self._is_due(event)):
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def show(self, view: View, *, last: bool = False) -> None:
+        """Show how far it is, if it is time to. The last view is always due."""
+        if self._quiet or self._stream.is_broken:
             return
-        if self._live:
-            # One column stays free: a full line would wrap on some terminals.
-            self._write(f"\r{progress_line(event, self._width() - 1)}\x1b[K")
-            self._open = True
+        now = self._clock()
+        if now - self._shown < self._interval and not last:
+            return
+        self._shown = now
+        if self._is_live:
+            self._draw(view)
         else:
-            self._write(progress_line(event, _WIDE) + "\n")
+            self._stream.write(f"{view.line()}\n")
+            self._stream.flush()
 
-    def say(self, message: str) -> None:
-        """A message on a line of its own."""
-        if not self._quiet:
-            self.close()
-            self._write(f"{message}\n")
-
-    def close(self) -> None:
-        """Take the progress line away."""
-        if self._open:
-            self._write("\r\x1b[K")
-            self._open = False
-
-    def _write(self, text: str) -> None:
+    def message(self, text: str) -> None:
+        """Write a message on a line of its own, above what is drawn."""
         if self._quiet:
             return
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (OSError, ValueError):  # its reader went away, its disk is full, or it is closed: the training goes on
-            self._quiet = True
-            discard(self._stream)
+        if (live := self._live) is not None:
+            live.console.print(text, soft_wrap=True)
+            return
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
 
-    def _is_due(self, event: Progress) -> bool:
-        now = self._clock()
-        due = now - self._shown >= _EVERY or event.update == event.updates
-        self._shown = now if due else self._shown
-        return due
+    def close(self) -> None:
+        """Take away what is drawn."""
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.stop()
 
-    def _width(self) -> int:
-        try:
-            return os.get_terminal_size(self._stream.fileno()).columns or 80
-        except (OSError, ValueError):
-            return 80
+    def _draw(self, view: View) -> None:
+        if self._live is None:
+            self._live = self._started()
+        self._live.update(view, refresh=True)
+
+    def _started(self) -> Live:
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(
+            file=cast("IO[str]", self._stream),
+            force_terminal=True,
+            force_interactive=True,
+            markup=False,
+            emoji=False,
+            highlight=False,
+        )
+        # What libraries print to stderr then appears above; to stdout as well, where stdout is stderr.
+        to_stderr = sys.stdout is sys.stderr
+        live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=to_stderr)
+        live.start()
+        # A process that is killed cannot show the cursor again.
+        console.show_cursor(True)
+        return live
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """The progress of a single training, as one line."""
+
+    progress: Progress
+
+    def line(self) -> str:
+        return progress_line(self.progress, _LINE_WIDTH)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        # One column stays free: a full line would wrap on some terminals.
+        yield Text(progress_line(self.progress, options.max_width - 1), no_wrap=True, overflow="crop")
+
+
+def progress_line(progress: Progress, width: int = 80) -> str:
+    """One line of at most `width` columns: update, loss, error, gradient norm, clip rate, updates/s, time left.
+
+    Where there is little room, digits go first, then the validation error, then fields from the right.
+    """
+    for digits, evaluated, gap in ((3, True, "  "), (3, False, "  "), (2, False, "  "), (2, False, " ")):
+        if len(line := gap.join(_fields(progress, digits, evaluated))) <= width:
+            return line
+    return line[:width]
+
+
+def _fields(progress: Progress, digits: int, evaluated: bool) -> Iterable[str]:
+    yield f"{progress.done}/{progress.total}"
+    yield f"loss {format_number(progress.loss, digits)}"
+    yield f"error {format_number(progress.error, digits)}"
+    if evaluated and progress.eval_error is not None:
+        yield f"eval {format_number(progress.eval_error, digits)}"
+    yield f"|g| {format_number(progress.grad_norm, digits)}"
+    if progress.clip_rate is not None:
+        yield f"clip {progress.clip_rate:.0%}"
+    yield f"{format_number(progress.rate, digits)}/s"
+    yield f"left {format_duration(progress.seconds_left or 0.0)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 
@@ -31,3 +32,37 @@ def discard(stream: TextIO) -> None:
     """Send what is still written to this stream nowhere, the interpreter's last flush as well: its reader is gone."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class LenientStream:
+    """A text stream whose reader may go away and whose disk may be full: what cannot be written is dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.encoding: str | None = getattr(stream, "encoding", None)
+        self.is_broken = False
+
+    def write(self, text: str) -> int:
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._attempt(self._stream.flush)
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        try:
+            return self._stream.isatty()
+        except ValueError:  # it is closed
+            return False
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        if self.is_broken:
+            return
+        try:
+            action()
+        except (OSError, ValueError):
+            self.is_broken = True
+            discard(self._stream)

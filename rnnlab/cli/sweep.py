@@ -108,26 +108,27 @@ def sweep(
 
 
 def _train(sweep: Sweep, engine: Engine | None, options: SweepOptions, workers: int | None, quiet: bool) -> SweepResult:
-    from rnnlab.cli.board import LiveBoard
+    from rnnlab.cli.board import Board, shown_on
+    from rnnlab.cli.progress import ProgressDisplay
     from rnnlab.engines.base import cores
-    from rnnlab.report.board import Board
     from rnnlab.sweeping import train_sweep
 
     install_handlers()
     board = Board(sweep.name, workers=engine.at_once() if engine else workers or cores())
     try:
-        # Stdout is for the result; Ray, for one, would write there of workers that died.
-        with LiveBoard(board, sys.stderr, quiet=quiet) as live, contextlib.redirect_stdout(sys.stderr):
-            return train_sweep(sweep, engine, options, live.on_event)
+        # Stdout is for the result; Ray, for one, would write there of workers that died. The display may replace
+        # stdout as well while it draws, so it ends first.
+        with contextlib.redirect_stdout(sys.stderr), ProgressDisplay(sys.stderr, quiet=quiet) as display:
+            return train_sweep(sweep, engine, options, shown_on(display, board))
     except KeyboardInterrupt as interrupt:
-        done = board.count["completed"] + board.count["diverged"]
+        done = board.progress().done
         where = f"{done:,} of {len(sweep.members):,} runs are done" if board.runs else "nothing had begun"
         print_error(f"interrupted; {where}, what the others have is kept, and the same command goes on")
         raise typer.Exit(exit_code(interrupt)) from interrupt
 
 
 def _show_result(sweep: Sweep, result: SweepResult, seconds: float) -> None:
-    from rnnlab.report.board import counted
+    from rnnlab.cli.board import counted
     from rnnlab.report.formatting import format_duration
 
     now = f"{result.trained:,} trained now, in {format_duration(seconds)}" if result.trained else "none to train"
@@ -158,7 +159,7 @@ def _show_plan(sweep: Sweep, options: SweepOptions, workers: int | None, as_json
 def _plan_lines(sweep: Sweep, planned: Forecast) -> dict[str, str]:
     from rich.filesize import decimal
 
-    from rnnlab.report.board import counted
+    from rnnlab.cli.board import counted
     from rnnlab.report.formatting import format_duration
 
     lines = {"runs": f"{len(planned.runs):,}: {counted(planned.count)}"}

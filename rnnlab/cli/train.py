@@ -93,29 +93,26 @@ def _options(**given: str | None) -> list[Setting]:
 
 
 def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> Run:
-    from rnnlab.cli.progress import ProgressLine
+    from rnnlab.cli.progress import ProgressDisplay, TrainingView
     from rnnlab.training import train
 
-    progress = ProgressLine(sys.stderr, quiet=quiet)
     install_handlers()
     command = ["rnnlab", *sys.argv[1:]]
     try:
-        return train(
-            config,
-            out=out,
-            force=force,
-            resume=resume,
-            command=command,
-            observe=progress.observe,
-            notify=progress.say,
-        )
+        with ProgressDisplay(sys.stderr, quiet=quiet) as display:
+            return train(
+                config,
+                out=out,
+                force=force,
+                resume=resume,
+                command=command,
+                observe=lambda progress: display.show(TrainingView(progress), last=progress.fraction == 1),
+                notify=display.message,
+            )
     except KeyboardInterrupt as interrupt:
-        progress.close()
         # Whoever has written something notes on the exception what is kept, and where.
         print_error(f"interrupted; {'; '.join(getattr(interrupt, '__notes__', ['nothing was written']))}")
         raise typer.Exit(exit_code(interrupt)) from interrupt
-    finally:
-        progress.close()
 
 
 def _show_plan(config: Config, as_json: bool) -> None:

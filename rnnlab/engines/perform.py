@@ -11,7 +11,6 @@ from rnnlab.jobs import Event, EventCallback, Job, RunSpec, mark_failed
 
 if TYPE_CHECKING:
     from rnnlab.starting import Start
-    from rnnlab.training import Progress
 
 
 def run_job(job: Job, on_event: EventCallback) -> None:
@@ -23,7 +22,7 @@ def run_job(job: Job, on_event: EventCallback) -> None:
     from rnnlab.training import Callbacks, train_fleet
 
     callbacks = Callbacks(
-        on_progress=lambda runs: on_event(_progress(job, runs)),
+        on_progress=lambda progress: on_event(Event("progress", job.number, progress=progress)),
         on_run_end=lambda run, status, reason: on_event(Event("run_ended", job.number, reason, run=run, status=status)),
         on_message=lambda message: on_event(Event("message", job.number, message)),
     )
@@ -40,18 +39,6 @@ def run_job(job: Job, on_event: EventCallback) -> None:
         on_event(Event("raised", job.number, reason))
     else:
         on_event(Event("done", job.number))
-
-
-def _progress(job: Job, runs: list[Progress]) -> Event:
-    first, losses = runs[0], tuple(run.loss for run in runs)
-    return Event(
-        "progress",
-        job.number,
-        update=first.update,
-        updates=first.updates,
-        losses=losses,
-        seconds_left=first.seconds_left,
-    )
 
 
 def _by_updates(job: Job) -> list[list[Start]]:

@@ -1,4 +1,4 @@
-"""The progress line and the report at the end of a training, for a terminal. Nothing here prints."""
+"""The report at the end of a training, for a terminal. Nothing here prints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rnnlab.analysis import Verdict
     from rnnlab.clips import Clip
     from rnnlab.runs import Run
-    from rnnlab.training import Progress
 
 COLOURS = {
     "completed": "green",
@@ -44,30 +43,6 @@ def speaks_unicode(encoding: str | None) -> bool:
     except (LookupError, UnicodeEncodeError):
         return False
     return True
-
-
-def progress_line(event: Progress, width: int = 80) -> str:
-    """One line of at most `width` columns: update, loss, error, gradient norm, clip rate, updates/s, time left.
-
-    Where there is little room, digits go first, then the validation error, then fields from the right.
-    """
-    for digits, evaluated, gap in ((3, True, "  "), (3, False, "  "), (2, False, "  "), (2, False, " ")):
-        if len(line := gap.join(_fields(event, digits, evaluated))) <= width:
-            return line
-    return line[:width]
-
-
-def _fields(event: Progress, digits: int, evaluated: bool) -> Iterable[str]:
-    yield f"{event.update}/{event.updates}"
-    yield f"loss {format_number(event.loss, digits)}"
-    yield f"error {format_number(event.error, digits)}"
-    if evaluated and event.eval_error is not None:
-        yield f"eval {format_number(event.eval_error, digits)}"
-    yield f"|g| {format_number(event.grad_norm, digits)}"
-    if event.clip_rate is not None:
-        yield f"clip {event.clip_rate:.0%}"
-    yield f"{format_number(event.updates_per_second, digits)}/s"
-    yield f"left {format_duration(event.seconds_left)}"
 
 
 def summary(run: Run, width: int = 80, *, unicode: bool = True) -> RenderableType:
