@@ -93,15 +93,15 @@ def check_resumable(folder: RunDir, config: Config) -> None:
         )
 
 
-def in_words(error: BaseException) -> str:
-    """Why a training ended, as run.json says it."""
+def reason_of(error: BaseException) -> str:
+    """Why an error ended a training, for run.json and for the user."""
     if not isinstance(error, Exception):
         return "interrupted by Ctrl-C" if type(error) is KeyboardInterrupt else "ended by a signal"
     known = isinstance(error, (RnnlabError, OSError))
     return str(error) if known else f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def origin(fleet: Fleet, command: Sequence[str] | None, sweep: str | None = None) -> dict[str, Any]:
+def fleet_info(fleet: Fleet, command: Sequence[str] | None, sweep: str | None = None) -> dict[str, Any]:
     """What run.json says of every run of a fleet from the start."""
     task = fleet.task
     chance = task.chance()
@@ -121,6 +121,6 @@ def origin(fleet: Fleet, command: Sequence[str] | None, sweep: str | None = None
     }
 
 
-def own(fleet: Fleet, r: int) -> dict[str, Any]:
-    """What it says of replica r alone."""
+def replica_info(fleet: Fleet, r: int) -> dict[str, Any]:
+    """What run.json says of replica r alone, from the start."""
     return {"seed": fleet.configs[r].seed, "identity": fleet.configs[r].identity()}

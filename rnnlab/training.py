@@ -23,7 +23,7 @@ from rnnlab.progress import Progress, median_of
 from rnnlab.recording import Recorder, read_checkpoint
 from rnnlab.rundir import RunDir
 from rnnlab.runs import Run
-from rnnlab.starting import Start, check_resumable, claimed, in_words, origin, own, resumed
+from rnnlab.starting import Start, check_resumable, claimed, fleet_info, reason_of, replica_info, resumed
 from rnnlab.view import UpdateView
 
 MessageCallback = Callable[[str], None]
@@ -98,13 +98,13 @@ def train_fleet(
     states = [read_checkpoint(run.checkpoint) for run in folders] if starts[0].resume else None
     fleet = fleet or Fleet([start.config for start in starts], states)
     fleet.prepare(callbacks.on_message)
-    shared = origin(fleet, command, sweep)
+    shared = fleet_info(fleet, command, sweep)
     with Interruptions() as interruptions:
         runs: list[Recorder] = []
         training = _Training(fleet, runs, callbacks, interruptions)
         try:
             for r, start in enumerate(starts):
-                folder = folders[r] if states else start.folder(out, {**shared, **own(fleet, r)})
+                folder = folders[r] if states else start.folder(out, {**shared, **replica_info(fleet, r)})
                 runs.append(Recorder(start.config, folder))
                 runs[r].go_on(states[r]) if states else runs[r].begin()
             folders = [run.dir for run in runs]
@@ -269,7 +269,7 @@ class _Training:
                 kept = " and a checkpoint"
         failed = not interrupted and self.fleet.network.replicas == 1
         for run in self.runs:
-            run.give_up("failed" if failed else "interrupted", in_words(error))
+            run.give_up("failed" if failed else "interrupted", reason_of(error))
         if self.runs:
             count, first = len(self.runs), self.runs[0]
             where = first.dir.path if count == 1 else f"{count} folders in {first.dir.path.parent}"

@@ -18,7 +18,7 @@ def run_job(job: Job, on_event: EventCallback) -> None:
 
     Runs that resume from checkpoints train together if they have made the same number of updates.
     """
-    from rnnlab.starting import in_words
+    from rnnlab.starting import reason_of
     from rnnlab.training import Callbacks, train_fleet
 
     callbacks = Callbacks(
@@ -32,7 +32,7 @@ def run_job(job: Job, on_event: EventCallback) -> None:
     except RunFailedError as error:
         on_event(Event("refused", job.number, str(error)))
     except Exception as error:  # whatever it is, it is this fleet's own, and the others go on
-        reason = in_words(error)
+        reason = reason_of(error)
         # A folder that another process made a moment ago is not ours to mark.
         if len(job.runs) == 1 and not isinstance(error, RunExistsError):
             mark_failed(job.runs[0], job, reason)
