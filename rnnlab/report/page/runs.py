@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +76,9 @@ class Reading:
     """What is read of one run for the page; without gradients `updates` is None, and `why` says why."""
 
     grid: Grid | None
-    cell: Grid | None
-    """Of the state c, of an LSTM."""
+    """The norms alone, at the updates of the heat map."""
+    detail: list[dict[str, Any]]
+    """Curves of some updates, as the page has them."""
     metrics: dict[str, Floats] | None
     why: str = ""
 
@@ -96,20 +97,23 @@ class Thinned:
 
     def __init__(self, groups: Groups) -> None:
         self.size = Size.of(len(groups.runs), len(groups))
-        self._grids: dict[Path, tuple[Grid, Grid | None]] = {}
+        self._kept: dict[Path, tuple[Grid, list[dict[str, Any]]]] = {}
 
     def add(self, run: Run, readings: GradientGrids, grid: Grid) -> None:
         """Take what the page shows of a run (see curves.OnReadings)."""
+        thin = _thin(grid, self.size)
         cell = _thin(readings.grid("c"), self.size) if "c" in readings.states() else None
-        self._grids[run.path] = _thin(grid, self.size), cell
+        detail = _detail(thin, cell, self.size)
+        # Percentiles and the state c are drawn in the detail only.
+        self._kept[run.path] = replace(thin, values={"log10_norm": thin.values["log10_norm"]}), detail
 
     def readings(self, measured: MeasuredGroups) -> dict[Path, Reading]:
         """All runs, with their metrics, which are read now."""
         runs = measured.groups.runs
         readings = {}
         for run, metrics in zip(runs, map_in_threads(_metrics, runs), strict=True):
-            grid, cell = self._grids.get(run.path, (None, None))
-            readings[run.path] = Reading(grid, cell, metrics, measured.unreadable.get(run.path, ""))
+            grid, detail = self._kept.get(run.path, (None, []))
+            readings[run.path] = Reading(grid, detail, metrics, measured.unreadable.get(run.path, ""))
         return readings
 
 
@@ -145,7 +149,7 @@ def run_data(
     if reading.grid is not None:
         if heat:
             data["heat"] = _heat(reading.grid, size)
-        data["detail"] = _detail(reading, size)
+        data["detail"] = reading.detail
     if reading.metrics is not None:
         data["norms"] = _norms(reading.metrics, size)
     return data
@@ -180,10 +184,8 @@ def _heat(grid: Grid, size: Size) -> dict[str, Any]:
     return {"updates": grid.updates.tolist(), "lags": grid.lags[lags].tolist(), "values": packed}
 
 
-def _detail(reading: Reading, size: Size) -> list[dict[str, Any]]:
+def _detail(grid: Grid, cell: Grid | None, size: Size) -> list[dict[str, Any]]:
     """Curves of some updates: total, direct, the 5th and the 95th percentile over samples, and the total of c."""
-    grid, cell = reading.grid, reading.cell
-    assert grid is not None
     detail = []
     for row in np.unique([*evenly(len(grid.updates), size.details), grid.at()]):
         lags, total = grid.curve(row)
