@@ -21,10 +21,8 @@ from rnnlab.rundir import bookkeeping
 
 _VERSION = 1
 """Of the form of everything that is kept; another form needs another number."""
-_TABLE = """
-CREATE TABLE IF NOT EXISTS known
-(kind TEXT, name TEXT, stamp TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID
-"""
+# A table a kind: reading one kind then reads its pages in order, and no others.
+_TABLE = "CREATE TABLE IF NOT EXISTS {} (name TEXT PRIMARY KEY, stamp TEXT NOT NULL, value TEXT NOT NULL)"
 _WAIT = 30.0
 """Seconds that another process may be writing."""
 
@@ -44,7 +42,7 @@ def stamp_of(path: str | os.PathLike[str]) -> str | None:
 
 
 class Store:
-    """Values of one kind that JSON can hold, one a run, by the run's name."""
+    """Values of one kind (a word: the name of a table) that JSON can hold, one a run, by the run's name."""
 
     def __init__(self, root: str | os.PathLike[str], kind: str) -> None:
         self._root, self._kind = Path(root), kind
@@ -103,17 +101,11 @@ class Store:
         self._open()
         if self._file is None:
             return
-        rows = [
-            (self._kind, name, self._stamps[name], text)
-            for name in changed
-            if (text := _json(self._values[name])) is not None
-        ]
+        rows = [(name, self._stamps[name], text) for name in changed if (text := _json(self._values[name])) is not None]
         try:
             with self._file:
-                self._file.executemany("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", rows)
-                self._file.executemany(
-                    "DELETE FROM known WHERE kind = ? AND name = ?", [(self._kind, name) for name in gone]
-                )
+                self._file.executemany(f"INSERT OR REPLACE INTO {self._kind} VALUES (?, ?, ?)", rows)
+                self._file.executemany(f"DELETE FROM {self._kind} WHERE name = ?", [(name,) for name in gone])
         except (sqlite3.Error, ValueError):  # a full disk, a locked file, a name that is no text
             self.close()
 
@@ -124,7 +116,7 @@ class Store:
         path = bookkeeping(self._root) / "store.sqlite"
         for _ in range(2):
             try:
-                self._file = _connected(path)
+                self._file = _connected(path, self._kind)
                 self._load(self._file)
                 return
             except (OSError, sqlite3.OperationalError):  # locked, or of an archive that cannot be written
@@ -138,7 +130,7 @@ class Store:
         self.close()
 
     def _load(self, file: sqlite3.Connection) -> None:
-        rows = file.execute("SELECT name, stamp, value FROM known WHERE kind = ?", (self._kind,)).fetchall()
+        rows = file.execute(f"SELECT name, stamp, value FROM {self._kind}").fetchall()
         # All of them as one text: the parser then makes each key once, in half the time.
         values = json.loads(f"[{','.join(value for _, _, value in rows)}]")
         for (name, stamp, _), value in list(zip(rows, values, strict=True)):
@@ -146,8 +138,8 @@ class Store:
                 self._stamps[name], self._values[name] = stamp, value
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    """The file with its table. Raises OSError or sqlite3.Error; a file of another version is a DatabaseError."""
+def _connected(path: Path, kind: str) -> sqlite3.Connection:
+    """The file with the table of a kind. Raises OSError, or sqlite3.Error, for a file of another version too."""
     path.parent.mkdir(exist_ok=True)
     file = sqlite3.connect(path, timeout=_WAIT)
     try:
@@ -156,8 +148,8 @@ def _connected(path: Path) -> sqlite3.Connection:
             raise sqlite3.DatabaseError(f"version {version}")
         # What a power cut spoils is made again; waiting for the disk at every commit is for the runs.
         file.execute("PRAGMA synchronous = OFF")
+        file.execute(_TABLE.format(kind))
         if version == 0:
-            file.execute(_TABLE)
             file.execute(f"PRAGMA user_version = {_VERSION}")
     except sqlite3.Error:
         file.close()

@@ -87,7 +87,7 @@ def test_a_value_is_read_once_for_a_stamp(tmp_path: Path) -> None:
 def test_what_is_gone_is_forgotten(tmp_path: Path) -> None:
     refreshed(tmp_path, {"a": 1, "b": 2})
     refreshed(tmp_path, {"b": 2})
-    assert executed(tmp_path, "SELECT name FROM known") == [("b",)]
+    assert executed(tmp_path, "SELECT name FROM run") == [("b",)]
     assert refreshed(tmp_path, {"a": 1, "b": 2}) == ["a"]
 
 
@@ -137,11 +137,11 @@ def of_another_version(root: Path) -> None:
 
 
 def with_a_broken_value(root: Path) -> None:
-    executed(root, "UPDATE known SET value = '{' WHERE name = 'run7'")
+    executed(root, "UPDATE run SET value = '{' WHERE name = 'run7'")
 
 
 def with_two_values_for_one(root: Path) -> None:
-    executed(root, "UPDATE known SET value = '1, 2' WHERE name = 'run7'")
+    executed(root, "UPDATE run SET value = '1, 2' WHERE name = 'run7'")
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def _refresh_often(root: Path) -> None:
 def test_processes_at_once_do_not_hinder_each_other(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.map(_refresh_often, [tmp_path] * 4, chunksize=1)
-    rows = executed(tmp_path, "SELECT name, stamp, value FROM known")
+    rows = executed(tmp_path, "SELECT name, stamp, value FROM run")
     assert sorted(rows) == sorted((f"run{k}", "19", json.dumps(k)) for k in range(50))
 
 
