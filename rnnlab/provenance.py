@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import socket
@@ -25,6 +24,9 @@ def versions() -> dict[str, str | None]:
 
 
 def _version(package: str) -> str | None:
+    # Loaded here: it takes longer than all else that listing runs needs.
+    import importlib.metadata
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
