@@ -27,7 +27,7 @@ from options import asked
 from torch import Tensor
 
 from rnnlab.scan.compiled import OPTIONS
-from rnnlab.scan.products import address, pack, padded, panel, product
+from rnnlab.scan.products import address, gemm, pack, padded_width, panel_width
 from rnnlab.scan.sums import CHUNK
 from rnnlab.scan.threads import blocks_of
 
@@ -80,29 +80,29 @@ def _made_up(*shape: int) -> Tensor:
 
 
 def _lab_block(W: np.ndarray, states: np.ndarray) -> Callable[[], None]:
-    one = np.float32(1)
-    dW = np.zeros((W.shape[0], padded(W.shape[1], one)), np.float32)
-    return lambda: scan_products(one, W, states, dW)
+    unit = np.float32(1)
+    dW = np.zeros((W.shape[0], padded_width(W.shape[1], unit)), np.float32)
+    return lambda: scan_products(unit, W, states, dW)
 
 
 @njit(nogil=True, **OPTIONS)  # no disk cache: it would not notice a change of products.py
-def scan_products(one, W, states, dW):  # type: ignore[no-untyped-def]
+def scan_products(unit, W, states, dW):  # type: ignore[no-untyped-def]
     """All three products of a block of rows: W [H, G], states [T, n, H], dW [H, padded G]."""
     T, n, H = states.shape
-    G, width, N, M = W.shape[1], panel(one), padded(W.shape[1], one), padded(H, one)
+    G, width, N, M = W.shape[1], panel_width(unit), padded_width(W.shape[1], unit), padded_width(H, unit)
     there, back = np.empty((-(-G // width), H, width), W.dtype), np.empty((-(-H // width), G, width), W.dtype)
-    pack(W, there, one)
-    pack(W.T, back, one)
+    pack(W, there, unit)
+    pack(W.T, back, unit)
     space = max(CHUNK // n, 1) * n
     gh, dh, zeros = np.zeros((n, N), W.dtype), np.zeros((n, M), W.dtype), np.zeros(max(N, M), W.dtype)
     d, columns = np.ones((space, N), W.dtype), np.zeros((space, width), W.dtype)
     for t in range(T):
-        product(one, n, N, H, address(states[t]), H, 1, address(there), address(zeros), 0, address(gh), N)
+        gemm(unit, n, N, H, address(states[t]), H, 1, address(there), address(zeros), 0, address(gh), N)
     dW[:] = 0
     gathered = 0
     for t in range(T - 1, -1, -1):
         from_d = address(d[gathered])
-        product(one, n, M, G, from_d, N, 1, address(back), address(zeros), 0, address(dh), M)
+        gemm(unit, n, M, G, from_d, N, 1, address(back), address(zeros), 0, address(dh), M)
         gathered += n
         if gathered == space or t == 0:
             for j in range(0, N, width):
@@ -111,7 +111,7 @@ def scan_products(one, W, states, dW):  # type: ignore[no-untyped-def]
                     for k in range(w):
                         columns[s, k] = d[s, j + k]
                 into = address(dW[:, j:])
-                product(one, H, w, gathered, address(states[t]), 1, H, address(columns), into, N, into, N)
+                gemm(unit, H, w, gathered, address(states[t]), 1, H, address(columns), into, N, into, N)
             gathered = 0
 
 
@@ -135,8 +135,8 @@ def spread(works: list[Callable[[], None]]) -> Update:
         with one_thread():
             waiting = [pool.submit(some) for _ in range(min(others, len(works) - 1))]
             some()
-            for one in waiting:
-                one.result()
+            for unit in waiting:
+                unit.result()
 
     return update
 

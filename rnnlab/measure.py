@@ -19,7 +19,7 @@ from rnnlab.direct import direct_log10, direct_readings
 from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, power_of_ten
 from rnnlab.network import Network
 from rnnlab.passes import Pass, Readings
-from rnnlab.scan.summaries import over_places, summarize
+from rnnlab.scan.summaries import read_out_norms, summarize
 from rnnlab.scan.threads import blocks_of, items_of, spread
 
 Floats = NDArray[np.float64]
@@ -90,7 +90,7 @@ def _compiled_tables(network: Network, found: Pass, lengths: Tensor) -> Iterator
         keys, tops = np.empty((R * T, B)), np.empty(T)
         for state, squares in readings.squares.items():
             table = np.empty((len(_COLUMNS), R, T))
-            over_places(_numpy(direct.squares[state].contiguous()), e_direct, times, table[-1], tops)
+            read_out_norms(_numpy(direct.squares[state].contiguous()), e_direct, times, table[-1], tops)
             arrays = _numpy(squares.contiguous()), exponents, alive, _PERCENTS, keys, table[:-1]
             work = _of_block(functools.partial(summarize, *arrays))
             spread(work, items_of(1, R * T, blocks_of(1, R * T)), keys.size)

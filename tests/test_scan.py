@@ -70,8 +70,8 @@ def test_a_rule_is_its_definition_and_its_derivative(cell: Cell) -> None:
     h_prev, dh = rng.normal(size=(2, H))
     second = len(cell.states) > 1
     c_prev, dc = rng.normal(size=(2, H)) if second else np.zeros((2, 0))
-    h, c, saved, one = np.zeros(H), np.zeros_like(c_prev), np.zeros(rule.width * H), np.float64(1)
-    rule.forward(gx, gh, h_prev, c_prev, h, c, saved, one)
+    h, c, saved, unit = np.zeros(H), np.zeros_like(c_prev), np.zeros(rule.width * H), np.float64(1)
+    rule.forward(gx, gh, h_prev, c_prev, h, c, saved, unit)
     leaves = [torch.tensor(value, requires_grad=True) for value in (gx, gh, h_prev, c_prev)]
     state, gates = cell.definition(leaves[0], leaves[1], tuple(leaves[2 : 3 + second]))
     np.testing.assert_allclose(h, state[0].detach(), atol=1e-14)
@@ -81,7 +81,7 @@ def test_a_rule_is_its_definition_and_its_derivative(cell: Cell) -> None:
     dgx, dgh = np.zeros((2, rule.gates * H))
     dgh = dgh if rule.own_dgh else dgx
     dh_prev, dc_prev, dc_total = np.zeros(H), np.zeros_like(dc), dc.copy()
-    rule.backward(dh, dc_total, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev)
+    rule.backward(dh, dc_total, saved, h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_prev)
     for ours, theirs in zip((dgx, dgh, dh_prev, dc_prev), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-14)
 

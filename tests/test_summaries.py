@@ -18,7 +18,7 @@ from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, po
 from rnnlab.measure import PERCENTS, curves
 from rnnlab.objective import Objective
 from rnnlab.passes import Scratch, fast_pass
-from rnnlab.scan.summaries import over_places, summarize
+from rnnlab.scan.summaries import read_out_norms, summarize
 
 SIZES = st.floats(0, 1e300, allow_subnormal=True) | st.floats(0.1, 10)
 ODD = st.sampled_from([0.0, 5e-324, 1e-310, 1.0, math.inf, math.nan])
@@ -99,7 +99,7 @@ def test_a_total_over_places_is_the_slow_one(given: tuple[Any, Any, Any], single
     if single:
         squares, powers, times = squares[:, :1].copy(), powers[:, :1].copy(), (lengths - 1)[:, None].copy()
     found = np.full((R, T), -7.0)
-    over_places(squares, powers, times, found, np.empty(T))
+    read_out_norms(squares, powers, times, found, np.empty(T))
     logs = np.full((R, T, B), -np.inf)
     for r, s, b in np.argwhere(times >= 0):
         logs[r, times[r, s, b], b] = log10_of_squares(squares[r, s, b], powers[r, s, b])

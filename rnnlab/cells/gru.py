@@ -39,7 +39,7 @@ class Gru(Cell):
         return ("sigmoid", "sigmoid", "tanh")
 
 
-def forward(gx, gh, h_prev, c_prev, h, c, saved, one):  # type: ignore[no-untyped-def]
+def forward(gx, gh, h_prev, c_prev, h, c, saved, unit):  # type: ignore[no-untyped-def]
     H = h.shape[0]
     rz, r, z, n = saved[: 2 * H], saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H]
     hn, xn = saved[3 * H :], gx[2 * H :]
@@ -53,16 +53,16 @@ def forward(gx, gh, h_prev, c_prev, h, c, saved, one):  # type: ignore[no-untype
         h[j] = n[j] + z[j] * (h_prev[j] - n[j])
 
 
-def backward(dh, dc, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
+def backward(dh, dc, saved, h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
     H = dh.shape[0]
     r, z, n, hn = saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H], saved[3 * H :]
     dr, dz, dn = dgx[:H], dgx[H : 2 * H], dgx[2 * H :]
     for j in range(H):
-        dn[j] = dh[j] * (one - z[j]) * (one - n[j] * n[j])
+        dn[j] = dh[j] * (unit - z[j]) * (unit - n[j] * n[j])
     for j in range(H):
-        dz[j] = dh[j] * (h_prev[j] - n[j]) * z[j] * (one - z[j])
+        dz[j] = dh[j] * (h_prev[j] - n[j]) * z[j] * (unit - z[j])
     for j in range(H):
-        dr[j] = dn[j] * hn[j] * r[j] * (one - r[j])
+        dr[j] = dn[j] * hn[j] * r[j] * (unit - r[j])
     pointwise.copy(dgx[: 2 * H], dgh[: 2 * H])
     dhn = dgh[2 * H :]
     for j in range(H):

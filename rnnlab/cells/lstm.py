@@ -40,7 +40,7 @@ class Lstm(Cell):
         return ("sigmoid", "sigmoid", "tanh", "sigmoid")
 
 
-def forward(gx, gh, h_prev, c_prev, h, c, saved, one):  # type: ignore[no-untyped-def]
+def forward(gx, gh, h_prev, c_prev, h, c, saved, unit):  # type: ignore[no-untyped-def]
     H = h.shape[0]
     pointwise.add(gx, gh, saved)
     i, f, g, o = saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H], saved[3 * H :]
@@ -55,7 +55,7 @@ def forward(gx, gh, h_prev, c_prev, h, c, saved, one):  # type: ignore[no-untype
         h[j] = o[j] * h[j]
 
 
-def backward(dh, dc, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
+def backward(dh, dc, saved, h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
     H = dh.shape[0]
     i, f, g, o = saved[:H], saved[H : 2 * H], saved[2 * H : 3 * H], saved[3 * H :]
     # tanh(c) is computed anew: to keep it would cost more time, in memory traffic, than it takes.
@@ -66,16 +66,16 @@ def backward(dh, dc, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev):  #
     di, df, dg, do = dgx[:H], dgx[H : 2 * H], dgx[2 * H : 3 * H], dgx[3 * H :]
     # Short loops over few rows each: LLVM gives up vectorizing when it must compare too many pointers.
     for j in range(H):
-        dc[j] += dh[j] * o[j] * (one - tanh_c[j] * tanh_c[j])
+        dc[j] += dh[j] * o[j] * (unit - tanh_c[j] * tanh_c[j])
     for j in range(H):
-        do[j] = dh[j] * tanh_c[j] * o[j] * (one - o[j])
+        do[j] = dh[j] * tanh_c[j] * o[j] * (unit - o[j])
     for j in range(H):
-        di[j] = dc[j] * g[j] * i[j] * (one - i[j])
+        di[j] = dc[j] * g[j] * i[j] * (unit - i[j])
     for j in range(H):
-        df[j] = dc[j] * c_prev[j] * f[j] * (one - f[j])
+        df[j] = dc[j] * c_prev[j] * f[j] * (unit - f[j])
     for j in range(H):
-        dg[j] = dc[j] * i[j] * (one - g[j] * g[j])
+        dg[j] = dc[j] * i[j] * (unit - g[j] * g[j])
     for j in range(H):
         dc_prev[j] = dc[j] * f[j]
     for j in range(H):
-        dh_prev[j] = one - one
+        dh_prev[j] = unit - unit

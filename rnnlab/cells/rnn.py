@@ -39,54 +39,54 @@ class Rnn(Cell):
         return (self.nonlinearity,)
 
 
-def tanh_forward(gx, gh, h_prev, c_prev, h, c, saved, one):  # type: ignore[no-untyped-def]
+def tanh_forward(gx, gh, h_prev, c_prev, h, c, saved, unit):  # type: ignore[no-untyped-def]
     pointwise.add(gx, gh, h)
     pointwise.tanh(h)
     pointwise.copy(h, saved)
 
 
-def tanh_backward(dh, dc, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
+def tanh_backward(dh, dc, saved, h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
     for j in range(dh.shape[0]):
-        dgx[j] = dh[j] * (one - saved[j] * saved[j])
-        dh_prev[j] = one - one
+        dgx[j] = dh[j] * (unit - saved[j] * saved[j])
+        dh_prev[j] = unit - unit
 
 
-def relu_forward(gx, gh, h_prev, c_prev, h, c, saved, one):  # type: ignore[no-untyped-def]
-    zero = one - one
+def relu_forward(gx, gh, h_prev, c_prev, h, c, saved, unit):  # type: ignore[no-untyped-def]
+    zero = unit - unit
     for j in range(h.shape[0]):
         a = gx[j] + gh[j]
         h[j] = zero if a <= zero else a  # so that NaN stays NaN
     pointwise.copy(h, saved)
 
 
-def relu_backward(dh, dc, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
-    zero = one - one
+def relu_backward(dh, dc, saved, h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
+    zero = unit - unit
     for j in range(dh.shape[0]):
         dgx[j] = dh[j] if saved[j] > zero else zero
         dh_prev[j] = zero
 
 
-def sigmoid_forward(gx, gh, h_prev, c_prev, h, c, saved, one):  # type: ignore[no-untyped-def]
+def sigmoid_forward(gx, gh, h_prev, c_prev, h, c, saved, unit):  # type: ignore[no-untyped-def]
     pointwise.add(gx, gh, h)
     pointwise.sigmoid(h)
     pointwise.copy(h, saved)
 
 
-def sigmoid_backward(dh, dc, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
+def sigmoid_backward(dh, dc, saved, h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
     for j in range(dh.shape[0]):
-        dgx[j] = dh[j] * saved[j] * (one - saved[j])
-        dh_prev[j] = one - one
+        dgx[j] = dh[j] * saved[j] * (unit - saved[j])
+        dh_prev[j] = unit - unit
 
 
-def linear_forward(gx, gh, h_prev, c_prev, h, c, saved, one):  # type: ignore[no-untyped-def]
+def linear_forward(gx, gh, h_prev, c_prev, h, c, saved, unit):  # type: ignore[no-untyped-def]
     pointwise.add(gx, gh, h)
     pointwise.copy(h, saved)
 
 
-def linear_backward(dh, dc, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
+def linear_backward(dh, dc, saved, h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_prev):  # type: ignore[no-untyped-def]
     for j in range(dh.shape[0]):
         dgx[j] = dh[j]
-        dh_prev[j] = one - one
+        dh_prev[j] = unit - unit
 
 
 RULES = {

@@ -1,4 +1,4 @@
-"""Numba's versions of `pointwise`: polynomials that LLVM vectorizes, in the dtype of the row.
+"""The nonlinearities of `pointwise` for Numba: polynomials that LLVM vectorizes, in the dtype of the row.
 
 exp(x) = 2^n (1 + p),  p = r + r^2 Q(r),  x = n ln 2 + r,  |r| <= ln(2)/2
 tanh(x) = u / (u + 2),  u = exp(2x) - 1 = 2^n p + (2^n - 1), which keeps its last digits near 0, where n = 0
@@ -26,7 +26,7 @@ Scalar = Callable[[Any], Any]
 
 
 def _float32() -> tuple[Scalar, Scalar]:
-    one, two = np.float32(1), np.float32(2)
+    unit, two = np.float32(1), np.float32(2)
     lowest, highest = np.float32(-87.3), np.float32(87.3)
     log2e, ln2_high, ln2_low = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
     # Adding 1.5 * 2^23 leaves the nearest integer in the last bits of the sum.
@@ -49,19 +49,19 @@ def _float32() -> tuple[Scalar, Scalar]:
     @register_jitable(**OPTIONS)
     def exp(x):  # type: ignore[no-untyped-def]
         power, p = split(x)
-        return (one + p) * power
+        return (unit + p) * power
 
     @register_jitable(**OPTIONS)
     def tanh(x):  # type: ignore[no-untyped-def]
         power, p = split(x + x)
-        u = p * power + (power - one)
+        u = p * power + (power - unit)
         return u / (u + two)
 
     return exp, tanh
 
 
 def _float64() -> tuple[Scalar, Scalar]:
-    one, two = np.float64(1), np.float64(2)
+    unit, two = np.float64(1), np.float64(2)
     lowest, highest = np.float64(-708.0), np.float64(708.0)
     log2e, ln2_high, ln2_low = np.float64(np.log2(np.e)), 6.93147180369123816490e-01, 1.90821492927058770002e-10
     magic, magic_bits = np.float64(6755399441055744), np.int64(0x4338000000000000)
@@ -96,12 +96,12 @@ def _float64() -> tuple[Scalar, Scalar]:
     @register_jitable(**OPTIONS)
     def exp(x):  # type: ignore[no-untyped-def]
         power, p = split(x)
-        return (one + p) * power
+        return (unit + p) * power
 
     @register_jitable(**OPTIONS)
     def tanh(x):  # type: ignore[no-untyped-def]
         power, p = split(x + x)
-        u = p * power + (power - one)
+        u = p * power + (power - unit)
         return u / (u + two)
 
     return exp, tanh
@@ -112,11 +112,11 @@ _SCALARS: dict[Any, Any] = {types.float32: (*_float32(), np.float32(1)), types.f
 
 @overload(pointwise.sigmoid, jit_options=OPTIONS)
 def _sigmoid(row):  # type: ignore[no-untyped-def]
-    exp, _, one = _SCALARS[row.dtype]
+    exp, _, unit = _SCALARS[row.dtype]
 
     def loop(row):  # type: ignore[no-untyped-def]
         for j in range(row.shape[0]):
-            row[j] = one / (one + exp(-row[j]))
+            row[j] = unit / (unit + exp(-row[j]))
 
     return loop
 

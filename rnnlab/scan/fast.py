@@ -13,7 +13,7 @@ from torch import Tensor
 from rnnlab.scan import places, summaries
 from rnnlab.scan.kernels import kernels
 from rnnlab.scan.layer import Layer
-from rnnlab.scan.products import padded
+from rnnlab.scan.products import padded_width
 from rnnlab.scan.rule import Rule
 from rnnlab.scan.sums import add_blocks
 from rnnlab.scan.threads import blocks_of, items_of, spread
@@ -131,7 +131,7 @@ def forward(rule: Rule, inputs: Inputs, weights: Layer, lengths: Tensor, work: W
     hs[:, 0], cs[:, 0] = 0, 0
     b_hh = x.new_zeros(R, G) if weights.b_hh is None else weights.b_hh
     loop, parameters = kernels(rule).forward, _arrays(weights.W_ih, weights.b, weights.W_hh, b_hh)
-    arrays = (_one(x), *_arrays(x), inputs.shift, *parameters, *_arrays(lengths, hs, cs, saved))
+    arrays = (_unit(x), *_arrays(x), inputs.shift, *parameters, *_arrays(lengths, hs, cs, saved))
     blocks = blocks_of(R, B)
     spread(lambda item, r, first, last: loop(*arrays, r, first, last), items_of(R, B, blocks))
     return Trace(rule, inputs, weights, hs, cs, saved, lengths, blocks)
@@ -147,7 +147,7 @@ def backward(
     R, T, B = trace.hs.shape[0], trace.hs.shape[1] - 1, trace.hs.shape[2]
     like, weights, blocks = trace.hs, trace.weights, trace.blocks
     width, (H, G) = weights.W_ih.shape[1], weights.W_hh.shape[1:]
-    N = padded(G, _one(like))
+    N = padded_width(G, _unit(like))
     dx = work.empty("dx", (R, T, B, width) if wants_dx else (R, 0, B, width), like)
     exponents = work.empty("exponents", (R, T, B), like, torch.int64)
     squares = work.empty("squares", (R, T, B, 4), like, torch.float64)
@@ -159,7 +159,7 @@ def backward(
     e_parts = torch.empty(R * blocks, dtype=torch.int64)
     inputs = _arrays(trace.hs, trace.cs, trace.saved, weights.W_ih, weights.W_hh, trace.lengths, arriving.slots)
     outputs = _arrays(dx, exponents, squares, clipped, dW_ih, dW_hh, e_parts)
-    arrays = (_one(like), *_arrays(trace.inputs.rows), trace.inputs.shift, *inputs)
+    arrays = (_unit(like), *_arrays(trace.inputs.rows), trace.inputs.shift, *inputs)
     arrays = (*arrays, *_arrays(arriving.rows, arriving.exponents), _or_none(bounds, R), *outputs)
     loop = kernels(trace.rule).backward
     spread(lambda *item: loop(*arrays, *item), items_of(R, B, blocks))
@@ -175,7 +175,7 @@ def _added(parts: list[Tensor], exponents: Tensor, R: int, G: int) -> tuple[list
     for part in parts:
         rows = part.view(R, each.shape[1], *part.shape[1:])
         sums.append(torch.empty(R, rows.shape[2], G, dtype=part.dtype))
-        add_blocks(_one(part), rows.numpy(), each, sums[-1].numpy(), top.numpy())
+        add_blocks(_unit(part), rows.numpy(), each, sums[-1].numpy(), top.numpy())
     return sums, top
 
 
@@ -198,7 +198,7 @@ def direct(
     squares = torch.empty(R, S, B, 4, dtype=torch.float64)
     dgx = rows.new_empty(R, S, B, trace.weights.W_hh.shape[2] if through else 0)
     loop, inputs = places.direct(trace.rule), _arrays(rows, exponents, times, trace.hs, trace.cs, trace.saved)
-    arrays = (_one(rows), *inputs, _or_none(bounds, R), *_arrays(squares, dgx))
+    arrays = (_unit(rows), *inputs, _or_none(bounds, R), *_arrays(squares, dgx))
     spread(lambda item, *block: loop(*arrays, *block), items_of(R, B, trace.blocks), rows.numel())
     return squares, dgx
 
@@ -211,5 +211,5 @@ def _arrays(*tensors: Tensor) -> list[Any]:
     return [(tensor if tensor.is_contiguous() else tensor.contiguous()).numpy() for tensor in tensors]
 
 
-def _one(like: Tensor) -> Any:
+def _unit(like: Tensor) -> Any:
     return np.float32(1) if like.dtype == torch.float32 else np.float64(1)

@@ -21,10 +21,10 @@ from numba.extending import register_jitable
 
 from rnnlab.scan import compiled, pointwise, products, rows, sums
 from rnnlab.scan.pointwise import copy
-from rnnlab.scan.products import address, pack, padded, panel, times
-from rnnlab.scan.rows import add_to, clamp, clear, clear_all, join, renormalize, sum_of_squares
+from rnnlab.scan.products import address, matmul, pack, padded_width, panel_width
+from rnnlab.scan.rows import accumulate, add_to, clamp, clear, clear_all, normalize, sum_of_squares
 from rnnlab.scan.rule import Rule
-from rnnlab.scan.sums import CHUNK, NONE, add_gathered, settle
+from rnnlab.scan.sums import CHUNK, EMPTY, add_gathered, normalize_row
 
 SQUARES = ("h", "c", "a", "a_clipped")
 """Places in the last axis of `squares`: dL/dh_t, dL/dc_t, dL/da_t before and after the adjoint clip."""
@@ -38,15 +38,15 @@ class Kernels(NamedTuple):
 
 
 @register_jitable(**compiled.OPTIONS)
-def part_of(saved, T, width, r, B, first, last, H):  # type: ignore[no-untyped-def]
+def saved_of_block(saved, T, width, r, B, first, last, H):  # type: ignore[no-untyped-def]
     """What a block of rows saves, [T, width * n * H]: blocks lie one after another, so that each is one piece."""
-    begin = (r * B + first) * T * width * H
+    source_offsets = (r * B + first) * T * width * H
     n = last - first
-    return saved[begin : begin + n * T * width * H].reshape(T, n * width * H)
+    return saved[source_offsets : source_offsets + n * T * width * H].reshape(T, n * width * H)
 
 
 @register_jitable(**compiled.OPTIONS)
-def by_gate(rows, n, gates, H, block):  # type: ignore[no-untyped-def]
+def gate_major(rows, n, gates, H, block):  # type: ignore[no-untyped-def]
     """Rows of pre-activations [n, gates * H and more] to [gates * n * H], so that a gate of all rows is one piece."""
     for g in range(gates):
         for k in range(n):
@@ -55,39 +55,39 @@ def by_gate(rows, n, gates, H, block):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(**compiled.OPTIONS)
-def pack_gates(W, packed, one):  # type: ignore[no-untyped-def]
+def pack_gates(W, packed, unit):  # type: ignore[no-untyped-def]
     """W [K, gates * H] to the packed transposes of its gates, [gates, panels, H, PANEL]."""
     gates, H = packed.shape[0], packed.shape[2]
     for g in range(gates):
-        pack(W[:, g * H : (g + 1) * H].T, packed[g], one)
+        pack(W[:, g * H : (g + 1) * H].T, packed[g], unit)
 
 
 @register_jitable(**compiled.OPTIONS)
-def through_gates(one, n, N, block, packed, zeros, out):  # type: ignore[no-untyped-def]
+def matmul_gates(unit, n, N, block, packed, zeros, out):  # type: ignore[no-untyped-def]
     """out [n, N] = sum over gates of (block of a gate [n, H]) times its packed W^T [H, N]."""
     gates, H = packed.shape[0], packed.shape[2]
     start, row = address(zeros), np.int64(0)
     for g in range(gates):
         rows = address(block[g * n * H :])
-        times(one, n, N, H, rows, address(packed[g]), start, row, address(out))
+        matmul(unit, n, N, H, rows, address(packed[g]), start, row, address(out))
         start, row = address(out), N
 
 
 @register_jitable(**compiled.OPTIONS)
-def gathering(timesteps, gates, numbers, one):  # type: ignore[no-untyped-def]
+def gather_buffer(timesteps, gates, numbers, unit):  # type: ignore[no-untyped-def]
     """Room for the gradients of some timesteps' pre-activations, with a panel's width behind them to read into."""
-    room = np.zeros(timesteps * gates * numbers + panel(one), type(one))
+    room = np.zeros(timesteps * gates * numbers + panel_width(unit), type(unit))
     return room[: timesteps * gates * numbers].reshape(timesteps, gates, numbers)
 
 
 @register_jitable(**compiled.OPTIONS)
-def of_row(block, pieces, n, k):  # type: ignore[no-untyped-def]
+def row_view(block, pieces, n, k):  # type: ignore[no-untyped-def]
     """Views of row k's pieces of a block [pieces * n * H]: [pieces, H]."""
     return block.reshape(pieces, n, block.shape[0] // (pieces * n))[:, k]
 
 
 @register_jitable(**compiled.OPTIONS)
-def arrive(slots, arriving, exponents, dh, dc, e, one, r, t, first):  # type: ignore[no-untyped-def]
+def add_arriving(slots, arriving, exponents, dh, dc, e, unit, r, t, first):  # type: ignore[no-untyped-def]
     """Add what arrives at timestep t to the block's rows; whether anything did."""
     n, any_did = e.shape[0], False
     for k in range(n):
@@ -95,12 +95,12 @@ def arrive(slots, arriving, exponents, dh, dc, e, one, r, t, first):  # type: ig
         if slot >= 0:
             any_did = True
             rows, e_row = arriving[r, slot, first + k], exponents[r, slot, first + k]
-            e[k] = join(of_row(dh, 1, n, k)[0], of_row(dc, 1, n, k)[0], e[k], rows, e_row, one)
+            e[k] = accumulate(row_view(dh, 1, n, k)[0], row_view(dc, 1, n, k)[0], e[k], rows, e_row, unit)
     return any_did
 
 
 @register_jitable(**compiled.OPTIONS)
-def clip(d, own, own_d, bound, e, reading, limit):  # type: ignore[no-untyped-def]
+def clip_row(d, own, own_d, bound, e, reading, limit):  # type: ignore[no-untyped-def]
     """Clamp a row's pre-activation gradients d [gates, H] (and, where it has them, own_d) to the bound at its exponent.
 
     Their squares before and after go to `reading`; returns how many entries were beyond the bound.
@@ -126,16 +126,19 @@ def kernels(rule: Rule) -> Kernels:
 
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
     def forward(  # type: ignore[no-untyped-def]
-        one, x, shift, W_ih, b, W_hh, b_hh, lengths, hs, cs, saved, r, first, last
+        unit, x, shift, W_ih, b, W_hh, b_hh, lengths, hs, cs, saved, r, first, last
     ):
         stamp  # noqa: B018  part of the key of the disk cache
         T, B, n = hs.shape[1] - 1, hs.shape[2], last - first
         I, H, G, C = W_ih.shape[1], W_hh.shape[1], W_hh.shape[2], cs.shape[3]
-        N, panels, dtype = padded(G, one), -(-G // panel(one)), hs.dtype
-        mine = part_of(saved, T, width, r, B, first, last, H)
-        packed_ih, packed_hh = np.empty((panels, I, panel(one)), dtype), np.empty((panels, H, panel(one)), dtype)
-        pack(W_ih[r], packed_ih, one)
-        pack(W_hh[r], packed_hh, one)
+        N, panels, dtype = padded_width(G, unit), -(-G // panel_width(unit)), hs.dtype
+        saved_block = saved_of_block(saved, T, width, r, B, first, last, H)
+        packed_ih, packed_hh = (
+            np.empty((panels, I, panel_width(unit)), dtype),
+            np.empty((panels, H, panel_width(unit)), dtype),
+        )
+        pack(W_ih[r], packed_ih, unit)
+        pack(W_hh[r], packed_hh, unit)
         biases, ax, ah = np.zeros((2, N), dtype), np.empty((n, N), dtype), np.empty((n, N), dtype)
         gx, gh = np.zeros(n * G, dtype), np.zeros(n * G, dtype)
         copy(b[r], biases[0, :G])
@@ -146,13 +149,13 @@ def kernels(rule: Rule) -> Kernels:
             start, start_row = address(ax), N
         for t in range(T):
             inputs, before = address(x[r, t + shift, first:last]), hs[r, t, first:last]
-            times(one, n, N, I, inputs, address(packed_ih), address(biases), 0, address(ax))
-            times(one, n, N, H, address(before), address(packed_hh), start, start_row, address(ah))
+            matmul(unit, n, N, I, inputs, address(packed_ih), address(biases), 0, address(ax))
+            matmul(unit, n, N, H, address(before), address(packed_hh), start, start_row, address(ah))
             if own_dgh:
-                by_gate(ax, n, gates, H, gx)
-            by_gate(ah, n, gates, H, gh)
+                gate_major(ax, n, gates, H, gx)
+            gate_major(ah, n, gates, H, gh)
             h, c = hs[r, t + 1, first:last].reshape(n * H), cs[r, t + 1, first:last].reshape(n * C)
-            step_forward(gx, gh, before.reshape(n * H), cs[r, t, first:last].reshape(n * C), h, c, mine[t], one)
+            step_forward(gx, gh, before.reshape(n * H), cs[r, t, first:last].reshape(n * C), h, c, saved_block[t], unit)
             for k in range(n):
                 if t >= lengths[r, first + k]:
                     clear(hs[r, t + 1, first + k])
@@ -160,32 +163,32 @@ def kernels(rule: Rule) -> Kernels:
 
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
     def backward(  # type: ignore[no-untyped-def]
-        one, x, shift, hs, cs, saved, W_ih, W_hh, lengths, slots, arriving, e_arriving, bounds,
+        unit, x, shift, hs, cs, saved, W_ih, W_hh, lengths, slots, arriving, e_arriving, bounds,
         dx, exponents, squares, clipped, dW_ih, dW_hh, e_sums, item, r, first, last,
     ):  # fmt: skip
         stamp  # noqa: B018
         T, B, n = hs.shape[1] - 1, hs.shape[2], last - first
         I, H, G, C = W_ih.shape[1], W_hh.shape[1], W_hh.shape[2], cs.shape[3]
-        M, L, passes_on, dtype = padded(H, one), padded(I, one), dx.shape[1] > 0, hs.dtype
-        mine = part_of(saved, T, width, r, B, first, last, H)
-        packed_hh = np.empty((gates, -(-H // panel(one)), H, panel(one)), dtype)
-        packed_ih = np.empty((gates, -(-I // panel(one)) if passes_on else 0, H, panel(one)), dtype)
-        pack_gates(W_hh[r], packed_hh, one)
+        M, L, passes_on, dtype = padded_width(H, unit), padded_width(I, unit), dx.shape[1] > 0, hs.dtype
+        saved_block = saved_of_block(saved, T, width, r, B, first, last, H)
+        packed_hh = np.empty((gates, -(-H // panel_width(unit)), H, panel_width(unit)), dtype)
+        packed_ih = np.empty((gates, -(-I // panel_width(unit)) if passes_on else 0, H, panel_width(unit)), dtype)
+        pack_gates(W_hh[r], packed_hh, unit)
         if passes_on:
-            pack_gates(W_ih[r], packed_ih, one)
+            pack_gates(W_ih[r], packed_ih, unit)
         zeros, from_h, from_x = np.zeros(max(L, M), dtype), np.empty((n, M), dtype), np.empty((n, L), dtype)
 
         chunk = max(CHUNK // n, 1)
-        dgx, dgh = gathering(chunk, gates, n * H, one), gathering(chunk if own_dgh else 0, gates, n * H, one)
+        dgx, dgh = gather_buffer(chunk, gates, n * H, unit), gather_buffer(chunk if own_dgh else 0, gates, n * H, unit)
         if not own_dgh:
             dgh = dgx
         inputs, states = np.ones((chunk * n, I + 1), dtype), np.ones((chunk * n, H + 1), dtype)
-        e_rows, conditions = np.zeros(chunk * n, np.int64), np.zeros(chunk * n, np.int64)
-        sizes, columns = np.zeros(chunk * n, np.int64), np.zeros((chunk * n + 1, panel(one)), dtype)
+        e_rows, kinds = np.zeros(chunk * n, np.int64), np.zeros(chunk * n, np.int64)
+        sizes, columns = np.zeros(chunk * n, np.int64), np.zeros((chunk * n + 1, panel_width(unit)), dtype)
         sum_ih, sum_hh, gathered = dW_ih[item], dW_hh[item], 0
         clear_all(sum_ih)
         clear_all(sum_hh)
-        e_sums[item] = NONE
+        e_sums[item] = EMPTY
 
         dh, dh_prev, dc, dc_prev = (
             np.zeros(n * H, dtype),
@@ -195,7 +198,7 @@ def kernels(rule: Rule) -> Kernels:
         )
         e, limit, begun = np.zeros(n, np.int64), np.zeros(1, dtype), False
         for t in range(T - 1, -1, -1):
-            begun |= arrive(slots, arriving, e_arriving, dh, dc, e, one, r, t, first)
+            begun |= add_arriving(slots, arriving, e_arriving, dh, dc, e, unit, r, t, first)
             if not begun:  # exact zeros, and no products
                 for row in range(first, last):
                     clear(exponents[r, t, row : row + 1])
@@ -205,10 +208,10 @@ def kernels(rule: Rule) -> Kernels:
                 continue
             for k in range(n):
                 dh_row, dc_row = dh[k * H : (k + 1) * H], dc[k * C : (k + 1) * C]
-                e[k], squares[r, t, first + k, 0] = renormalize(dh_row, dc_row, e[k], one)
+                e[k], squares[r, t, first + k, 0] = normalize(dh_row, dc_row, e[k], unit)
             h_prev, c_prev = hs[r, t, first:last].reshape(n * H), cs[r, t, first:last].reshape(n * C)
             dgx_t, dgh_t = dgx[gathered].reshape(n * G), dgh[gathered].reshape(n * G)
-            step_backward(dh, dc, mine[t], h_prev, c_prev, one, dgx_t, dgh_t, dh_prev, dc_prev)
+            step_backward(dh, dc, saved_block[t], h_prev, c_prev, unit, dgx_t, dgh_t, dh_prev, dc_prev)
             for k in range(n):
                 row, s = first + k, gathered * n + k
                 reading = squares[r, t, row]
@@ -217,32 +220,32 @@ def kernels(rule: Rule) -> Kernels:
                 if t < lengths[r, row]:
                     reading[1] = sum_of_squares(dc[k * C : (k + 1) * C])
                     if bounds[r] > 0:
-                        of_x, of_h = of_row(dgx_t, gates, n, k), of_row(dgh_t, gates, n, k)
-                        clipped[r, row] += clip(of_x, own_dgh, of_h, bounds[r], e[k], reading, limit)
+                        of_x, of_h = row_view(dgx_t, gates, n, k), row_view(dgh_t, gates, n, k)
+                        clipped[r, row] += clip_row(of_x, own_dgh, of_h, bounds[r], e[k], reading, limit)
                 else:
-                    clear_all(of_row(dgx_t, gates, n, k))
-                    clear_all(of_row(dgh_t, gates, n, k))
+                    clear_all(row_view(dgx_t, gates, n, k))
+                    clear_all(row_view(dgh_t, gates, n, k))
                     clear(dh_prev[k * H : (k + 1) * H])
                     clear(dc_prev[k * C : (k + 1) * C])
                     clear(reading)
                     e[k] = 0
                 exponents[r, t, row] = e[k]
-            through_gates(one, n, M, dgh_t, packed_hh, zeros, from_h)
+            matmul_gates(unit, n, M, dgh_t, packed_hh, zeros, from_h)
             for k in range(n):
                 add_to(dh_prev[k * H : (k + 1) * H], from_h[k, :H])
             if passes_on:
-                through_gates(one, n, L, dgx_t, packed_ih, zeros, from_x)
+                matmul_gates(unit, n, L, dgx_t, packed_ih, zeros, from_x)
                 for k in range(n):
                     copy(from_x[k, :I], dx[r, t, first + k])
             for k in range(n):
                 s = gathered * n + k
-                e_rows[s], conditions[s] = settle(dgx[gathered], dgh[gathered], own_dgh, n, k, e[k], one)
+                e_rows[s], kinds[s] = normalize_row(dgx[gathered], dgh[gathered], own_dgh, n, k, e[k], unit)
             dh, dh_prev = dh_prev, dh
             dc, dc_prev = dc_prev, dc
             gathered += 1
             if gathered == chunk or t == 0:
                 e_sums[item] = add_gathered(
-                    one, n, gathered, own_dgh, dgx, dgh, states, inputs, e_rows, conditions, sizes, columns,
+                    unit, n, gathered, own_dgh, dgx, dgh, states, inputs, e_rows, kinds, sizes, columns,
                     sum_hh, sum_ih, e_sums[item],
                 )  # fmt: skip
                 gathered = 0

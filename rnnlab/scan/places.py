@@ -14,7 +14,7 @@ from numba import njit
 from numba.extending import register_jitable
 
 from rnnlab.scan import compiled
-from rnnlab.scan.kernels import clip, part_of, source_stamp
+from rnnlab.scan.kernels import clip_row, saved_of_block, source_stamp
 from rnnlab.scan.pointwise import copy
 from rnnlab.scan.rows import clear, sum_of_squares
 from rnnlab.scan.rule import Rule
@@ -27,20 +27,20 @@ def direct(rule: Rule) -> Callable[..., None]:
     own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
 
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
-    def at_places(  # type: ignore[no-untyped-def]
-        one, rows, exponents, times, hs, cs, saved, bounds, squares, dgx, r, first, last
+    def at_read_outs(  # type: ignore[no-untyped-def]
+        unit, rows, exponents, times, hs, cs, saved, bounds, squares, dgx, r, first, last
     ):
         """rows [R, S, B, H] at exponents [R, S, B] to squares [R, S, B, 4] and dgx [R, S, B, G*H], at the same ones."""
         stamp  # noqa: B018  part of the key of the disk cache
         T, B, H, C, n = hs.shape[1] - 1, hs.shape[2], hs.shape[3], cs.shape[3], last - first
-        mine = part_of(saved, T, width, r, B, first, last, H)
+        saved_block = saved_of_block(saved, T, width, r, B, first, last, H)
         dh, dh_prev, dc, dc_prev = (
             np.empty(H, hs.dtype),
             np.empty(H, hs.dtype),
             np.empty(C, hs.dtype),
             np.empty(C, hs.dtype),
         )
-        here, dgh, limit = np.empty(width * H, hs.dtype), np.empty(dgx.shape[3], hs.dtype), np.zeros(1, hs.dtype)
+        saved_row, dgh, limit = np.empty(width * H, hs.dtype), np.empty(dgx.shape[3], hs.dtype), np.zeros(1, hs.dtype)
         for p in range(rows.shape[1]):
             for row in range(first, last):
                 t, out, reading = times[r, p, row], dgx[r, p, row], squares[r, p, row]
@@ -55,13 +55,13 @@ def direct(rule: Rule) -> Callable[..., None]:
                 clear(dc)
                 for w in range(width):
                     at = (w * n + row - first) * H
-                    copy(mine[t, at : at + H], here[w * H : (w + 1) * H])
+                    copy(saved_block[t, at : at + H], saved_row[w * H : (w + 1) * H])
                 dgh_row = dgh if own_dgh else out
-                step_backward(dh, dc, here, hs[r, t, row], cs[r, t, row], one, out, dgh_row, dh_prev, dc_prev)
+                step_backward(dh, dc, saved_row, hs[r, t, row], cs[r, t, row], unit, out, dgh_row, dh_prev, dc_prev)
                 reading[0], reading[1] = sum_of_squares(dh), sum_of_squares(dc)
                 if bounds[r] > 0:
                     of_x = out.reshape(gates, H)
-                    clip(of_x, False, of_x, bounds[r], exponents[r, p, row], reading, limit)
+                    clip_row(of_x, False, of_x, bounds[r], exponents[r, p, row], reading, limit)
 
-    loop: Callable[..., None] = at_places
+    loop: Callable[..., None] = at_read_outs
     return loop

@@ -1,4 +1,4 @@
-"""The squashing functions of a rule, on a run of numbers, in place.
+"""The nonlinearities that a rule is written with, on a row of numbers, in place.
 
 Written twice under one name: in numpy, so that a rule reads and runs as plain Python, and (`compiled.py`) as loops that
 LLVM turns into vector code, since a call of libm per element costs more than the whole recurrent product.

@@ -1,11 +1,15 @@
-"""Matrix products inside compiled code: C += A B for the few rows of a batch, B packed once and used all scan long.
+"""Matrix products inside compiled code: C = start + A B for the few rows of a batch, B packed once for a whole scan.
 
 A library's product packs B anew at each call and is tuned for large matrices; at the shapes of a scan (10 to 64 rows)
 it runs at a third to two thirds of the rate that is reached here. The core is one loop over k that keeps a tile of C in
 registers: rows of the tile x 2 vectors of columns, one vector of B broadcast against one number of A at a time.
 
-B is packed in panels of PANEL columns, [panels, K, PANEL], zero beyond its edge; C has `padded` columns to match. The
-order of the sum over k does not depend on how rows are dealt out, so a row's result is the same in any block.
+B is packed in panels of `panel_width` columns, [panels, K, panel_width], zero beyond its edge; C has `padded_width`
+columns to match. The order of the sum over k does not depend on how rows are split into blocks, so a row's result is
+the same in any block.
+
+In all compiled code `unit` is the number 1 in the dtype of the arrays (`Rule`): it carries the dtype to where only
+addresses arrive. An address is an integer, in bytes; strides count numbers.
 """
 
 from __future__ import annotations
@@ -37,33 +41,33 @@ HALF = max(BYTES // 2, 16)
 """Bytes of the shortest vector: the last columns of a matrix waste less of it."""
 
 
-def size_of(one: Any) -> int:
-    """Bytes of a number like `one`."""
-    return int(one.itemsize)
+def itemsize(unit: Any) -> int:
+    """Bytes of a number of the dtype of `unit`."""
+    return int(unit.itemsize)
 
 
-@overload(size_of)
-def _size_of(one):  # type: ignore[no-untyped-def]
-    size = one.bitwidth // 8
-    return lambda one: size
+@overload(itemsize)
+def _itemsize(unit):  # type: ignore[no-untyped-def]
+    size = unit.bitwidth // 8
+    return lambda unit: size
 
 
 @register_jitable
 def address(array):  # type: ignore[no-untyped-def]
-    """Of its first number."""
+    """Address of the first number of an array."""
     return np.intp(array.ctypes.data)
 
 
 @register_jitable
-def panel(one):  # type: ignore[no-untyped-def]
-    """Columns of a panel, for numbers like `one`: two vectors."""
-    return 2 * BYTES // size_of(one)
+def panel_width(unit):  # type: ignore[no-untyped-def]
+    """Columns of a panel: two vectors of numbers of the dtype of `unit`."""
+    return 2 * BYTES // itemsize(unit)
 
 
 @register_jitable
-def padded(columns, one):  # type: ignore[no-untyped-def]
-    """Columns of C: the next multiple of half a vector."""
-    lanes = HALF // size_of(one)
+def padded_width(columns, unit):  # type: ignore[no-untyped-def]
+    """Columns of C, for so many columns of B: the next multiple of half a vector."""
+    lanes = HALF // itemsize(unit)
     return -(-columns // lanes) * lanes
 
 
@@ -72,11 +76,11 @@ def _tile(vectors: int, length: int = BYTES) -> Any:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def tile(
-        typingctx: Any, one: Any, rows: Any, K: Any, a: Any, a_row: Any, a_k: Any, b: Any, b_k: Any,
+        typingctx: Any, unit: Any, rows: Any, K: Any, a: Any, a_row: Any, a_k: Any, b: Any, b_k: Any,
         start: Any, start_row: Any, c: Any, c_row: Any,
     ) -> Any:  # fmt: skip
         """C [rows, vectors] = start + A [rows, K] B [K, vectors], by addresses and strides in numbers; rows <= ROWS."""
-        signature = types.void(one, *[types.intp] * 11)
+        signature = types.void(unit, *[types.intp] * 11)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             real = context.get_value_type(signature.args[0])
@@ -147,9 +151,9 @@ class _Tile:
         for place in places:
             builder.store(before[place], into[place], align=self.size)
 
-    def _plus(self, address: Any, stride: Any, times: int) -> Any:
-        """address + times * stride numbers."""
-        by = self.builder.mul(stride, ir.Constant(ir.IntType(64), times * self.size))
+    def _plus(self, address: Any, stride: Any, count: int) -> Any:
+        """address + count * stride numbers."""
+        by = self.builder.mul(stride, ir.Constant(ir.IntType(64), count * self.size))
         return self.builder.add(address, by) if address else by
 
     def _vector_at(self, address: Any, n: int) -> Any:
@@ -170,8 +174,8 @@ _wide, _narrow, _half = _tile(2), _tile(1), _tile(1, HALF)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def move(typingctx: Any, one: Any, source: Any, target: Any) -> Any:
-    """Copy a panel's width of numbers from one address to another."""
+def copy_panel_row(typingctx: Any, unit: Any, source: Any, target: Any) -> Any:
+    """Copy `panel_width` numbers from one address to another."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         size = signature.args[0].bitwidth // 8
@@ -180,13 +184,13 @@ def move(typingctx: Any, one: Any, source: Any, target: Any) -> Any:
         builder.store(builder.load(source, align=size), target, align=size)
         return context.get_dummy_value()
 
-    return types.void(one, types.intp, types.intp), codegen
+    return types.void(unit, types.intp, types.intp), codegen
 
 
 @register_jitable
-def pack(B, packed, one):  # type: ignore[no-untyped-def]
-    """B [K, N] (any strides) to panels packed [panels, K, PANEL], zero beyond N."""
-    width = panel(one)
+def pack(B, packed, unit):  # type: ignore[no-untyped-def]
+    """Copy B [K, N] (any strides) into panels, packed [panels, K, panel_width], with zeros beyond N."""
+    width = panel_width(unit)
     for p in range(packed.shape[0]):
         first = p * width
         last = min(first + width, B.shape[1])
@@ -195,43 +199,44 @@ def pack(B, packed, one):  # type: ignore[no-untyped-def]
             for j in range(first, last):
                 row[j - first] = B[k, j]
             for j in range(last - first, width):
-                row[j] = one - one
+                row[j] = unit - unit
 
 
 @njit(nogil=True, cache=True, **OPTIONS)
-def product(one, M, N, K, a, a_row, a_k, b, start, start_row, c, c_row):  # type: ignore[no-untyped-def]
-    """C [M, N] = start + A [M, K] B [K, N]: matrices by address and strides in numbers, B packed, N as `padded`.
+def gemm(unit, M, N, K, a, a_row, a_k, b, start, start_row, c, c_row):  # type: ignore[no-untyped-def]
+    """C [M, N] = start + A B: A [M, K] at address a, B [K, N] packed at b, C at c, N being a `padded_width`.
 
-    With start_row = 0 the start is one row, a bias; with C itself the product is added to it.
+    a_row and a_k are the strides of A; start_row and c_row those from row to row. With start_row = 0 the start is one
+    row [N], a bias; with start = c the product is added to C.
     """
-    width, size = panel(one), size_of(one)
-    parts = -(-M // ROWS)
+    width, size = panel_width(unit), itemsize(unit)
+    tiles = -(-M // ROWS)
     for j in range(0, N, width):
         row, columns = 0, b + j * K * size
-        for part in range(parts):
-            rows = (M - row + parts - part - 1) // (parts - part)
+        for tile in range(tiles):
+            rows = (M - row + tiles - tile - 1) // (tiles - tile)
             of_a, of_c = a + row * a_row * size, c + (row * c_row + j) * size
             of_start = start + (row * start_row + j) * size
             left, done = min(N - j, width), 0
             if left == width:
-                _wide(one, rows, K, of_a, a_row, a_k, columns, width, of_start, start_row, of_c, c_row)
+                _wide(unit, rows, K, of_a, a_row, a_k, columns, width, of_start, start_row, of_c, c_row)
                 done = width
             elif left >= width // 2:
-                _narrow(one, rows, K, of_a, a_row, a_k, columns, width, of_start, start_row, of_c, c_row)
+                _narrow(unit, rows, K, of_a, a_row, a_k, columns, width, of_start, start_row, of_c, c_row)
                 done = width // 2
             if done < left:
                 at = done * size
-                _half(one, rows, K, of_a, a_row, a_k, columns + at, width, of_start + at, start_row, of_c + at, c_row)
+                _half(unit, rows, K, of_a, a_row, a_k, columns + at, width, of_start + at, start_row, of_c + at, c_row)
             row += rows
 
 
 @register_jitable
-def times(one, M, N, K, a, packed, start, start_row, c):  # type: ignore[no-untyped-def]
-    """C [M, N] = start + A [M, K] B, for a dense A."""
-    product(one, M, N, K, a, K, np.int64(1), packed, start, np.int64(start_row), c, N)
+def matmul(unit, M, N, K, a, packed, start, start_row, c):  # type: ignore[no-untyped-def]
+    """C [M, N] = start + A B, for a contiguous A [M, K] at address a."""
+    gemm(unit, M, N, K, a, K, np.int64(1), packed, start, np.int64(start_row), c, N)
 
 
 @register_jitable
-def add_transposed(one, M, N, K, a, packed, c, c_row):  # type: ignore[no-untyped-def]
-    """C [M, N] += A^T B, for a dense A [K, M]."""
-    product(one, M, N, K, a, np.int64(1), M, packed, c, c_row, c, c_row)
+def add_matmul_transposed(unit, M, N, K, a, packed, c, c_row):  # type: ignore[no-untyped-def]
+    """C [M, N] += A^T B, for a contiguous A [K, M] at address a."""
+    gemm(unit, M, N, K, a, np.int64(1), M, packed, c, c_row, c, c_row)

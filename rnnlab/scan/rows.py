@@ -60,25 +60,28 @@ def add_to(row, other):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(**OPTIONS)
-def power_of_two(one, shift):  # type: ignore[no-untyped-def]
-    """2^shift in the dtype of `one`, or 0 where that would leave the normal range."""
-    return (one - one) if shift < NEGLIGIBLE else one * np.float32(math.ldexp(1.0, min(shift, -NEGLIGIBLE)))
+def power_of_two(unit, shift):  # type: ignore[no-untyped-def]
+    """2^shift in the dtype of `unit`; 0 where shift < NEGLIGIBLE, and at most 2^-NEGLIGIBLE."""
+    return (unit - unit) if shift < NEGLIGIBLE else unit * np.float32(math.ldexp(1.0, min(shift, -NEGLIGIBLE)))
 
 
-ZERO, BEYOND = -10_000, 10_000
-"""Top exponents of a row that is exactly zero, and of one that is not finite."""
+ZERO_EXPONENT, NONFINITE_EXPONENT = -10_000, 10_000
+"""What `largest_exponent` says of a row that is exactly zero, and of one that is not finite."""
 
 
-def top_exponent(row: Any) -> int:
-    """floor(log2) of the largest size in a row; ZERO or BEYOND where there is none. (Subnormal sizes count as tiny.)"""
+def largest_exponent(row: Any) -> int:
+    """floor(log2) of the largest size in a row; ZERO_EXPONENT or NONFINITE_EXPONENT where there is none.
+
+    A subnormal size has the exponent just below the smallest normal one.
+    """
     largest = np.abs(row).max(initial=0.0)
     if not largest < np.inf:
-        return BEYOND
-    return int(max(np.frexp(largest)[1] - 1, np.finfo(row.dtype).minexp - 1)) if largest else ZERO
+        return NONFINITE_EXPONENT
+    return int(max(np.frexp(largest)[1] - 1, np.finfo(row.dtype).minexp - 1)) if largest else ZERO_EXPONENT
 
 
-@overload(top_exponent, jit_options=OPTIONS)
-def _top_exponent(row):  # type: ignore[no-untyped-def]
+@overload(largest_exponent, jit_options=OPTIONS)
+def _largest_exponent(row):  # type: ignore[no-untyped-def]
     # Sizes compare as their bits do, and integers in a vector: a maximum of floats must mind NaN one by one.
     bits = np.int32 if row.dtype.bitwidth == 32 else np.int64
     sign_off = bits(np.iinfo(bits).max)
@@ -90,80 +93,80 @@ def _top_exponent(row):  # type: ignore[no-untyped-def]
             largest = max(largest, numbers[j] & sign_off)
         exponent = np.int64(largest >> fraction) - bias
         if largest == 0:
-            return ZERO
-        return BEYOND if exponent > bias else exponent
+            return ZERO_EXPONENT
+        return NONFINITE_EXPONENT if exponent > bias else exponent
 
     return find
 
 
 @register_jitable(**OPTIONS)
-def rescale(row, by, one):  # type: ignore[no-untyped-def]
+def rescale(row, by, unit):  # type: ignore[no-untyped-def]
     """row <- row * 2^by, for any `by`: exact where the result is a normal number."""
     while by != 0:
-        part = min(max(by, NEGLIGIBLE), -NEGLIGIBLE)
-        scale(row, power_of_two(one, part))
-        by -= part
+        shift = min(max(by, NEGLIGIBLE), -NEGLIGIBLE)
+        scale(row, power_of_two(unit, shift))
+        by -= shift
 
 
 @register_jitable(**OPTIONS)
-def lower(row, by, top, one):  # type: ignore[no-untyped-def]
-    """row <- row * 2^by, or zero where its largest entry, 2^top, comes below what counts beside 1."""
+def align(row, by, top, unit):  # type: ignore[no-untyped-def]
+    """row <- row * 2^by, or zero where its largest entry, 2^top, would come below 2^NEGLIGIBLE."""
     if by + top < NEGLIGIBLE:
         clear(row)
     else:
-        rescale(row, by, one)
+        rescale(row, by, unit)
 
 
 @register_jitable(**OPTIONS)
-def join(dh, dc, e, arriving, e_arriving, one):  # type: ignore[no-untyped-def]
-    """Add `arriving` [H] to dh [H]; the exponent at which dh and dc [H] are then.
+def accumulate(dh, dc, e, arriving, e_arriving, unit):  # type: ignore[no-untyped-def]
+    """Add arriving [H] * 2^e_arriving to dh [H] * 2^e; returns the exponent that dh and dc [C] have after that.
 
-    Judged by what the rows hold and not by their exponents alone: a row of zeros has an exponent too, and one that has
-    come through saturated units is far smaller than its exponent says.
+    The common exponent comes from the entries of the rows and not from their exponents alone: a row of zeros has an
+    exponent too, and a row that has come through saturated units is far smaller than its exponent says.
     """
-    top = top_exponent(arriving)
-    if top == ZERO:
+    top = largest_exponent(arriving)
+    if top == ZERO_EXPONENT:
         return e
-    own = max(top_exponent(dh), top_exponent(dc))
-    if own == ZERO:
+    own = max(largest_exponent(dh), largest_exponent(dc))
+    if own == ZERO_EXPONENT:
         copy(arriving, dh)
         return e_arriving
-    if own == BEYOND or top == BEYOND:
+    if own == NONFINITE_EXPONENT or top == NONFINITE_EXPONENT:
         add_to(dh, arriving)
         return e
     if abs(own) > NEAR:
-        rescale(dh, -own, one)
-        rescale(dc, -own, one)
+        rescale(dh, -own, unit)
+        rescale(dc, -own, unit)
         e, own = e + own, 0
     # 2^127 is a number of float32, and the largest factor that this can come to.
     common = max(e, e_arriving + (max(top, -126) if abs(top) > NEAR else 0))
-    lower(dh, e - common, own, one)
-    lower(dc, e - common, own, one)
+    align(dh, e - common, own, unit)
+    align(dc, e - common, own, unit)
     if e_arriving - common + top >= NEGLIGIBLE:
-        factor = one * np.float32(math.ldexp(1.0, e_arriving - common))
+        factor = unit * np.float32(math.ldexp(1.0, e_arriving - common))
         for j in range(dh.shape[0]):
             dh[j] += factor * arriving[j]
     return common
 
 
 @register_jitable(**OPTIONS)
-def renormalize(dh, dc, e, one):  # type: ignore[no-untyped-def]
-    """Bring dh and dc [H] near 1 when they have gone far from it; their exponent after that, and the square of dh."""
+def normalize(dh, dc, e, unit):  # type: ignore[no-untyped-def]
+    """Rescale dh [H] and dc [C] when their norm is far from 1; returns their exponent after that, and |dh|^2."""
     square = sum_of_squares(dh)
     size = square + sum_of_squares(dc)
     if not (size > SMALLEST and size < LARGEST):
         # The squares themselves may have left float64.
-        top = max(top_exponent(dh), top_exponent(dc))
-        if top != ZERO and top != BEYOND and top != 0:
-            rescale(dh, -top, one)
-            rescale(dc, -top, one)
+        top = max(largest_exponent(dh), largest_exponent(dc))
+        if top != ZERO_EXPONENT and top != NONFINITE_EXPONENT and top != 0:
+            rescale(dh, -top, unit)
+            rescale(dc, -top, unit)
             e, square = e + top, sum_of_squares(dh)
     return e, square
 
 
 @register_jitable(**OPTIONS)
 def clamp(row, bound):  # type: ignore[no-untyped-def]
-    """Clamp to [-bound, bound]; returns how many entries were beyond it. NaN stays."""
+    """Clamp a row [N] to [-bound, bound]; returns how many entries were beyond it. NaN stays NaN."""
     count = 0
     for j in range(row.shape[0]):
         if row[j] > bound:

@@ -9,17 +9,21 @@ from typing import NamedTuple
 class Rule(NamedTuple):
     """The elementwise forward and the hand-derived backward of one timestep, on N units: those of one row, or of many.
 
-    forward(gx, gh, h_prev, c_prev, h, c, saved, one) reads the input and recurrent pre-activations [G*N] and the
-    previous state [N]; it writes the new state [N] and, into `saved` [width*N], what the backward needs: the gates
-    first, in the cell's order. The scan hands over a block of rows at once, each gate of all rows in one piece, so
-    nothing here may look from one unit to another.
+    forward(gx, gh, h_prev, c_prev, h, c, saved, unit) reads the input and recurrent pre-activations gx, gh [G*N] and
+    the previous states h_prev, c_prev [N]. It writes the new states h, c [N] and, into `saved` [width*N], what the
+    backward needs: the gates first, in the cell's order. The scan gives a block of rows at once, each gate of all rows
+    contiguous, so the rule may not combine one unit with another.
 
-    backward(dh, dc, saved, h_prev, c_prev, one, dgx, dgh, dh_prev, dc_prev) reads the total dL/dh_t and the part of
-    dL/dc_t that comes from after t; it leaves the total dL/dc_t in `dc` and writes the gradients of both
-    pre-activations and the pointwise part of dL/dh_{t-1} and dL/dc_{t-1} (the scan adds dgh W_hh^T).
+    backward(dh, dc, saved, h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_prev) reads the total dL/dh_t in dh [N] and the
+    part of dL/dc_t that comes from after t in dc [N]. It leaves the total dL/dc_t in dc, and writes the gradients of
+    both pre-activations dgx, dgh [G*N] and the pointwise part of dL/dh_{t-1} and dL/dc_{t-1} (the scan adds
+    dgh W_hh^T).
 
-    Plain Python on numpy arrays, so it can be read, run and tested as such; the fast scan compiles it. A cell without a
-    second state gets empty rows for c. Constants are written with `one`, which has the dtype of the rows.
+    `unit` is the number 1 in the dtype of the arrays. Constants are written with it (`unit - z`, `unit - unit` for 0),
+    because Numba reads a bare 1.0 as float64 and would compute the whole row in that.
+
+    The rule is plain Python on numpy arrays, so it can be read, run and tested as such; the fast scan compiles it. A
+    cell without a second state gets empty arrays for c.
     """
 
     forward: Callable[..., None]

@@ -1,4 +1,4 @@
-"""Compiled summaries of row norms over a batch, as gradients.csv has them: the slow and obvious way is `logspace`.
+"""Compiled statistics of row norms over a batch, as gradients.csv has them; `logspace` has the same in plain numpy.
 
 A row's norm is sqrt(square) * 2^exponent, too large or too small for any number format. Until something is written down
 a row is a *key*: log2 of square * 4^exponent with straight lines between the powers of two,
@@ -57,8 +57,8 @@ def log10_of(key):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(**OPTIONS)
-def part(key, top):  # type: ignore[no-untyped-def]
-    """square * 4^exponent of a finite key, in units of 2^floor(top), where top is the largest of the keys."""
+def relative_square(key, top):  # type: ignore[no-untyped-def]
+    """square * 4^exponent of a finite key, relative to 2^floor(top), where top is the largest of the keys."""
     power = math.floor(key)
     shift = np.int64(max(power - math.floor(top), NEGLIGIBLE))
     return (1.0 + (key - power)) * np.int64((shift + BIAS) << WIDTH).view(np.float64)
@@ -66,17 +66,18 @@ def part(key, top):  # type: ignore[no-untyped-def]
 
 @register_jitable(**OPTIONS)
 def log10_root(total, top):  # type: ignore[no-untyped-def]
-    """log10 of the root of a sum of such parts, or of rows that are not finite."""
+    """log10 of the root of a sum of relative squares, or of the sum of rows that are not finite."""
     if total == 0.0:
         return -np.inf
     return 0.5 * LOG10_2 * (math.floor(top) + math.log2(total)) if total < np.inf else total
 
 
 @njit(nogil=True, cache=True, **OPTIONS)
-def over_batch(squares, exponents, lengths, keys, totals, norms, first, last):  # type: ignore[no-untyped-def]
-    """Keys [R*T, B] of all rows, those beyond their length being inf; log10 norms over the batch and plain ones [R, T].
+def batch_norms(squares, exponents, lengths, keys, totals, norms, first, last):  # type: ignore[no-untyped-def]
+    """Write log10 norms over the batch, totals [R, T], plain norms [R, T], and the keys [R*T, B] of all rows.
 
-    squares float64 [R, T, B], exponents int64 [R, T, B], lengths [R, B]; timesteps [first, last) of the R*T.
+    squares float64 [R, T, B], exponents int64 [R, T, B], lengths [R, B]; timesteps [first, last) of the R*T. The key of
+    a row beyond its length is inf, so that it is last in ascending order.
     """
     T, B = squares.shape[1], squares.shape[2]
     for n in range(first, last):
@@ -93,13 +94,13 @@ def over_batch(squares, exponents, lengths, keys, totals, norms, first, last):  
         if top > -np.inf:
             for b in range(B):
                 if abs(keys[n, b]) < np.inf:
-                    total += part(keys[n, b], top)
+                    total += relative_square(keys[n, b], top)
         totals[r, t] = log10_root(total, top)
         norms[r, t] = 10.0 ** totals[r, t]
 
 
 @njit(nogil=True, cache=True, **OPTIONS)
-def percentiles(ordered, lengths, totals, percents, found, first, last):  # type: ignore[no-untyped-def]
+def percentiles(ordered, lengths, totals, percents, out, first, last):  # type: ignore[no-untyped-def]
     """Percentiles [len(percents), R, T] of log10(B * row norm), from keys [R*T, B] in ascending order.
 
     By linear interpolation; between -inf and a number it is -inf. NaN where the total is, or where no row is alive.
@@ -112,19 +113,19 @@ def percentiles(ordered, lengths, totals, percents, found, first, last):  # type
             alive += t < lengths[r, b]
         for i in range(percents.shape[0]):
             if alive == 0 or math.isnan(totals[r, t]):
-                found[i, r, t] = np.nan
+                out[i, r, t] = np.nan
                 continue
-            place = percents[i] / 100 * (alive - 1)
-            below = int(place)
-            low, weight = log10_of(ordered[n, below]), place - below
+            position = percents[i] / 100 * (alive - 1)
+            below = int(position)
+            low, weight = log10_of(ordered[n, below]), position - below
             if weight > 0 and low > -np.inf:
                 low = low * (1 - weight) + log10_of(ordered[n, below + 1]) * weight
-            found[i, r, t] = low + of_batch
+            out[i, r, t] = low + of_batch
 
 
 @njit(nogil=True, cache=True, **OPTIONS)
-def over_places(squares, exponents, times, totals, tops):  # type: ignore[no-untyped-def]
-    """log10 norms [R, T] over the batch of rows [R, S, B] that lie at `times` [R, S, B], -1 being nowhere.
+def read_out_norms(squares, exponents, times, totals, tops):  # type: ignore[no-untyped-def]
+    """Write log10 norms over the batch, totals [R, T], of rows [R, S, B] at read-out timesteps `times` [R, S, B] or -1.
 
     tops [T] is scratch.
     """
@@ -142,7 +143,7 @@ def over_places(squares, exponents, times, totals, tops):  # type: ignore[no-unt
             for b in range(B):
                 t, key = times[r, s, b], key_of(squares[r, s, b], exponents[r, s, b])
                 if t >= 0 and abs(key) < np.inf:
-                    totals[r, t] += part(key, tops[t])
+                    totals[r, t] += relative_square(key, tops[t])
         for t in range(totals.shape[1]):
             totals[r, t] = log10_root(totals[r, t], tops[t])
 
@@ -162,16 +163,16 @@ def summarize(
 
     squares [R, T, B] and exponents [R, T, B] of the rows, lengths [R, B]; keys [R*T, B] is scratch.
     """
-    over_batch(squares, exponents, lengths, keys, table[1], table[0], first, last)
+    batch_norms(squares, exponents, lengths, keys, table[1], table[0], first, last)
     keys[first:last].sort(-1)  # numpy's own is vectorized, at 20 rows and at 256
     percentiles(keys, lengths, table[1], percents, table[2:], first, last)
 
 
-KERNELS = (over_batch, percentiles, over_places)
+KERNELS = (batch_norms, percentiles, read_out_norms)
 
 
 def warm() -> None:
     """Compile the kernels, or read them from the disk cache."""
     squares, counts, tables = np.zeros((1, 1, 1)), np.zeros((1, 1, 1), np.int64), np.zeros((3, 1, 1))
     summarize(squares, counts, counts[0], np.full(1, 50.0), squares[0].copy(), tables, 0, 1)
-    over_places(squares, counts, counts, tables[0], np.zeros(1))
+    read_out_norms(squares, counts, counts, tables[0], np.zeros(1))

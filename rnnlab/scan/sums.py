@@ -14,168 +14,182 @@ from numba import njit
 from numba.extending import register_jitable
 
 from rnnlab.scan.compiled import OPTIONS
-from rnnlab.scan.products import add_transposed, address, move, panel, size_of
-from rnnlab.scan.rows import BEYOND, NEAR, NEGLIGIBLE, ZERO, clear, power_of_two, rescale, scale, top_exponent
+from rnnlab.scan.products import add_matmul_transposed, address, copy_panel_row, itemsize, panel_width
+from rnnlab.scan.rows import (
+    NEAR,
+    NEGLIGIBLE,
+    NONFINITE_EXPONENT,
+    ZERO_EXPONENT,
+    clear,
+    largest_exponent,
+    power_of_two,
+    rescale,
+    scale,
+)
 
 CHUNK = 192
 """Rows that are gathered: their panel of columns stays in the L1 cache."""
 
-NONE = -(2**62)
+EMPTY = -(2**62)
 """The exponent of a sum to which nothing has been added yet."""
 
 LEAST, MOST = np.float32(2.0**-NEAR), np.float32(2.0**NEAR)
 
-DEAD, ALIVE, BROKEN = 0, 1, 2
-"""A gathered row: exactly zero, a number, or not finite."""
+ZERO, FINITE, NONFINITE = 0, 1, 2
+"""The kinds of a gathered row: exactly zero, finite, or with an entry that is not finite."""
 
 
 @register_jitable(**OPTIONS)
-def is_near(row):  # type: ignore[no-untyped-def]
-    """Whether one of the first entries is near 1: most rows show it at once."""
-    found = False
+def is_near_one(row):  # type: ignore[no-untyped-def]
+    """Whether one of the first 8 entries of a row is within 2^-NEAR and 2^NEAR: for most rows this is enough."""
+    near = False
     for j in range(min(row.shape[0], 8)):
-        found |= LEAST < abs(row[j]) < MOST
-    return found
+        near |= LEAST < abs(row[j]) < MOST
+    return near
 
 
 @register_jitable(**OPTIONS)
-def settle(dgx, dgh, own_dgh, n, k, e, one):  # type: ignore[no-untyped-def]
-    """Bring row k of dgx [gates, n * H] (and dgh) near 1 if it is far from it; its exponent then, and what it is.
+def normalize_row(dgx, dgh, own_dgh, n, k, e, unit):  # type: ignore[no-untyped-def]
+    """Rescale row k of dgx [gates, n * H] (and of dgh) if it is far from 1; returns its exponent, from e, and its kind.
 
-    By its own size, not that of dL/dh: a saturated unit passes on far less than it is given, and would otherwise raise
-    the exponent of the sums above rows that count.
+    The row's own entries decide, not dL/dh: a saturated unit passes on far less than it receives, and its exponent
+    alone would raise that of the sums above rows that count.
     """
-    H, top = dgx.shape[1] // n, ZERO
-    if is_near(dgx[0, k * H : (k + 1) * H]):
-        return e, ALIVE
+    H, top = dgx.shape[1] // n, ZERO_EXPONENT
+    if is_near_one(dgx[0, k * H : (k + 1) * H]):
+        return e, FINITE
     for g in range(dgx.shape[0]):
-        top = max(top, top_exponent(dgx[g, k * H : (k + 1) * H]))
-    if top == ZERO:
-        return e, DEAD
-    if top == BEYOND:
-        return e, BROKEN
+        top = max(top, largest_exponent(dgx[g, k * H : (k + 1) * H]))
+    if top == ZERO_EXPONENT:
+        return e, ZERO
+    if top == NONFINITE_EXPONENT:
+        return e, NONFINITE
     if abs(top) > NEAR:
         for g in range(dgx.shape[0]):
-            rescale(dgx[g, k * H : (k + 1) * H], -top, one)
+            rescale(dgx[g, k * H : (k + 1) * H], -top, unit)
             if own_dgh:
-                rescale(dgh[g, k * H : (k + 1) * H], -top, one)
+                rescale(dgh[g, k * H : (k + 1) * H], -top, unit)
         e += top
-    return e, ALIVE
+    return e, FINITE
 
 
 @register_jitable(**OPTIONS)
-def weigh(states, inputs, count, exponents, conditions, e, sizes):  # type: ignore[no-untyped-def]
-    """The exponents of what rows add to the sums, in sizes [count], and that of the sums with them; NONE if too little.
+def common_exponent(states, inputs, count, exponents, kinds, e, sizes):  # type: ignore[no-untyped-def]
+    """The exponent that the sums need for these rows: at least e; EMPTY where the rows would change nothing.
 
-    A row adds h^T d and x^T d: with states that grow, what is added may stay the same while d vanishes.
+    states [count, H + 1], inputs [count, I + 1], exponents and kinds [count]. Writes to sizes [count] the exponents of
+    what the rows add. A row adds h^T d and x^T d: with states that grow, that may stay the same while d vanishes.
     """
-    top, broken = NONE, False
-    bounded = max(top_exponent(states.reshape(states.size)), top_exponent(inputs.reshape(inputs.size))) <= NEAR
+    top, any_nonfinite = EMPTY, False
+    bounded = max(largest_exponent(states.reshape(states.size)), largest_exponent(inputs.reshape(inputs.size))) <= NEAR
     for s in range(count):
-        if conditions[s] == ALIVE:
+        if kinds[s] == FINITE:
             sizes[s] = exponents[s]
             if not bounded:
-                sizes[s] += max(top_exponent(states[s]), top_exponent(inputs[s]))
+                sizes[s] += max(largest_exponent(states[s]), largest_exponent(inputs[s]))
             top = max(top, sizes[s])
-        broken |= conditions[s] == BROKEN
-    if broken:  # it has to reach the sum, whatever its exponent
+        any_nonfinite |= kinds[s] == NONFINITE
+    if any_nonfinite:  # it has to reach the sum, whatever its exponent
         return max(top, e, 0)
-    return NONE if top == NONE or top < e + NEGLIGIBLE else max(e, top)
+    return EMPTY if top == EMPTY or top < e + NEGLIGIBLE else max(e, top)
 
 
 @register_jitable(**OPTIONS)
-def bring(rows, count, exponents, conditions, sizes, e, one):  # type: ignore[no-untyped-def]
-    """Rows [count, N] to the exponent e of the sums; zero where they would change nothing."""
+def align_rows(rows, count, exponents, kinds, sizes, e, unit):  # type: ignore[no-untyped-def]
+    """Rescale rows [count, N] to the exponent e of the sums; zero where they would change nothing."""
     for s in range(count):
-        if conditions[s] == DEAD or (conditions[s] == ALIVE and sizes[s] < e + NEGLIGIBLE):
+        if kinds[s] == ZERO or (kinds[s] == FINITE and sizes[s] < e + NEGLIGIBLE):
             clear(rows[s])
-        elif conditions[s] == ALIVE:
-            rescale(rows[s], exponents[s] - e, one)
+        elif kinds[s] == FINITE:
+            rescale(rows[s], exponents[s] - e, unit)
 
 
 @register_jitable
-def runs(j, n, gates, H, width, begin, into):  # type: ignore[no-untyped-def]
-    """Where a panel's columns j, j+1, ... lie in a timestep's [gates * n * H]: the pieces' begins, and their places."""
+def segments(j, n, gates, H, width, source_offsets, target_offsets):  # type: ignore[no-untyped-def]
+    """Where columns j, j+1, ... of a panel lie in a timestep's array [gates * n * H], as contiguous segments.
+
+    Writes their offsets in that array and in the panel's row; returns how many there are.
+    """
     count, done = 0, 0
     while done < width and j < gates * H:
-        begin[count], into[count] = (j // H) * n * H + j % H, done
-        run = min(H - j % H, width - done)
-        count, done, j = count + 1, done + run, j + run
+        source_offsets[count], target_offsets[count] = (j // H) * n * H + j % H, done
+        length = min(H - j % H, width - done)
+        count, done, j = count + 1, done + length, j + length
     return count
 
 
 @register_jitable(**OPTIONS)
-def multiply(one, n, timesteps, d, before, W_hh, x, W_ih, columns):  # type: ignore[no-untyped-def]
+def add_products(unit, n, timesteps, d, before, W_hh, x, W_ih, columns):  # type: ignore[no-untyped-def]
     """W_hh += before^T d and W_ih += x^T d, over n rows of each gathered timestep.
 
-    d [timesteps, gates, n * H] with a panel's room behind it, before [rows, H'], x [rows, I'], W_hh [H', N],
-    W_ih [I', N]; columns [rows + 1, PANEL] is scratch.
+    d [timesteps, gates, n * H] with a panel's width of room behind it, before [rows, H'], x [rows, I'], W_hh [H', N],
+    W_ih [I', N]; columns [rows + 1, panel_width] is scratch.
     """
     gates, H = d.shape[1], d.shape[2] // n
-    N, size, width = W_hh.shape[1], size_of(one), panel(one)
-    begin, into = np.empty(width, np.int64), np.empty(width, np.int64)
+    N, size, width = W_hh.shape[1], itemsize(unit), panel_width(unit)
+    source_offsets, target_offsets = np.empty(width, np.int64), np.empty(width, np.int64)
     for j in range(0, N, width):
-        pieces = runs(j, n, gates, H, width, begin, into)
+        count = segments(j, n, gates, H, width, source_offsets, target_offsets)
         for t in range(timesteps):
             for k in range(n):
-                # Whole panels are moved; what is too much is overwritten by the next piece or row.
+                # A panel's width is copied each time; what is too much is overwritten by the next segment or row.
                 source, target = address(d[t]) + k * H * size, address(columns[t * n + k])
-                for piece in range(pieces):
-                    move(one, source + begin[piece] * size, target + into[piece] * size)
-        w, count, packed = min(width, N - j), timesteps * n, address(columns)
+                for s in range(count):
+                    copy_panel_row(unit, source + source_offsets[s] * size, target + target_offsets[s] * size)
+        w, rows, packed = min(width, N - j), timesteps * n, address(columns)
         hh, ih = address(W_hh) + j * size, address(W_ih) + j * size
-        add_transposed(one, W_hh.shape[0], w, count, address(before), packed, hh, N)
-        add_transposed(one, W_ih.shape[0], w, count, address(x), packed, ih, N)
+        add_matmul_transposed(unit, W_hh.shape[0], w, rows, address(before), packed, hh, N)
+        add_matmul_transposed(unit, W_ih.shape[0], w, rows, address(x), packed, ih, N)
 
 
 @register_jitable
-def rise(sums, by, one):  # type: ignore[no-untyped-def]
-    """Bring sums [K, N] to an exponent that is larger by so much; empty sums are zero, and stay so."""
+def raise_exponent(sums, by, unit):  # type: ignore[no-untyped-def]
+    """Rescale sums [K, N] to an exponent that is larger by so much; empty sums are zero, and stay so."""
     if by > 0:
         for k in range(sums.shape[0]):
-            scale(sums[k], power_of_two(one, -by))
+            scale(sums[k], power_of_two(unit, -by))
 
 
 @register_jitable(**OPTIONS)
 def add_gathered(  # type: ignore[no-untyped-def]
-    one, n, timesteps, own_dgh, dgx, dgh, states, inputs, exponents, conditions, sizes, columns, sum_hh, sum_ih, e
+    unit, n, timesteps, own_dgh, dgx, dgh, states, inputs, exponents, kinds, sizes, columns, sum_hh, sum_ih, e
 ):
-    """Add the gathered rows of all timesteps to the sums at exponent e; their exponent then.
+    """Add the gathered rows of all timesteps to the sums at exponent e; returns their exponent after that.
 
     dgx, dgh [timesteps, gates, n * H]; states [rows, H + 1] and inputs [rows, I + 1], whose last column is ones again
     afterwards: so the last rows of the sums [H + 1, N] and [I + 1, N] are the gradients of the biases.
     """
     count = timesteps * n
-    common = weigh(states, inputs, count, exponents, conditions, e, sizes)
-    if common == NONE:
+    common = common_exponent(states, inputs, count, exponents, kinds, e, sizes)
+    if common == EMPTY:
         return e
-    rise(sum_hh, common - e, one)
-    rise(sum_ih, common - e, one)
-    bring(states, count, exponents, conditions, sizes, common, one)
-    bring(inputs, count, exponents, conditions, sizes, common, one)
+    raise_exponent(sum_hh, common - e, unit)
+    raise_exponent(sum_ih, common - e, unit)
+    align_rows(states, count, exponents, kinds, sizes, common, unit)
+    align_rows(inputs, count, exponents, kinds, sizes, common, unit)
     if own_dgh:
-        multiply(one, n, timesteps, dgh, states, sum_hh, inputs[:, :0], sum_ih[:0], columns)
-        multiply(one, n, timesteps, dgx, states[:, :0], sum_hh[:0], inputs, sum_ih, columns)
+        add_products(unit, n, timesteps, dgh, states, sum_hh, inputs[:, :0], sum_ih[:0], columns)
+        add_products(unit, n, timesteps, dgx, states[:, :0], sum_hh[:0], inputs, sum_ih, columns)
     else:
-        multiply(one, n, timesteps, dgx, states, sum_hh, inputs, sum_ih, columns)
+        add_products(unit, n, timesteps, dgx, states, sum_hh, inputs, sum_ih, columns)
     for s in range(count):
-        states[s, states.shape[1] - 1] = inputs[s, inputs.shape[1] - 1] = one
+        states[s, states.shape[1] - 1] = inputs[s, inputs.shape[1] - 1] = unit
     return common
 
 
 @njit(nogil=True, cache=True, **OPTIONS)
-def add_blocks(one, parts, exponents, out, out_exponents):  # type: ignore[no-untyped-def]
-    """The sums of a replica's blocks, in their order: parts [R, blocks, K, N'] at exponents [R, blocks], to [R, K, N].
+def add_blocks(unit, of_blocks, exponents, out, out_exponents):  # type: ignore[no-untyped-def]
+    """Add the sums of a replica's blocks in their order: of_blocks [R, blocks, K, N'] at exponents [R, blocks].
 
-    With nothing in any block the sum is zero, and its exponent 0.
+    Writes out [R, K, N] and out_exponents [R]. With nothing in any block the sum is zero, and its exponent 0.
     """
-    R, blocks, K, _ = parts.shape
+    R, blocks, K, _ = of_blocks.shape
     for r in range(R):
         top = exponents[r].max()
-        out_exponents[r] = 0 if top == NONE else top
+        out_exponents[r] = 0 if top == EMPTY else top
         for block in range(blocks):
-            factor = one * np.float32(math.ldexp(1.0, max(exponents[r, block] - top, -126)))
+            factor = unit * np.float32(math.ldexp(1.0, max(exponents[r, block] - top, -126)))
             for k in range(K):
-                row, into = parts[r, block, k], out[r, k]
-                for j in range(into.shape[0]):
-                    into[j] = factor * row[j] + (into[j] if block else one - one)
+                row, total = of_blocks[r, block, k], out[r, k]
+                for j in range(total.shape[0]):
+                    total[j] = factor * row[j] + (total[j] if block else unit - unit)

@@ -1,4 +1,4 @@
-"""Threads for the compiled scan: blocks of rows of each replica, dealt out to a pool of the lab's own."""
+"""Threads for the compiled scan: blocks of rows of each replica, run on a thread pool of the lab's own."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def spread(work: Callable[[int, int, int, int], object], items: list[Item], numb
     Not on torch's own pool: its threads wait for each other by spinning, which beside another busy process costs more
     than the work. The calling thread takes its share, since to wake another takes longer than a small block.
     """
-    left, taken = iter(items), threading.Lock()
+    left, lock = iter(items), threading.Lock()
 
-    def some() -> None:
+    def run_items() -> None:
         nonlocal left
         while True:
-            with taken:
+            with lock:
                 item = next(left, None)
             if item is None:
                 return
@@ -89,10 +89,10 @@ def spread(work: Callable[[int, int, int, int], object], items: list[Item], numb
                 raise
 
     helpers = min(threads(), len(items)) - 1 if numbers >= WORTH_A_THREAD else 0
-    others = [_pool(threads()).submit(some) for _ in range(helpers)]
+    others = [_pool(threads()).submit(run_items) for _ in range(helpers)]
     try:
-        some()
+        run_items()
     finally:
         wait(others)
-    for one in others:
-        one.result()
+    for other in others:
+        other.result()
