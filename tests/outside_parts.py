@@ -14,9 +14,9 @@ from rnnlab.cells import Cell, State
 from rnnlab.clips import Clip
 from rnnlab.column import Column
 from rnnlab.engines import Engine
-from rnnlab.engines.perform import perform
+from rnnlab.engines.perform import run_job
 from rnnlab.inits import Init
-from rnnlab.jobs import Event, Hear, Queue
+from rnnlab.jobs import Event, EventCallback, JobSource
 from rnnlab.optimizers import OptimizerPart
 from rnnlab.probes import Figures, Probe, Schedule, View
 from rnnlab.tasks import Batch, Chance
@@ -165,13 +165,13 @@ class Backwards(Engine):
 
     name: ClassVar[str] = "backwards"
 
-    def train(self, jobs: Queue, hear: Hear) -> None:
+    def train(self, jobs: JobSource, on_event: EventCallback) -> None:
         taken = []
         while (job := jobs.take()) is not None:
             taken.append(job)
         for job in reversed(taken):
-            hear(Event("began", job.number))
-            perform(job, hear)
+            on_event(Event("started", job.number))
+            run_job(job, on_event)
 
 
 OUTSIDE: dict[str, Any] = {

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from trainings import fleet_config as config
 
 from rnnlab.config import Config
 from rnnlab.fleet import Fleet
@@ -17,17 +18,6 @@ from rnnlab.optimizers import OPTIMIZERS
 from rnnlab.progress import Progress
 from rnnlab.runs import Run
 from rnnlab.training import Start, train, train_fleet
-
-
-def config(**changes: Any) -> Config:
-    given: dict[str, Any] = {
-        "task": {"name": "addition", "length": 12},
-        "model": {"cell": "lstm", "hidden": 7},
-        "train": {"batch": 4, "updates": 20, "evaluate_every": 10, "evaluate_size": 20},
-        "dtype": "float64",
-        "device": "cpu",
-    }
-    return Config.model_validate({**given, **changes})
 
 
 def mixed(optimizer: str) -> list[Config]:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from fakes import fake_run
 
+from rnnlab.collection import Runs
 from rnnlab.config import Config, Setting, known_keys, load_config
 from rnnlab.config.facts import EXCLUSIVE, FACTS, KeyFacts, excluded_by, without
 from rnnlab.config.keys import axis_keys
 from rnnlab.config.shape import shape_of
 from rnnlab.errors import ConfigError
 from rnnlab.keys import differing_keys
-from rnnlab.runs import Runs
 from rnnlab.sweeps import load_sweep, sweep_schema
 
 BASE: dict[str, Any] = {"task": "mnist", "train": {"updates": 10}}
@@ -95,6 +95,6 @@ def test_without_leaves_the_rest_and_what_it_was_given() -> None:
 
 
 def test_facts_are_known_without_the_models() -> None:
-    code = "import rnnlab.config.facts, rnnlab.keys, rnnlab.runs, sys; print({'pydantic', 'yaml'} & {*sys.modules})"
+    code = "import rnnlab.config.facts, rnnlab.keys, sys; print({'pydantic', 'yaml'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -8,31 +8,20 @@ import numpy as np
 import pytest
 import torch
 from oracles import F64, make_batch, make_network, step
+from scans import FAR, LAST, both_scans, every_cell, run
 from torch import Tensor
 
 from rnnlab.cells import CELLS, Cell, Rnn
 from rnnlab.measure import Curve, curves
 from rnnlab.network import Network
 from rnnlab.objective import Objective
-from rnnlab.passes import Pass, Scratch, Sequences, fast_pass, general_pass
+from rnnlab.passes import Sequences
 from rnnlab.probes import PROBES
 from rnnlab.view import UpdateView
 
 ALL_CELLS = [Rnn(nonlinearity=option) for option in ("tanh", "relu", "sigmoid", "linear")] + [
     part() for part in CELLS.values() if part is not Rnn
 ]
-LAST = Objective("class", "last", per_timestep=False)
-# Clamps nothing here, and so adds the rows of dL/da_t without changing a gradient.
-FAR = 1e6
-
-every_cell = pytest.mark.parametrize("cell", ALL_CELLS, ids=lambda cell: "-".join(cell.model_dump().values()))
-both_scans = pytest.mark.parametrize("scan", ["fast", "general"])
-
-
-def run(scan: str, network: Network, batch: Sequences, objective: Objective, bound: float | None = None) -> Pass:
-    if scan == "fast":
-        return fast_pass(network, batch, objective, Scratch(network.shape.layers), bound=bound)
-    return general_pass(network, batch, objective, bound=bound)
 
 
 def adjoints(network: Network, batch: Sequences, objective: Objective, r: int, recurrent: bool) -> dict[Any, Tensor]:

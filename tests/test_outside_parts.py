@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import Call
 from jsonschema import Draft202012Validator
 from outside_parts import OUTSIDE
-from test_cli import Call, rnn  # noqa: F401  the fixture
 
 import rnnlab
 from rnnlab.catalog import KINDS, table_of, tables
@@ -125,7 +125,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(run: Run, tmp_path: Path, mo
     assert resumed.metrics.drop(columns="seconds").equals(run.metrics.drop(columns="seconds"))
 
 
-def test_a_sweep_over_their_options_trains(outside: None, tmp_path: Path, rnn: Call) -> None:  # noqa: F811
+def test_a_sweep_over_their_options_trains(outside: None, tmp_path: Path, rnn: Call) -> None:
     members = load_sweep(SWEEP).members
     assert len({member.identity for member in members}) == len({member.name for member in members}) == 32
     assert {name.split("-T")[0] for name in (member.name for member in members)} == {
@@ -146,7 +146,7 @@ def test_a_sweep_over_their_options_trains(outside: None, tmp_path: Path, rnn: C
     assert (alone.path / "gradients.csv").read_bytes() == (together.path / "gradients.csv").read_bytes()
 
 
-def test_it_is_listed(outside: None, rnn: Call) -> None:  # noqa: F811
+def test_it_is_listed(outside: None, rnn: Call) -> None:
     listed = json.loads(rnn("list", "--json").out)
     for kind, part in OUTSIDE.items():
         name = part.key()
@@ -155,7 +155,7 @@ def test_it_is_listed(outside: None, rnn: Call) -> None:  # noqa: F811
     assert "|backwards" in rnn("sweep", "--help").out
 
 
-def test_it_is_planned_shown_and_reported(run: Run, rnn: Call) -> None:  # noqa: F811
+def test_it_is_planned_shown_and_reported(run: Run, rnn: Call) -> None:
     folder = str(run.path.parent)
     dry = rnn("train", "--config", str(run.path / "config.yaml"), "--dry-run")
     assert dry.code == 0
@@ -174,7 +174,7 @@ def test_it_is_planned_shown_and_reported(run: Run, rnn: Call) -> None:  # noqa:
 
 def test_what_it_wrote_is_read_where_nobody_knows_it(
     run: Run,
-    rnn: Call,  # noqa: F811
+    rnn: Call,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for kind, part in OUTSIDE.items():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import F64, make_batch, make_network
-from test_measure import LAST, both_scans, every_cell, run
+from scans import LAST, both_scans, every_cell, run
 from torch import Tensor
 
 from rnnlab.cells import CELLS, Cell, Gru, Rnn

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from test_fleet import config
+from trainings import fleet_config as config
 
 from rnnlab.claims import Claims, folder_key
 from rnnlab.config import Config

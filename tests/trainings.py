@@ -38,3 +38,15 @@ def config(**changes: Any) -> Config:
 
 def weights(run: Run) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in parameters_of(run).items()}
+
+
+def fleet_config(**changes: Any) -> Config:
+    """An LSTM of 7 units in float64, with these sections in place of its own."""
+    given: dict[str, Any] = {
+        "task": {"name": "addition", "length": 12},
+        "model": {"cell": "lstm", "hidden": 7},
+        "train": {"batch": 4, "updates": 20, "evaluate_every": 10, "evaluate_size": 20},
+        "dtype": "float64",
+        "device": "cpu",
+    }
+    return Config.model_validate({**given, **changes})
