@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from rnnlab.config import Config
-from rnnlab.fleet import Fleet
-from rnnlab.measure import curves
+from rnnlab.gradients.readings import curves
+from rnnlab.training.fleet import Fleet
 
 Update = Callable[[], object]
 

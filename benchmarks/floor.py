@@ -26,10 +26,10 @@ from numba import njit
 from options import asked
 from torch import Tensor
 
-from rnnlab.scan.compiled import OPTIONS
-from rnnlab.scan.products import address, gemm, pack, padded_width, panel_width
-from rnnlab.scan.sums import CHUNK
-from rnnlab.scan.threads import blocks_of
+from rnnlab.scan.fast.gemm import address, gemm, pack, padded_width, panel_width
+from rnnlab.scan.fast.nonlinearities import OPTIONS
+from rnnlab.scan.fast.threads import blocks_of
+from rnnlab.scan.fast.weight_gradients import CHUNK
 
 
 def torch_products(cell: str, B: int, T: int, H: int, runs: int = 1) -> Update:

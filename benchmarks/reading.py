@@ -17,8 +17,8 @@ from options import asked
 from scale import timed
 
 from rnnlab.config import load_config
-from rnnlab.records import GradientLog, MetricsLog
-from rnnlab.rundir import RunDir
+from rnnlab.runs.folder import RunDir
+from rnnlab.runs.writers import GradientLog, MetricsLog
 
 Row = dict[str, Any]
 

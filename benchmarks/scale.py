@@ -51,7 +51,7 @@ def measure(runs: int) -> Row:
 
 _LIST = """
 import sys
-from rnnlab.index import Index
+from rnnlab.runs.index import Index
 with Index(sys.argv[1]) as index:
     index.refresh()
     assert index.entries()

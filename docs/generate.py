@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from rnnlab.catalog import table_of
-from rnnlab.cli.listing import list_parts, type_in_words
+from rnnlab.cli.list_parts import list_parts, type_in_words
 from rnnlab.config import Config
 from rnnlab.config.sections import Model, Probing, Train
 from rnnlab.inits import PRESETS, Inits

@@ -8,6 +8,36 @@
     rnnlab.load_runs("runs").metrics        # every run's, with the settings in which they differ
 
 Nothing heavy is imported until it is used.
+
+The packages and modules, each importing only from those above it:
+
+    errors           every exception a user can meet, each with its exit code
+    names            what a run may be called
+    parts            what every interchangeable part has in common; tables of parts
+    catalog          where every table of parts is
+    column           one column of a record, as data
+    progress         how far a training or a sweep is
+    atomic           a file written whole or not at all
+    provenance       versions, commit and process that a run was made with
+    interruptions    Ctrl-C and SIGTERM between two updates
+    logspace         numbers as mantissa and power of two, and norms of such rows
+    analysis         arrays in, figures out: rate, horizon, verdict, intervals
+    scan             one loop over time: a cell's rule, the general scan, the compiled one
+    cells            rnn, lstm, gru
+    inits            initializers of weights and biases
+    tasks            what is learned
+    probes           what is measured, and at which updates
+    clips            what is done to a gradient before the update
+    optimizers       torch.optim's, with their options
+    config           one experiment described, from YAML to a checked Config
+    runs             one run on disk, written and read
+    compare          many runs: chosen, grouped, measured
+    network          stacked parameters, and where the loss reads
+    gradients        one pass forward and back, and what is read off it
+    training         from a config to a finished run
+    sweeps           many runs carried out
+    report           findings, and their forms: terminal, figures, page, export
+    cli              the commands; the only place that prints or exits
 """
 
 from __future__ import annotations
@@ -19,13 +49,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
 
-    from rnnlab.collection import Runs, load_runs
+    from rnnlab.compare.collection import Runs, load_runs
     from rnnlab.config import Config, load_config
     from rnnlab.config.load import Source
-    from rnnlab.engines import Engine
-    from rnnlab.runs import Run
-    from rnnlab.sweep_results import SweepCallback, SweepResult
-    from rnnlab.training import MessageCallback, ProgressCallback
+    from rnnlab.runs.run import Run
+    from rnnlab.sweeps.engines import Engine
+    from rnnlab.sweeps.results import SweepCallback, SweepResult
+    from rnnlab.training.loop import MessageCallback, ProgressCallback
 
 __version__ = "0.1.0"
 __all__ = ["Config", "Run", "Runs", "__version__", "load_config", "load_runs", "sweep", "train"]
@@ -33,9 +63,9 @@ __all__ = ["Config", "Run", "Runs", "__version__", "load_config", "load_runs", "
 _HOMES = {
     "Config": "rnnlab.config",
     "load_config": "rnnlab.config",
-    "Run": "rnnlab.runs",
-    "Runs": "rnnlab.collection",
-    "load_runs": "rnnlab.collection",
+    "Run": "rnnlab.runs.run",
+    "Runs": "rnnlab.compare.collection",
+    "load_runs": "rnnlab.compare.collection",
 }
 
 
@@ -64,7 +94,7 @@ def train(
     RunFailedError when the run cannot go on (a full disk); what it wrote is kept. A run that diverges is a result.
     """
     from rnnlab.config import load_config
-    from rnnlab.training import train
+    from rnnlab.training.loop import train
 
     described = load_config(config, sets)
     return train(described, out=out, force=force, resume=resume, observe=observe, notify=notify)
@@ -91,17 +121,17 @@ def sweep(
     workers: how many fleets train at once. address: where the Ray cluster is.
     fleets: whether runs of one shape train together.
     retry_failed: train those that failed once more. max_runs: train so many at most.
-    on_event: called with a `rnnlab.sweep_results.SweepEvent` for whatever happens.
+    on_event: called with a `rnnlab.sweeps.results.SweepEvent` for whatever happens.
 
     Raises, before anything is trained: ConfigError with everything that is wrong; UsageError for an engine that there
     is not, or that cannot do what is asked; RunFolderError, DataMissingError, DataFormatError and DeviceMissingError.
     Later on, RunFailedError when the system refuses (a full disk); what is trained by then is kept, and the same call
     goes on with the rest. Runs that fail by themselves are listed in the result, and raise nothing.
     """
-    from rnnlab.engines import Engine, engine_of
-    from rnnlab.sweep_results import SweepOptions
-    from rnnlab.sweeping import train_sweep
-    from rnnlab.sweeps import load_sweep
+    from rnnlab.sweeps.driver import train_sweep
+    from rnnlab.sweeps.engines import Engine, engine_of
+    from rnnlab.sweeps.file import load_sweep
+    from rnnlab.sweeps.results import SweepOptions
 
     chosen = engine if isinstance(engine, Engine) else engine_of(engine, workers=workers, address=address)
     options = SweepOptions(out, fleets, retry_failed, max_runs, command=("rnnlab.sweep",))

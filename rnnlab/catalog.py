@@ -19,7 +19,7 @@ _IN_A_CONFIG = {
     "optimizers": "rnnlab.optimizers:OPTIMIZERS",
     "schedules": "rnnlab.probes:SCHEDULES",
 }
-_ALL = {**_IN_A_CONFIG, "engines": "rnnlab.engines:ENGINES"}
+_ALL = {**_IN_A_CONFIG, "engines": "rnnlab.sweeps.engines:ENGINES"}
 
 KINDS = tuple(_ALL)
 """The kinds of parts there are."""

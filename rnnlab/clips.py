@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from rnnlab.flat import Gradient
+    from rnnlab.network.flat import Gradient
 
     Floats = NDArray[np.float64]
 

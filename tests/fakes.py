@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rnnlab.records import GradientLog, MetricsLog
-from rnnlab.rundir import RunDir
-from rnnlab.runs import Run
+from rnnlab.runs.folder import RunDir
+from rnnlab.runs.run import Run
+from rnnlab.runs.writers import GradientLog, MetricsLog
 
 
 def fake_run(

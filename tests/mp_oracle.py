@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from rnnlab.cells import Cell
-from rnnlab.network import Network
-from rnnlab.objective import Objective
-from rnnlab.passes import Sequences
+from rnnlab.gradients.passes import Sequences
+from rnnlab.network.network import Network
+from rnnlab.network.objective import Objective
 
 PRECISE = Context(prec=30, Emin=MIN_EMIN, Emax=MAX_EMAX)
 Numbers = Any

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from rnnlab.cells import CELLS, Cell
+from rnnlab.gradients.passes import Sequences
 from rnnlab.inits import Inits
-from rnnlab.network import Network, Shape, draw
-from rnnlab.objective import Objective
-from rnnlab.passes import Sequences
+from rnnlab.network.network import Network, Shape, draw
+from rnnlab.network.objective import Objective
 
 F64 = torch.float64
 ALL_CELLS = [

@@ -13,12 +13,12 @@ from pydantic import Field
 from rnnlab.cells import Cell, State
 from rnnlab.clips import Clip
 from rnnlab.column import Column
-from rnnlab.engines import Engine
-from rnnlab.engines.perform import run_job
 from rnnlab.inits import Init
-from rnnlab.jobs import Event, EventCallback, JobSource
 from rnnlab.optimizers import OptimizerPart
 from rnnlab.probes import Figures, Probe, Schedule, View
+from rnnlab.sweeps.engines import Engine
+from rnnlab.sweeps.engines.run_job import run_job
+from rnnlab.sweeps.jobs import Event, EventCallback, JobSource
 from rnnlab.tasks import Batch, Chance
 from rnnlab.tasks.generated import Generated
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from rnnlab.config import Config
-    from rnnlab.flat import Gradient
-    from rnnlab.measure import Curve
+    from rnnlab.gradients.readings import Curve
+    from rnnlab.network.flat import Gradient
 
 
 class Leaky(Cell):

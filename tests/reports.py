@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rnnlab.collection import load_runs
+from rnnlab.compare.collection import load_runs
 from rnnlab.report.findings import Findings
-from rnnlab.report.page.packing import NOT_FINITE, NOTHING, UNDERFLOW, ZERO
+from rnnlab.report.page.encoding import NOT_FINITE, NOTHING, UNDERFLOW, ZERO
 
 NASTY = "<script>alert(1)</script>"
 FORMULA = '=HYPERLINK("http://example.com")'

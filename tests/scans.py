@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from oracles import ALL_CELLS
 
-from rnnlab.network import Network
-from rnnlab.objective import Objective
-from rnnlab.passes import Pass, Scratch, Sequences, fast_pass, general_pass
+from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_pass, general_pass
+from rnnlab.network.network import Network
+from rnnlab.network.objective import Objective
 
 LAST = Objective("class", "last", per_timestep=False)
 # Clamps nothing here, and so adds the rows of dL/da_t without changing a gradient.

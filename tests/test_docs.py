@@ -19,8 +19,8 @@ from shipped import CONFIGS, SWEEPS
 import rnnlab
 from rnnlab.cli import main
 from rnnlab.config import load_config
-from rnnlab.config.tree import parse
-from rnnlab.sweeps import load_sweep
+from rnnlab.config.yaml_tree import parse
+from rnnlab.sweeps.file import load_sweep
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,11 +12,11 @@ import pytest
 import torch
 from trainings import config
 
-from rnnlab.fleet import Fleet
 from rnnlab.interruptions import Interruptions
-from rnnlab.recording import read_checkpoint
-from rnnlab.runs import Run
-from rnnlab.training import train
+from rnnlab.runs.run import Run
+from rnnlab.training.fleet import Fleet
+from rnnlab.training.loop import train
+from rnnlab.training.recorder import read_checkpoint
 
 
 class Term(KeyboardInterrupt):

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from rnnlab.flat import Layout
+from rnnlab.network.flat import Layout
 from rnnlab.optimizers import OPTIMIZERS, OptimizerPart
 
 UPDATES = 5

@@ -20,16 +20,16 @@ from outside_parts import OUTSIDE
 
 import rnnlab
 from rnnlab.catalog import KINDS, table_of, tables
-from rnnlab.columns import METRICS
 from rnnlab.config import json_schema, known_keys, load_config
-from rnnlab.engines import engine_of
 from rnnlab.errors import ConfigError, UsageError
-from rnnlab.fleet import Fleet
-from rnnlab.plan import plan
-from rnnlab.recording import read_checkpoint
-from rnnlab.runs import Run
-from rnnlab.sweeps import load_sweep, sweep_schema
-from rnnlab.training import train
+from rnnlab.runs.columns import METRICS
+from rnnlab.runs.run import Run
+from rnnlab.sweeps.engines import engine_of
+from rnnlab.sweeps.file import load_sweep, sweep_schema
+from rnnlab.training.fleet import Fleet
+from rnnlab.training.loop import train
+from rnnlab.training.plan import plan
+from rnnlab.training.recorder import read_checkpoint
 
 CONFIG: dict[str, Any] = {
     "task": {"name": "parity", "bits": 6},

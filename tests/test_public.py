@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 import rnnlab
-from rnnlab import errors, training
+from rnnlab import errors
 from rnnlab.config import Config
 from rnnlab.errors import RunExistsError, RunFolderError
-from rnnlab.training import Progress
+from rnnlab.training import loop as training
+from rnnlab.training.loop import Progress
 
 SMALL: dict[str, Any] = {
     "task": {"name": "addition", "length": 12},

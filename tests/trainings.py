@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rnnlab.config import Config
-from rnnlab.runs import Run
-from rnnlab.training import parameters_of
+from rnnlab.runs.run import Run
+from rnnlab.training.loop import parameters_of
 
 SMALL: dict[str, Any] = {
     "task": {"name": "addition", "length": 12},

@@ -1,4 +1,10 @@
-"""The recurrent cells."""
+"""The recurrent cells.
+
+base    what a cell is: a definition of one timestep, and where there is one a rule
+rnn     the simple recurrent network
+lstm    long short-term memory
+gru     the gated recurrent unit
+"""
 
 from rnnlab.cells.base import Cell, State
 from rnnlab.cells.gru import Gru

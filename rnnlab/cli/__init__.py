@@ -1,4 +1,21 @@
-"""The command line: the only place that prints, and the only one that ends the process."""
+"""The command line: the only place that prints, and the only one that ends the process.
+
+streams       stdout and stderr as they may be
+signals       Ctrl-C and SIGTERM as one interruption
+completion    the keys of a config, for a shell
+choices       the names in a table, for help and a shell
+progress      progress lines, on a terminal and elsewhere
+board         how far a sweep is
+train         rnnlab train
+sweep         rnnlab sweep
+report        rnnlab report
+runs          rnnlab ls, rnnlab show
+validate      rnnlab validate
+new           rnnlab new
+list_parts    rnnlab list
+schema        rnnlab schema
+app           the commands put together
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli import listing, new, report, runs, schema, sweep, train, validate
+from rnnlab.cli import list_parts as listing
+from rnnlab.cli import new, report, runs, schema, sweep, train, validate
 
 app = typer.Typer(
     name="rnnlab",

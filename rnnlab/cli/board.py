@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from rnnlab.cli.progress import ProgressDisplay
-    from rnnlab.jobs import Event, Job
-    from rnnlab.survey import SweepStatus
-    from rnnlab.sweep_results import SweepCallback, SweepEvent
+    from rnnlab.sweeps.jobs import Event, Job
+    from rnnlab.sweeps.results import SweepCallback, SweepEvent
+    from rnnlab.sweeps.status import SweepStatus
 
 _MOST_ROWS = 12
 

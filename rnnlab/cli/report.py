@@ -12,9 +12,9 @@ from rnnlab.cli.streams import print_error
 from rnnlab.errors import RunFailedError, UsageError
 
 if TYPE_CHECKING:
-    from rnnlab.collection import Runs
+    from rnnlab.compare.collection import Runs
     from rnnlab.report.findings import Findings
-    from rnnlab.report.page.runs import Thinned
+    from rnnlab.report.page.run import Thinned
 
 EXAMPLES = """\b
 Examples:
@@ -71,7 +71,7 @@ def report(
 
     The report goes to stdout, messages to stderr. Runs that cannot be read are left out and named.
     """
-    from rnnlab.choosing import choose
+    from rnnlab.compare.select import choose
     from rnnlab.report.findings import Findings
 
     sheets = {"csv": csv, "markdown": markdown, "latex": latex}
@@ -82,7 +82,7 @@ def report(
     groups = chosen.group_by(*keys)
     thinned = None
     if html is not None or open_:
-        from rnnlab.report.page.runs import Thinned
+        from rnnlab.report.page.run import Thinned
 
         thinned = Thinned(groups)
     findings = Findings(groups, at, success, thinned.add if thinned else None)
@@ -96,7 +96,7 @@ def report(
     if thinned is not None:
         _write_page(findings, thinned, Path(html or "report.html"), open_)
     if as_json:
-        from rnnlab.report.sheets import as_json as in_json
+        from rnnlab.report.export import as_json as in_json
 
         print(in_json(findings))
     elif not quiet and "-" not in sheets.values():
@@ -110,7 +110,7 @@ def _check(
     if [*sheets.values()].count("-") + as_json > 1:
         raise UsageError("one thing at a time can go to stdout: give the others a file")
     if wanted := [kind for kind, target in sheets.items() if target is not None]:
-        from rnnlab.report.sheets import check_ready as check_tables
+        from rnnlab.report.export import check_ready as check_tables
 
         check_tables(wanted)
     if figures is not None:
@@ -138,7 +138,7 @@ def _check_runs(runs: Runs, success: str | None) -> None:
 
 
 def _write_sheet(kind: str, findings: Findings, target: str) -> None:
-    from rnnlab.report import sheets
+    from rnnlab.report import export as sheets
 
     text: str = getattr(sheets, _SHEETS[kind])(findings)
     if target == "-":
@@ -180,8 +180,8 @@ def _tell_written(paths: list[Path]) -> None:
 def _show(findings: Findings) -> None:
     from rich.console import Console
 
-    from rnnlab.report.terminal import speaks_unicode
-    from rnnlab.report.text import report as in_words
+    from rnnlab.report.terminal.comparison import report as in_words
+    from rnnlab.report.terminal.summary import speaks_unicode
 
     console = Console(highlight=False)
     console.print(in_words(findings, console.width, unicode=speaks_unicode(sys.stdout.encoding)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rnnlab.runs import Run
+    from rnnlab.runs.run import Run
 
 LS_EXAMPLES = """\b
 Examples:
@@ -37,9 +37,9 @@ def ls(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """List runs: status, verdict, error, settings that differ."""
-    from rnnlab.choosing import choose
     from rnnlab.cli.streams import print_error
-    from rnnlab.report.listing import key_settings, listing, plain_listing, rows
+    from rnnlab.compare.select import choose
+    from rnnlab.report.terminal.listing import key_settings, listing, plain_listing, rows
 
     chosen = choose(runs or (), where or ())
     for name, why in chosen.left_out.items():
@@ -56,7 +56,7 @@ def ls(
         return
     from rich.console import Console
 
-    from rnnlab.report.terminal import speaks_unicode
+    from rnnlab.report.terminal.summary import speaks_unicode
 
     Console(highlight=False).print(listing(chosen, unicode=speaks_unicode(sys.stdout.encoding)))
 
@@ -68,7 +68,7 @@ def show(
     ] = False,
 ) -> None:
     """Show one run: its end, its gradient, its settings, its origin."""
-    from rnnlab.choosing import choose
+    from rnnlab.compare.select import choose
     from rnnlab.errors import RunFolderError, UsageError
 
     chosen = choose([run])
@@ -88,8 +88,8 @@ def show(
 def _show(run: Run) -> None:
     from rich.console import Console
 
-    from rnnlab.report.listing import about
-    from rnnlab.report.terminal import speaks_unicode, summary
+    from rnnlab.report.terminal.listing import about
+    from rnnlab.report.terminal.summary import speaks_unicode, summary
 
     console, unicode = Console(highlight=False), speaks_unicode(sys.stdout.encoding)
     console.print(summary(run, console.width, unicode=unicode))

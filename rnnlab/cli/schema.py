@@ -27,6 +27,6 @@ def schema(
     import json
 
     from rnnlab.config import json_schema
-    from rnnlab.sweeps import sweep_schema
+    from rnnlab.sweeps.file import sweep_schema
 
     print(json.dumps(sweep_schema() if of_sweep else json_schema(), indent=2))

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnlab.cli.choices import complete, with_choices
-from rnnlab.cli.keys import complete_keys
+from rnnlab.cli.completion import complete_keys
 from rnnlab.cli.signals import exit_code, install_handlers
 from rnnlab.cli.streams import print_error
 from rnnlab.errors import DivergedError, SomeFailedError
 
 if TYPE_CHECKING:
-    from rnnlab.engines import Engine
-    from rnnlab.forecast import Forecast
-    from rnnlab.sweep_results import SweepOptions, SweepResult
-    from rnnlab.sweeps import Sweep
+    from rnnlab.sweeps.engines import Engine
+    from rnnlab.sweeps.file import Sweep
+    from rnnlab.sweeps.forecast import Forecast
+    from rnnlab.sweeps.results import SweepOptions, SweepResult
 
 EXAMPLES = """\b
 Examples:
@@ -83,9 +83,9 @@ def sweep(
 
     Runs of one shape train together. What is trained already, by whatever command, is not trained again.
     """
-    from rnnlab.engines import engine_of
-    from rnnlab.sweep_results import SweepOptions
-    from rnnlab.sweeps import load_sweep
+    from rnnlab.sweeps.engines import engine_of
+    from rnnlab.sweeps.file import load_sweep
+    from rnnlab.sweeps.results import SweepOptions
 
     chosen = engine_of(engine, workers=workers, address=address)
     described = load_sweep(config, sets or ())
@@ -110,8 +110,8 @@ def sweep(
 def _train(sweep: Sweep, engine: Engine | None, options: SweepOptions, workers: int | None, quiet: bool) -> SweepResult:
     from rnnlab.cli.board import Board, shown_on
     from rnnlab.cli.progress import ProgressDisplay
-    from rnnlab.engines.base import cores
-    from rnnlab.sweeping import train_sweep
+    from rnnlab.sweeps.driver import train_sweep
+    from rnnlab.sweeps.engines.base import cores
 
     install_handlers()
     board = Board(sweep.name, workers=engine.at_once() if engine else workers or cores())
@@ -144,7 +144,7 @@ def _show_result(sweep: Sweep, result: SweepResult, seconds: float) -> None:
 
 
 def _show_plan(sweep: Sweep, options: SweepOptions, workers: int | None, as_json: bool) -> None:
-    from rnnlab.forecast import forecast
+    from rnnlab.sweeps.forecast import forecast
 
     planned = forecast(sweep, options, workers)
     if as_json:

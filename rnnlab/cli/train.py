@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnlab.cli.keys import complete_keys
+from rnnlab.cli.completion import complete_keys
 from rnnlab.cli.signals import exit_code, install_handlers
 from rnnlab.cli.streams import print_error
 from rnnlab.errors import DivergedError
 
 if TYPE_CHECKING:
     from rnnlab.config import Config, Setting
-    from rnnlab.runs import Run
+    from rnnlab.runs.run import Run
 
 EXAMPLES = """\b
 Examples:
@@ -94,7 +94,7 @@ def _options(**given: str | None) -> list[Setting]:
 
 def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> Run:
     from rnnlab.cli.progress import ProgressDisplay, TrainingView
-    from rnnlab.training import train
+    from rnnlab.training.loop import train
 
     install_handlers()
     command = ["rnnlab", *sys.argv[1:]]
@@ -116,7 +116,7 @@ def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> 
 
 
 def _show_plan(config: Config, as_json: bool) -> None:
-    from rnnlab.plan import plan
+    from rnnlab.training.plan import plan
 
     figures = asdict(plan(config))
     if as_json:
@@ -130,7 +130,7 @@ def _show_plan(config: Config, as_json: bool) -> None:
 def _show_summary(run: Run) -> None:
     from rich.console import Console
 
-    from rnnlab.report.terminal import speaks_unicode, summary
+    from rnnlab.report.terminal.summary import speaks_unicode, summary
 
     console = Console(highlight=False)
     console.print(summary(run, console.width, unicode=speaks_unicode(sys.stdout.encoding)))

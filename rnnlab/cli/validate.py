@@ -25,7 +25,7 @@ def validate(
     """
     from rnnlab.config.load import document_of, is_sweep, load_config
     from rnnlab.errors import ConfigError
-    from rnnlab.sweeps import load_sweep
+    from rnnlab.sweeps.file import load_sweep
 
     wrong = 0
     for file in files:

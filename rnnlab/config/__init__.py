@@ -1,6 +1,19 @@
 """What a run is, from YAML to a checked Config and back.
 
-Only `facts`, `scalars` and `tree` are light; what needs the models is imported when it is asked for.
+yaml_scalars    what a plain word in YAML means
+yaml_tree       a YAML text as a tree that knows where its keys stand
+stop            the stop rule
+facts           what is true of a key besides its value
+sections        `model`, `train` and `probe`
+checks          settings that are right alone and wrong together
+schema          Config: everything that says what a run is
+shape           what runs must share to train together
+keys            which keys there are, and what each is for
+messages        what pydantic found wrong, in plain words
+overrides       settings laid over a config: --set
+load            from a file, a mapping or stdin to a Config
+jsonschema      the JSON Schema, for editors
+starter         a config to start from
 """
 
 from __future__ import annotations
@@ -12,12 +25,12 @@ from typing import TYPE_CHECKING, Any
 from rnnlab.config.starter import starter
 
 if TYPE_CHECKING:
-    from rnnlab.config.editor import json_schema
+    from rnnlab.config.checks import Conflict, conflicts
+    from rnnlab.config.jsonschema import json_schema
     from rnnlab.config.keys import known_keys
     from rnnlab.config.load import load_config
-    from rnnlab.config.misfits import Conflict, conflicts
+    from rnnlab.config.overrides import Setting
     from rnnlab.config.schema import Config
-    from rnnlab.config.settings import Setting
     from rnnlab.config.stop import StopRule, stop_rule
 
 __all__ = [
@@ -35,11 +48,11 @@ __all__ = [
 
 _HOMES = {
     "Config": "rnnlab.config.schema",
-    "Conflict": "rnnlab.config.misfits",
-    "Setting": "rnnlab.config.settings",
+    "Conflict": "rnnlab.config.checks",
+    "Setting": "rnnlab.config.overrides",
     "StopRule": "rnnlab.config.stop",
-    "conflicts": "rnnlab.config.misfits",
-    "json_schema": "rnnlab.config.editor",
+    "conflicts": "rnnlab.config.checks",
+    "json_schema": "rnnlab.config.jsonschema",
     "known_keys": "rnnlab.config.keys",
     "load_config": "rnnlab.config.load",
     "stop_rule": "rnnlab.config.stop",

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from rnnlab.catalog import config_tables
 from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.config.schema import Config
-from rnnlab.config.tree import Path as KeyPath
+from rnnlab.config.yaml_tree import Path as KeyPath
 from rnnlab.parts import OneOf, Part
 
 

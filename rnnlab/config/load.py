@@ -14,12 +14,12 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
+from rnnlab.config.checks import conflicts
 from rnnlab.config.keys import owner_at
-from rnnlab.config.misfits import conflicts
+from rnnlab.config.messages import Located, problems, value_at
+from rnnlab.config.overrides import Setting, override
 from rnnlab.config.schema import Config
-from rnnlab.config.settings import Setting, override
-from rnnlab.config.tree import MOST_BYTES, Node, Path, dotted, parse, position_in
-from rnnlab.config.words import Located, problems, value_at
+from rnnlab.config.yaml_tree import MOST_BYTES, Node, Path, dotted, parse, position_in
 from rnnlab.errors import ConfigError, Problem, nearest
 
 MOST_PROBLEMS = 50

@@ -15,10 +15,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from rnnlab.catalog import config_tables
 from rnnlab.clips import CLIPS, Clip, NoClip
+from rnnlab.config.checks import conflicts
 from rnnlab.config.facts import NO_IDENTITY, without
-from rnnlab.config.misfits import conflicts
-from rnnlab.config.scalars import dump
 from rnnlab.config.sections import Model, Probing, Section, Train
+from rnnlab.config.yaml_scalars import dump
 from rnnlab.errors import UsageError
 from rnnlab.inits import Inits
 from rnnlab.names import check_name

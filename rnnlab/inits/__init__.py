@@ -1,4 +1,11 @@
-"""Initializers: the table, the presets of the libraries, and the model of the config's `model.init`."""
+"""Initializers: the table, the presets of the libraries, and the model of the config's `model.init`.
+
+base        what every initializer is
+fans        Xavier and He
+matrices    orthogonal, identity, sparse
+plain       normal, uniform, constant, zeros
+gated       biases of gates: forget, chrono
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""What is measured, and at which updates."""
+"""What is measured while a network trains, and at which updates.
+
+base          what a probe is, and what it sees
+schedules     at which updates
+adjoint       the total gradient at every timestep
+spectrum      spectral radius and norm of the recurrent weights
+saturation    the share of gate activations whose slope is nearly gone
+weights       size of the weights and of their change
+"""
 
 from rnnlab.parts import Table, table
 from rnnlab.probes.adjoint import Adjoint

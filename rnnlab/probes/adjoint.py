@@ -10,7 +10,7 @@ from rnnlab.probes.base import Probe, View
 
 if TYPE_CHECKING:
     from rnnlab.config import Config
-    from rnnlab.measure import Curve
+    from rnnlab.gradients.readings import Curve
 
 
 class Adjoint(Probe):

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rnnlab.config import Config
-    from rnnlab.measure import Curve
-    from rnnlab.network import Network
-    from rnnlab.passes import Pass
+    from rnnlab.gradients.passes import Pass
+    from rnnlab.gradients.readings import Curve
+    from rnnlab.network.network import Network
 
 Floats = NDArray[np.float64]
 Figures = Mapping[str, Floats]

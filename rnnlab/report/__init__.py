@@ -1,1 +1,9 @@
-"""What a run looked like: on the terminal. Nothing here prints and nothing imports torch."""
+"""What runs say, in tables, curves, figures and a page. Nothing here prints, and nothing imports torch.
+
+formatting    numbers, times and names as they are shown
+findings      what a report says, whichever way it is written
+export        CSV, Markdown, LaTeX, JSON
+terminal      for a terminal
+figures       for papers
+page          one HTML file that opens offline
+"""

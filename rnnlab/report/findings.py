@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rnnlab.curves import OnReadings
+from rnnlab.analysis.intervals import Interval
+from rnnlab.compare.group import Group, MeasuredGroup
+from rnnlab.compare.groups import Groups
+from rnnlab.compare.measured import OnReadings
+from rnnlab.compare.pairs import Pair, pairs
 from rnnlab.errors import UsageError
-from rnnlab.group import Group, MeasuredGroup
-from rnnlab.groups import Groups
-from rnnlab.intervals import Interval
-from rnnlab.pairs import Pair, pairs
 from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rnnlab.intervals import Interval
+from rnnlab.analysis.intervals import Interval
 
 
 def format_number(value: float | str | None, digits: int = 3) -> str:

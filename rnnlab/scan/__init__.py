@@ -1,0 +1,8 @@
+"""One loop over time, forward and back.
+
+pointwise    the nonlinearities of a rule in NumPy, on a run of numbers
+rule         what the compiled scan needs to know of a cell
+layer        the parameters of one layer
+general      any cell's definition under autograd, on any device
+fast         the compiled scan, on the CPU
+"""

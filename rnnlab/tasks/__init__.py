@@ -1,4 +1,22 @@
-"""The tasks, by the name that YAML uses for each."""
+"""The tasks, by the name that YAML uses for each.
+
+base                      what every task gives
+generated                 sequences that are drawn without end
+held                      sequences that are kept in memory
+files                     data files, and packages that carry them
+addition                  the adding problem
+multiplication            its product
+temporal_order            the order of two symbols
+temporal_order_3bit       the order of three
+random_permutation        the first symbol, at the end
+noiseless_memorization    five bits over a gap
+copy                      symbols over a gap
+series                    the next value of a column of a CSV
+text                      the next character of a text
+arrays                    sequences from an .npz file
+mnist                     digits by rows or pixels
+speech                    who is speaking
+"""
 
 from __future__ import annotations
 

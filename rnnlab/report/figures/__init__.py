@@ -1,4 +1,8 @@
-"""Figures for papers: as wide as a column, as vectors, with the data of each as CSV beside it."""
+"""Figures for papers: as wide as a column, as vectors, with the data of each as CSV beside it.
+
+data       the data behind each figure
+drawing    what is drawn
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnlab.atomic import atomic
+from rnnlab.compare.group import MeasuredGroup
 from rnnlab.errors import RunFailedError, UsageError, nearest
-from rnnlab.group import MeasuredGroup
+from rnnlab.report.export import harmless
 from rnnlab.report.figures.data import Heat, curve_data, heat_data, rate_data, success_data
 from rnnlab.report.figures.drawing import Names, draw_gradient, draw_heatmaps, draw_rates, draw_success, tall
 from rnnlab.report.findings import Findings
-from rnnlab.report.sheets import harmless
 
 if TYPE_CHECKING:
     import pandas as pd

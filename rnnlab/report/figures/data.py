@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnlab.grids import GradientGrids
-from rnnlab.group import MeasuredGroup
-from rnnlab.groups import Groups
+from rnnlab.compare.group import MeasuredGroup
+from rnnlab.compare.groups import Groups
+from rnnlab.runs.grids import GradientGrids
 
 if TYPE_CHECKING:
     import pandas as pd

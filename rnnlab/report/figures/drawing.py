@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnlab.group import MeasuredGroup
+from rnnlab.compare.group import MeasuredGroup
 from rnnlab.report.figures.data import Heat
 from rnnlab.report.findings import Findings, label
 from rnnlab.report.formatting import format_setting

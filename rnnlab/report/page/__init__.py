@@ -1,4 +1,9 @@
-"""A report as one HTML file that opens offline: its script, its style and all of its data are in it."""
+"""A report as one HTML file that opens offline: its script, its style and all of its data are in it.
+
+encoding    numbers in few bytes, curves in few points
+run         one run on the page
+payload     the texts and the data of a page
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from importlib.resources import files
 
 from rnnlab.errors import UsageError
 from rnnlab.report.findings import Findings
-from rnnlab.report.page.runs import Thinned
+from rnnlab.report.page.run import Thinned
 
 _SCRIPTS = ("unpack.js", "charts.js", "run.js", "groups.js", "page.js")
 _NEEDED = ("jinja2", "plotly")

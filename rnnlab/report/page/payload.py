@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from rnnlab import __version__
-from rnnlab.curves import median_curve
-from rnnlab.group import MeasuredGroup
-from rnnlab.intervals import Interval
+from rnnlab.analysis.intervals import Interval
+from rnnlab.compare.group import MeasuredGroup
+from rnnlab.compare.measured import median_curve
 from rnnlab.report.findings import Findings, label, numbers
 from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
-from rnnlab.report.page.packing import envelope, evenly, pack_decades
-from rnnlab.report.page.runs import Reading, Size, Thinned, run_data
-from rnnlab.rundir import now
+from rnnlab.report.page.encoding import envelope, evenly, pack_decades
+from rnnlab.report.page.run import Reading, Size, Thinned, run_data
+from rnnlab.runs.folder import now
 
 _MOST_POSITIONS = 24
 _CURVE_POINTS = 120

@@ -1,0 +1,112 @@
+"""Conditions on runs, as one writes them: `task.length >= 100`, `model.cell = [lstm, gru]`, `status != failed`."""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rnnlab.errors import ConfigError, UsageError, nearest
+
+_SIGNS: dict[str, Callable[[Any, Any], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "!=": operator.ne,
+    "==": operator.eq,
+    "=": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_FORM = re.compile(r"\s*([^\s<>=!]+)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
+_CURE = "write KEY, then one of = != < <= > >=, then a value, such as task.length>=100"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition: a dotted key, a sign, and one value or several of which one must be the setting's."""
+
+    key: str
+    sign: str
+    values: tuple[Any, ...]
+    text: str
+    """The value as it was written: a setting that is text is compared with that as well."""
+
+    def holds(self, facts: Mapping[str, Any]) -> bool:
+        """Whether it holds; a run without that setting fulfils `!=` and nothing else."""
+        setting = facts.get(named(self.key, facts))
+        if self.sign in ("=", "=="):
+            return self._is_among_values(setting)
+        if self.sign == "!=":
+            return not self._is_among_values(setting)
+        return _is_number(setting) and _SIGNS[self.sign](setting, self.values[0])
+
+    def _is_among_values(self, setting: Any) -> bool:
+        if isinstance(setting, list) and setting == list(self.values):
+            return True
+        if isinstance(setting, str) and setting == self.text:
+            return True
+        return any(_same(setting, value) for value in self.values)
+
+    def check(self, known: Collection[str]) -> None:
+        """Raise UsageError where none of the runs has such a key."""
+        key_among(self.key, {*known, *(key.removesuffix(".name") for key in known)})
+
+
+def condition(text: str) -> Condition:
+    """The condition that a text stands for. Raises UsageError, naming the cure, where it is none."""
+    match = _FORM.fullmatch(text)
+    if match is None or not match[3]:
+        raise UsageError(f"{text!r} is no condition; {_CURE}")
+    key, sign, written = match.groups()
+    values = _values(written, text)
+    if sign in ("<", "<=", ">", ">=") and not (len(values) == 1 and _is_number(values[0])):
+        raise UsageError(f"{text!r} is no condition: {sign} compares with a number")
+    return Condition(key, sign, values, written)
+
+
+def key_among(key: str, known: Collection[str]) -> str:
+    """The key, if it is known; raises UsageError with the nearest one."""
+    if key in known:
+        return key
+    near = nearest(key, known) or nearest(key, [one.rpartition(".")[2] for one in known])
+    full = next((one for one in known if one == near or one.endswith(f".{near}")), near)
+    raise UsageError(f"no run has a setting {key!r}" + (f"; did you mean {full!r}?" if near else ""))
+
+
+def named(key: str, facts: Collection[str]) -> str:
+    """`clip` stands for `clip.name`, as it does in a config."""
+    return key if key in facts else f"{key}.name"
+
+
+def _values(written: str, text: str) -> tuple[Any, ...]:
+    # Imported here: most commands have no condition and do without YAML.
+    from rnnlab.config.yaml_tree import value_of
+
+    try:
+        value = value_of(written, text)
+    except ConfigError as error:
+        raise UsageError(f"{text!r} is no condition: {error.problems[0].message}; put text in quotes") from error
+    if isinstance(value, dict):
+        raise UsageError(f"{text!r} is no condition: no setting is a mapping; name one of its keys, such as clip.name")
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _same(setting: Any, value: Any) -> bool:
+    if _is_number(setting) and _is_number(value):
+        return bool(setting == value)
+    if isinstance(setting, str):
+        # A name is text, also where it looks like a number: `name = [1, 2]`.
+        return bool(setting == (str(value) if _is_number(value) else value))
+    return type(setting) is type(value) and bool(setting == value)
+
+
+def plain(value: Any) -> Any:
+    """A value of a setting as one that can be compared and hashed; 1, 1.0 and true stay three different things."""
+    return (type(value), value) if isinstance(value, (str, int, float, type(None))) else json.dumps(value, default=str)

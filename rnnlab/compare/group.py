@@ -1,0 +1,135 @@
+"""One group: runs of equal settings but for the seed, and what their gradients say together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rnnlab.analysis.intervals import Interval, mean_interval, wilson
+from rnnlab.compare.conditions import plain
+from rnnlab.compare.measured import Measured, MedianCurve, median_curve, succeeded
+from rnnlab.runs.run import Run
+
+COUNTED = ("completed", "diverged")
+"""A run of this status has come to its end, and counts as a success or as none."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of equal settings but for the seed: its values of the keys that tell groups apart, and its members."""
+
+    values: Mapping[str, Any]
+    runs: tuple[Run, ...]
+
+    @property
+    def statuses(self) -> Counter[str]:
+        return Counter(run.status for run in self.runs)
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({int(run.settings["seed"]) for run in self.runs})
+
+    @property
+    def ended(self) -> int:
+        return sum(run.status in COUNTED for run in self.runs)
+
+    def solved(self, rule: str | None = None) -> tuple[Run, ...]:
+        """The runs that succeeded by the rule, or by their own (see curves.succeeded)."""
+        return tuple(run for run in self.runs if succeeded(run, rule))
+
+
+@dataclass(frozen=True)
+class MeasuredGroup:
+    """A group with the readings of its runs at one update, and the figures over its seeds."""
+
+    group: Group
+    measured: tuple[Measured, ...]
+    """Of the runs that recorded a gradient."""
+    solved: tuple[Run, ...]
+    """The runs that succeeded."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return self.group.values
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return self.group.runs
+
+    @property
+    def statuses(self) -> Counter[str]:
+        return self.group.statuses
+
+    @property
+    def seeds(self) -> list[int]:
+        return self.group.seeds
+
+    @property
+    def ended(self) -> int:
+        return self.group.ended
+
+    @property
+    def success(self) -> Interval | None:
+        """Wilson's interval of the success rate, over runs that have ended."""
+        return wilson(len(self.solved), self.ended)
+
+    def each(self, figure: str) -> dict[int, float]:
+        """By seed, one figure of each run that has it: rate, horizon, effective_lag, error, clip_rate."""
+        values = ((reading.seed, getattr(reading, figure)) for reading in self.measured)
+        return {seed: value for seed, value in values if value is not None}
+
+    @cached_property
+    def rate(self) -> Interval | None:
+        """Mean decay rate and its t interval, in decades per 100 timesteps."""
+        return mean_interval([*self.each("rate").values()])
+
+    def median(self, figure: str) -> float | None:
+        """The median of a figure over the runs that have it."""
+        values = [*self.each(figure).values()]
+        return float(np.median(values)) if values else None
+
+    @cached_property
+    def curve(self) -> MedianCurve | None:
+        """The median of log10 |dL/dh_t| by lag, with its band."""
+        return median_curve([reading.curve for reading in self.measured]) if self.measured else None
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        return Counter(reading.verdict.word for reading in self.measured)
+
+
+G = TypeVar("G", Group, MeasuredGroup)
+
+
+def grouped(runs: Iterable[Run], keys: Sequence[str]) -> tuple[Group, ...]:
+    """The runs in groups of equal values of these keys, in the order of their values."""
+    members: dict[tuple[Any, ...], list[Run]] = {}
+    for run in runs:
+        members.setdefault(_hashable(run.settings.get(key) for key in keys), []).append(run)
+    groups = [Group({key: of[0].settings.get(key) for key in keys}, tuple(of)) for of in members.values()]
+    return tuple(sorted(groups, key=lambda group: [_rank(value) for value in group.values.values()]))
+
+
+def comparisons(groups: Iterable[G], also: Sequence[str]) -> list[tuple[dict[str, Any], list[G]]]:
+    """The groups in lists of equal values of the keys `also`, each list with those values."""
+    alike: dict[tuple[Any, ...], tuple[dict[str, Any], list[G]]] = {}
+    for group in groups:
+        fixed = {key: group.values[key] for key in also}
+        alike.setdefault(_hashable(fixed.values()), (fixed, []))[1].append(group)
+    return list(alike.values())
+
+
+def _hashable(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(plain(value) for value in values)
+
+
+def _rank(value: Any) -> tuple[int, float, str]:
+    """None first, then numbers by size, then texts."""
+    if isinstance(value, (int, float)):
+        return 1, float(value), ""
+    return (0, 0.0, "") if value is None else (2, 0.0, str(value))

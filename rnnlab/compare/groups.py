@@ -1,0 +1,235 @@
+"""Runs in groups of equal settings but for the seed, and what their gradients say, as pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from rnnlab.analysis.intervals import Interval, wilson
+from rnnlab.compare.conditions import plain
+from rnnlab.compare.group import Group, MeasuredGroup, comparisons, grouped
+from rnnlab.compare.group_keys import differing_keys, distinguishing_keys, expanded_keys, told_apart_by
+from rnnlab.compare.measured import Measured, OnReadings, measure_run
+from rnnlab.compare.run_names import run_names
+from rnnlab.config.facts import NO_IDENTITY
+from rnnlab.errors import RunFolderError
+from rnnlab.runs.cache import map_in_threads
+from rnnlab.runs.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_STATUS_RANK = {"completed": 3, "diverged": 2, "running": 1}
+
+
+@dataclass(frozen=True)
+class Groups(Sequence[Group]):
+    """Groups of runs, in the order of their values. `by` are the keys asked for, `also` those that differ besides.
+
+    Runs that differ in anything but seed, device, name and notes are never in one group. Of several runs of one
+    identity the one that got farthest is taken, and `repeated` counts the others.
+    """
+
+    groups: tuple[Group, ...]
+    by: tuple[str, ...]
+    also: tuple[str, ...]
+    hidden: tuple[str, ...]
+    """Keys that differ only where one of the others does."""
+    differing: tuple[str, ...]
+    """All keys in which the runs differ."""
+    repeated: int
+    names: Mapping[Path, str]
+    """The name that each run's folder is shown under, of those that are left out as well."""
+    unreadable: Mapping[Path, str]
+    """The folders of which something could not be read, each with the reason."""
+    _readings: dict[int | None, dict[Path, Measured | str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """By update, what was read of each run: it is read once, and stays as it was when a run goes on."""
+
+    @classmethod
+    def of(cls, runs: Iterable[Run], by: Sequence[str] = (), unreadable: Mapping[Path, str] | None = None) -> Groups:
+        """The runs in groups, to be compared by these keys, or by the fewest keys that tell the groups apart.
+
+        Raises UsageError where a key is unknown, or where too many settings differ to be compared without being asked
+        to.
+        """
+        given = list(runs)
+        readable, without_seed = _with_a_seed(given)
+        left_out = {**(unreadable or {}), **without_seed}
+        kept = _once_each(readable)
+        table = [run.settings for run in kept]
+        differing = differing_keys(table)
+        keys = expanded_keys(by, table, differing) if by else distinguishing_keys(table, differing)
+        also = told_apart_by(table, differing, keys)[len(keys) :]
+        return cls(
+            groups=grouped(kept, [*also, *keys]),
+            by=tuple(keys),
+            also=tuple(also),
+            hidden=tuple(key for key in differing if key not in (*keys, *also)),
+            differing=tuple(differing),
+            repeated=len(readable) - len(kept),
+            names=run_names([*(run.path for run in given), *left_out]),
+            unreadable=left_out,
+        )
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @overload
+    def __getitem__(self, index: int) -> Group: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Group, ...]: ...
+    def __getitem__(self, index: int | slice) -> Group | tuple[Group, ...]:
+        return self.groups[index]
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs of all groups."""
+        return [run for group in self.groups for run in group.runs]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The runs of which something could not be read, by the name that they are shown under, with the reason."""
+        return {self.names[path]: reason for path, reason in self.unreadable.items()}
+
+    def name_of(self, run: Run) -> str:
+        """The name that a run is shown under: with its folder where two runs have one name."""
+        return self.names[run.path]
+
+    def measure(
+        self, at: int | None = None, success: str | None = None, on_readings: OnReadings | None = None
+    ) -> MeasuredGroups:
+        """The groups with their runs' gradients at an update: the recorded one nearest to it, or the last finite one.
+
+        `success` is a rule such as `error < 0.05` on the final validation; without one it is each run's own
+        `train.stop`, and `error < 0.01` for a run that has none (the 1% of Pascanu, Mikolov and Bengio 2013).
+        `on_readings` is for whoever needs more of the readings than these figures: they are read once for both.
+        """
+        if at not in self._readings or on_readings is not None:
+            read = map_in_threads(lambda run: measure_run(run, at, on_readings), self.runs)
+            self._readings[at] = dict(zip([run.path for run in self.runs], read, strict=True))
+        results = self._readings[at]
+        unmeasured = {path: result for path, result in results.items() if isinstance(result, str)}
+        members = []
+        for group in self.groups:
+            of_group = [results[run.path] for run in group.runs]
+            readings = tuple(result for result in of_group if not isinstance(result, str))
+            members.append(MeasuredGroup(group, readings, group.solved(success)))
+        return MeasuredGroups(self, tuple(members), at, success, {**self.unreadable, **unmeasured})
+
+    def decay_rates(self, at: int | None = None) -> pd.DataFrame:
+        """A row a group: see MeasuredGroups.decay_rates. Read at the update nearest to `at`, or the last finite one."""
+        return self.measure(at).decay_rates()
+
+    def curves(self, at: int | None = None) -> pd.DataFrame:
+        """A row a group and lag: see MeasuredGroups.curves. Read at the update nearest to `at`, or the last finite."""
+        return self.measure(at).curves()
+
+    def success_rates(self, success: str | None = None) -> pd.DataFrame:
+        """A row a group: how many of the runs that ended succeeded, the rate, and Wilson's interval."""
+        import pandas as pd
+
+        rows = []
+        for group in self.groups:
+            solved = len(group.solved(success))
+            rate = wilson(solved, group.ended) or Interval(np.nan, np.nan, np.nan)
+            counts = {"ended": group.ended, "successes": solved}
+            rows.append({**group.values, **counts, "rate": rate.middle, "low": rate.low, "high": rate.high})
+        return pd.DataFrame(rows, columns=[*self.also, *self.by, "ended", "successes", "rate", "low", "high"])
+
+    def comparisons(self) -> list[tuple[dict[str, Any], list[Group]]]:
+        """The groups to be compared with one another: those that differ in `by` alone, with what the rest is."""
+        return comparisons(self.groups, self.also)
+
+
+@dataclass(frozen=True)
+class MeasuredGroups(Sequence[MeasuredGroup]):
+    """Groups with what their runs' gradients say at one update, as `Groups.measure` read them."""
+
+    groups: Groups
+    members: tuple[MeasuredGroup, ...]
+    at: int | None
+    success: str | None
+    unreadable: Mapping[Path, str]
+    """The folders of which something could not be read, each with the reason."""
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @overload
+    def __getitem__(self, index: int) -> MeasuredGroup: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[MeasuredGroup, ...]: ...
+    def __getitem__(self, index: int | slice) -> MeasuredGroup | tuple[MeasuredGroup, ...]:
+        return self.members[index]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The runs of which something could not be read, by the name that they are shown under, with the reason."""
+        return {self.groups.names[path]: reason for path, reason in self.unreadable.items()}
+
+    def decay_rates(self) -> pd.DataFrame:
+        """A row a group: its settings, runs, seeds, the mean decay rate and its t interval, horizon, effective lag.
+
+        Rates in decades per 100 timesteps, lags in timesteps; `low` and `high` are NaN below 3 seeds.
+        """
+        import pandas as pd
+
+        rows = []
+        for group in self.members:
+            rate = group.rate or Interval(np.nan, None, None)
+            medians = {name: group.median(name) for name in ("horizon", "effective_lag", "error")}
+            about = {"runs": len(group.runs), "seeds": len(group.seeds), "rate": rate.middle}
+            rows.append({**group.values, **about, "low": rate.low, "high": rate.high, **medians})
+        figures = ["rate", "low", "high", "horizon", "effective_lag", "error"]
+        frame = pd.DataFrame(rows, columns=[*self.groups.also, *self.groups.by, "runs", "seeds", *figures])
+        return frame.astype(dict.fromkeys(figures, "float64"))
+
+    def curves(self) -> pd.DataFrame:
+        """A row a group and lag: median log10 |dL/dh_t|, the t interval of its mean, and over how many runs."""
+        import pandas as pd
+
+        frames = []
+        for group in self.members:
+            if (curve := group.curve) is not None:
+                columns = {"lag": curve.lags, "median": curve.median, "low": curve.low, "high": curve.high}
+                frame = pd.DataFrame({**columns, "runs": curve.count})
+                for place, (key, value) in enumerate(group.values.items()):
+                    frame.insert(place, key, [value] * len(frame))
+                frames.append(frame)
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def comparisons(self) -> list[tuple[dict[str, Any], list[MeasuredGroup]]]:
+        """The groups to be compared with one another: those that differ in `by` alone, with what the rest is."""
+        return comparisons(self.members, self.groups.also)
+
+
+def _with_a_seed(runs: Iterable[Run]) -> tuple[list[Run], dict[Path, str]]:
+    """The runs whose config can be read and has a seed, and why the others are left out."""
+    kept, left_out = [], {}
+    for run in runs:
+        try:
+            int(run.settings["seed"])
+            kept.append(run)
+        except (RunFolderError, KeyError, TypeError, ValueError) as error:
+            left_out[run.path] = str(error) if isinstance(error, RunFolderError) else "its config has no seed"
+    return kept, left_out
+
+
+def _once_each(runs: list[Run]) -> list[Run]:
+    """One run of each identity: a completed one before others, a later one before an earlier."""
+    best: dict[Any, Run] = {}
+    # An older run.json has no identity: then runs of the same settings are the same.
+    for run in sorted(runs, key=lambda run: (_STATUS_RANK.get(run.status, 0), str(run.info.get("started")))):
+        best[run.info.get("identity") or _settings_but_name(run)] = run
+    chosen = {id(run) for run in best.values()}
+    return [run for run in runs if id(run) in chosen]
+
+
+def _settings_but_name(run: Run) -> tuple[Any, ...]:
+    return tuple(sorted((key, plain(value)) for key, value in run.settings.items() if key not in NO_IDENTITY))

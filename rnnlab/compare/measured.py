@@ -1,0 +1,147 @@
+"""One run's gradient at one update, in figures, and the median of several runs' curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlab.analysis.curve import Verdict, effective_lag, judge
+from rnnlab.analysis.intervals import FEWEST_SEEDS, half_width
+from rnnlab.errors import RunFolderError, UsageError
+from rnnlab.runs.grids import Floats, GradientGrids, Grid
+from rnnlab.runs.run import Run
+
+Curve = tuple[NDArray[np.int64], Floats]
+OnReadings = Callable[[Run, GradientGrids, Grid], None]
+"""Called with a run, its readings and the grid of its top layer's h while they are in memory, in any thread."""
+SUCCESS = "error < 0.01"
+_UNDERFLOW = -1e300
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one run's gradient says at one update."""
+
+    run: Run
+    seed: int
+    update: int
+    verdict: Verdict
+    curve: Curve = field(compare=False)
+    rate: float | None
+    horizon: float | None
+    """inf where the gradient does not fall to 1% within the lags that were recorded."""
+    effective_lag: float | None
+    error: float | None
+    """On the test split, or the validation split where there is none; None for a run that did not come to its end."""
+    clip_rate: float | None
+
+
+def measure_run(run: Run, at: int | None = None, on_readings: OnReadings | None = None) -> Measured | str:
+    """The figures of a run at its recorded update nearest to `at` (the last finite one), or why there are none."""
+    try:
+        readings = GradientGrids(run.dir)
+        grid = readings.grid()
+    except (RunFolderError, UsageError) as error:
+        return str(error)
+    if on_readings is not None:
+        on_readings(run, readings, grid)
+    return measured(run, grid, grid.at(at))
+
+
+def measured(run: Run, grid: Grid, row: int) -> Measured:
+    """The figures of a run at one row of its grid."""
+    lags, norms = grid.curve(row)
+    verdict = judge(lags, norms, grid.curve(row, "log10_direct")[1])
+    far = math.inf if verdict.horizon is None and not verdict.nonfinite and np.isfinite(norms).any() else None
+    result = run.info.get("result") or {}
+    ended = run.status == "completed"
+    return Measured(
+        run=run,
+        seed=int(run.settings["seed"]),
+        update=int(grid.updates[row]),
+        verdict=verdict,
+        curve=(lags, norms),
+        rate=verdict.fit.rate if verdict.fit else None,
+        horizon=far if verdict.horizon is None else verdict.horizon,
+        effective_lag=effective_lag(lags, norms),
+        error=final_error(result) if ended else None,
+        clip_rate=number(result.get("clip_rate")),
+    )
+
+
+def number(value: Any) -> float | None:
+    """A figure of run.json, where one that is not finite is a text; None where there is none."""
+    try:
+        return None if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def final_error(result: dict[str, Any]) -> float | None:
+    """The error on the test split; on the validation split, or in training, where there is none."""
+    errors = (number(result.get(name)) for name in ("test_error", "eval_error", "error"))
+    return next((value for value in errors if value is not None), None)
+
+
+def succeeded(run: Run, rule: str | None = None) -> bool:
+    """Whether a run's final validation fulfils the rule, or its own stop rule, or SUCCESS where it has none."""
+    from rnnlab.config.stop import stop_rule
+
+    result = run.info.get("result") or {}
+    loss, error = number(result.get("eval_loss")), number(result.get("eval_error"))
+    if run.status != "completed" or loss is None or error is None:
+        return False
+    return stop_rule(rule or run.settings.get("train.stop") or SUCCESS).met(loss, error)
+
+
+@dataclass(frozen=True)
+class MedianCurve:
+    """By lag: the median over runs, the t interval of the mean, and over how many runs they are.
+
+    The median has the sentinel values of a frame: -inf zero, inf not finite, NaN underflow. The interval is NaN where
+    fewer than 3 runs, or not all of them, have a finite point.
+    """
+
+    lags: NDArray[np.int64]
+    median: Floats
+    low: Floats
+    high: Floats
+    count: NDArray[np.int64]
+
+
+def median_curve(curves: Sequence[Curve]) -> MedianCurve:
+    """The median of log10 norms over runs, lag by lag; zero is less than underflow, and that less than any number."""
+    lags = np.unique(np.concatenate([lag for lag, _ in curves]))
+    values, there = np.zeros((len(curves), len(lags))), np.zeros((len(curves), len(lags)), bool)
+    for row, (lag, norm) in enumerate(curves):
+        at = np.searchsorted(lags, lag)
+        values[row, at], there[row, at] = np.where(np.isnan(norm), _UNDERFLOW, norm), True
+    median = np.empty(len(lags))
+    band = np.full((2, len(lags)), np.nan)
+    # Almost always all runs have all lags, and this loop is one turn.
+    for pattern in np.unique(there, axis=1).T:
+        at = np.flatnonzero((there == pattern[:, None]).all(0))
+        these = values[np.ix_(pattern, at)]
+        median[at] = _middle(these)
+        sure = at[(np.isfinite(these) & (these > _UNDERFLOW)).all(0)]
+        if pattern.sum() >= FEWEST_SEEDS and sure.size:
+            finite = values[np.ix_(pattern, sure)]
+            half = half_width(finite)
+            band[:, sure] = finite.mean(0) - half, finite.mean(0) + half
+    return MedianCurve(lags, median, band[0], band[1], there.sum(0))
+
+
+def _middle(values: Floats) -> Floats:
+    ordered = np.sort(values, axis=0)
+    n = len(ordered)
+    low, high = ordered[(n - 1) // 2], ordered[n // 2]
+    with np.errstate(invalid="ignore"):
+        middle = np.where(low == high, low, (low + high) / 2)
+    # Half way between two sentinel values, or one and a number, is the lower of them.
+    middle = np.where(np.isfinite(low) & np.isfinite(high) & (low > _UNDERFLOW), middle, low)
+    return np.where(middle == _UNDERFLOW, np.nan, middle)

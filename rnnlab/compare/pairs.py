@@ -1,0 +1,45 @@
+"""Groups compared two by two, seed by seed: those that differ in one key alone, each with the first value of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnnlab.analysis.intervals import Paired, paired
+from rnnlab.compare.conditions import plain
+
+if TYPE_CHECKING:
+    from rnnlab.compare.group import MeasuredGroup
+    from rnnlab.compare.groups import MeasuredGroups
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two groups that differ in `key` alone, compared seed by seed.
+
+    Its values in them are `first` and `second`; `rest` has the keys in which they are alike.
+    """
+
+    key: str
+    first: Any
+    second: Any
+    rest: Mapping[str, Any]
+    comparison: Paired
+
+
+def pairs(measured: MeasuredGroups, figure: str = "rate") -> list[Pair]:
+    """All pairs that share seeds, by a figure that group.MeasuredGroup.each knows."""
+    return [pair for key in measured.groups.by for pair in _by_key(measured, key, figure)]
+
+
+def _by_key(groups: Sequence[MeasuredGroup], key: str, figure: str) -> Iterator[Pair]:
+    families: dict[tuple[Any, ...], list[MeasuredGroup]] = {}
+    for group in groups:
+        family = tuple(plain(value) for name, value in group.values.items() if name != key)
+        families.setdefault(family, []).append(group)
+    for first, *others in families.values():
+        for other in others:
+            if (comparison := paired(first.each(figure), other.each(figure))) is not None:
+                rest = {name: value for name, value in first.values.items() if name != key}
+                yield Pair(key, first.values[key], other.values[key], rest, comparison)

@@ -1,0 +1,33 @@
+"""What the probes look at: one update, between its backward pass and the optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnnlab.gradients.passes import Pass
+from rnnlab.gradients.readings import Curve, curves
+from rnnlab.network.flat import Floats, row_norms
+from rnnlab.network.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class UpdateView:
+    """The `View` of an update; `stride` is the timesteps between two rows of gradients.csv."""
+
+    update: int
+    network: Network
+    result: Pass
+    lengths: Tensor
+    stride: int = 1
+
+    def curves(self) -> list[list[Curve]]:
+        """Each replica's rows of gradients.csv: total and direct gradient of every layer and state."""
+        return curves(self.network, self.result, self.lengths, self.stride)
+
+    def norms(self, tensors: Sequence[Tensor]) -> Floats:
+        """The L2 norm [R] over all of these tensors [R, ...] together, in float64."""
+        return row_norms(torch.cat([tensor.detach().flatten(1) for tensor in tensors], 1))

@@ -1,0 +1,207 @@
+"""A run on the page: its heat map, its curves at some updates, its norms, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnlab.errors import RunFolderError
+from rnnlab.report.formatting import format_number, format_setting
+from rnnlab.report.page.encoding import envelope, evenly, pack_decades, pack_floats
+from rnnlab.report.terminal.listing import repeat_command
+from rnnlab.runs.cache import map_in_threads
+from rnnlab.runs.columns import METRICS
+from rnnlab.runs.grids import Floats, GradientGrids, Grid
+from rnnlab.runs.readers import read_table
+
+if TYPE_CHECKING:
+    from rnnlab.compare.groups import Groups, MeasuredGroups
+    from rnnlab.compare.measured import Curve
+    from rnnlab.runs.run import Run
+
+_HEAT_BYTES = 3_000_000
+_DETAIL_BYTES = 2_200_000
+_METRICS_BYTES = 1_600_000
+# Of base64, which is four letters for three bytes.
+_LETTERS = 4 / 3
+_SMALLEST_HEAT = 400
+_METRICS = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped", "clipped")
+_NORMS = ("grad_norm", "grad_norm_clipped", "clipped")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of each run the page has room for, by how many there are."""
+
+    runs: int
+    heats: int
+    updates: int
+    lags: int
+    details: int
+    detail_lags: int
+    metrics: int
+
+    @classmethod
+    def of(cls, runs: int, groups: int) -> Size:
+        """As fine as one can see while they are few; coarser, and at last only some, when they are many."""
+        cells = _HEAT_BYTES / _LETTERS / 2 / max(runs, 1)
+        heats = runs if cells >= _SMALLEST_HEAT else max(1, int(runs * cells / _SMALLEST_HEAT))
+        cells = max(_SMALLEST_HEAT, min(cells, 96 * 96))
+        updates = int(np.sqrt(cells * 0.75))
+        details = _DETAIL_BYTES / _LETTERS / 2 / max(runs, 1) / 5
+        rows = int(np.clip(details // 48, 2, 8))
+        metrics = int(np.clip(_METRICS_BYTES / _LETTERS / 16 / max(runs, 1), 24, 300))
+        return cls(runs, heats, updates, int(cells / updates), rows, int(np.clip(details // rows, 24, 160)), metrics)
+
+    def notes(self) -> Iterator[str]:
+        """What a reader has to know of it."""
+        yield (
+            f"curves on this page keep the smallest and the largest value of each of at most 60 stretches; heat maps "
+            f"show at most {self.updates} updates and {self.lags} timesteps, evenly chosen. The CSV files have all"
+        )
+        if self.heats < self.runs:
+            yield f"this page has heat maps of {self.heats:,} of the {self.runs:,} runs, to be small enough to mail"
+
+    def has_heat(self, number: int) -> bool:
+        """Whether there is room for the heat map of that run: of some in every group, evenly chosen."""
+        return number % -(-self.runs // self.heats) == 0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read of one run for the page; without gradients `updates` is None, and `why` says why."""
+
+    grid: Grid | None
+    """The norms alone, at the updates of the heat map."""
+    detail: list[dict[str, Any]]
+    """Curves of some updates, as the page has them."""
+    metrics: dict[str, Floats] | None
+    why: str = ""
+
+    @property
+    def updates(self) -> Any:
+        return None if self.grid is None else self.grid.updates
+
+    def curve(self, update: int | None) -> Curve:
+        """The curve nearest to an update; the last finite one."""
+        assert self.grid is not None
+        return self.grid.curve(self.grid.at(update))
+
+
+class Thinned:
+    """The gradients of all runs, each thinned to what the page shows of it as soon as it is read."""
+
+    def __init__(self, groups: Groups) -> None:
+        self.size = Size.of(len(groups.runs), len(groups))
+        self._kept: dict[Path, tuple[Grid, list[dict[str, Any]]]] = {}
+
+    def add(self, run: Run, readings: GradientGrids, grid: Grid) -> None:
+        """Take what the page shows of a run (see curves.OnReadings)."""
+        thin = _thin(grid, self.size)
+        cell = _thin(readings.grid("c"), self.size) if "c" in readings.states() else None
+        detail = _detail(thin, cell, self.size)
+        # Percentiles and the state c are drawn in the detail only.
+        self._kept[run.path] = replace(thin, values={"log10_norm": thin.values["log10_norm"]}), detail
+
+    def readings(self, measured: MeasuredGroups) -> dict[Path, Reading]:
+        """All runs, with their metrics, which are read now."""
+        runs = measured.groups.runs
+        readings = {}
+        for run, metrics in zip(runs, map_in_threads(_metrics, runs), strict=True):
+            grid, detail = self._kept.get(run.path, (None, []))
+            readings[run.path] = Reading(grid, detail, metrics, measured.unreadable.get(run.path, ""))
+        return readings
+
+
+def _metrics(run: Run) -> dict[str, Floats] | None:
+    try:
+        table = read_table(run.dir.metrics, METRICS)
+    except RunFolderError:
+        return None
+    if not len(table):
+        return None
+    return {name: table[name].to_numpy().astype(np.float64) for name in ("update", *_METRICS)}
+
+
+def _thin(grid: Grid, size: Size) -> Grid:
+    """The updates that the heat map shows, and the last finite one."""
+    chosen = np.unique([*evenly(len(grid.updates), size.updates), grid.at()])
+    values = {name: each[chosen] for name, each in grid.values.items()}
+    return Grid(grid.updates[chosen], grid.lags, grid.recorded[chosen], values)
+
+
+def run_data(
+    run: Run, name: str, reading: Reading, group: int, differing: Sequence[str], size: Size, *, heat: bool
+) -> dict[str, Any]:
+    """A run as the page has it, under a name; `differing` are the settings that the report's runs differ in."""
+    data: dict[str, Any] = {
+        "name": name,
+        "group": group,
+        "seed": run.settings["seed"],
+        "status": run.status,
+        "facts": [[name, str(value)] for name, value in _facts(run, differing)],
+        "why": reading.why,
+    }
+    if reading.grid is not None:
+        if heat:
+            data["heat"] = _heat(reading.grid, size)
+        data["detail"] = reading.detail
+    if reading.metrics is not None:
+        data["norms"] = _norms(reading.metrics, size)
+    return data
+
+
+def _facts(run: Run, differing: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    info = run.info
+    result, verdict, git = (info.get(key) or {} for key in ("result", "verdict", "git"))
+    yield "status", run.status + (f": {info['reason']}" if info.get("reason") else "")
+    yield "verdict", verdict.get("text") or "none"
+    yield "seed", run.settings["seed"]
+    for key in differing:
+        if run.settings.get(key) is not None:
+            yield key, format_setting(run.settings[key])
+    for name in ("test_error", "eval_error", "error"):
+        if result.get(name) is not None:
+            yield name.replace("_", " "), format_number(result[name])
+    yield "updates", info.get("updates", "unknown")
+    yield "versions", ", ".join(f"{name} {version}" for name, version in (info.get("versions") or {}).items())
+    yield "commit", f"{git['commit']}{', with changes' if git.get('dirty') else ''}" if git.get("commit") else "unknown"
+    for file in info.get("data") or []:
+        yield "data", ", ".join(f"{key} {value}" for key, value in file.items()) if isinstance(file, dict) else file
+    yield "on", ", ".join(str(info[key]) for key in ("device", "dtype", "scan") if info.get(key))
+    if run.settings.get("notes"):
+        yield "notes", run.settings["notes"]
+    yield "repeat", repeat_command(run)
+
+
+def _heat(grid: Grid, size: Size) -> dict[str, Any]:
+    lags = evenly(len(grid.lags), size.lags)
+    packed = pack_decades(grid.values["log10_norm"][:, lags], grid.recorded[:, lags])
+    return {"updates": grid.updates.tolist(), "lags": grid.lags[lags].tolist(), "values": packed}
+
+
+def _detail(grid: Grid, cell: Grid | None, size: Size) -> list[dict[str, Any]]:
+    """Curves of some updates: total, direct, the 5th and the 95th percentile over samples, and the total of c."""
+    detail = []
+    for row in np.unique([*evenly(len(grid.updates), size.details), grid.at()]):
+        lags, total = grid.curve(row)
+        kept = envelope(total, size.detail_lags)
+        names = ("log10_direct", "log10_p05", "log10_p95")
+        rows = [total[kept], *(grid.curve(row, name)[1][kept] for name in names)]
+        if cell is not None and (at := np.flatnonzero(cell.updates == grid.updates[row])).size:
+            same = np.isin(cell.lags, lags[kept])
+            if same.sum() == len(kept):
+                rows.append(cell.values["log10_norm"][at[0], same])
+        detail.append({"update": int(grid.updates[row]), "lags": lags[kept].tolist(), "values": pack_decades(rows)})
+    return detail
+
+
+def _norms(metrics: dict[str, Floats], size: Size) -> dict[str, Any]:
+    """Gradient norms before and after the clip, and whether it acted."""
+    kept = envelope(np.log10(np.maximum(metrics["grad_norm"], 1e-300)), size.metrics)
+    values = {name: pack_floats(metrics[name][kept]) for name in _NORMS}
+    return {"updates": pack_floats(metrics["update"][kept]), **values}

@@ -1,0 +1,147 @@
+"""A report on the terminal: a table a comparison, the groups' curves in characters, and what to know about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rnnlab.analysis.intervals import Paired
+from rnnlab.compare.group import MeasuredGroup
+from rnnlab.report.findings import Findings, label
+from rnnlab.report.formatting import format_count, format_number, format_setting, format_signed, printable
+from rnnlab.report.terminal.strip import span, spark, spark_axis, strip
+
+_PANELS = 12
+"""More groups than these get a line each in place of a panel."""
+_WIDE_PANELS = 3
+_LEAST = 24
+_MOST_PAIRS = 12
+
+
+def report(findings: Findings, width: int = 80, *, unicode: bool = True) -> RenderableType:
+    """All of it, for a terminal of so many columns."""
+    parts: list[RenderableType] = [_opening(findings, unicode)]
+    for fixed, groups in findings.comparisons:
+        if fixed:
+            where = ", ".join(f"{key} = {format_setting(value)}" for key, value in fixed.items())
+            parts.append(Text(printable(where, unicode), style="bold"))
+        parts += [_table(findings, groups, width, unicode), Text("")]
+        parts += [_curves(findings, groups, width, unicode), Text("")]
+    parts += [*_pairs(findings, unicode), *_notes(findings, unicode)]
+    return Lines(*parts)
+
+
+def _opening(findings: Findings, unicode: bool) -> Text:
+    groups = findings.groups
+    by = f" by {', '.join(groups.by)}" if groups.by else ""
+    size = f"{format_count(len(groups.runs), 'run')} in {format_count(len(groups), 'group')}"
+    line = f"{size}{by}, {findings.update_text()}"
+    return Text(printable(line, unicode) + "\n")
+
+
+def _table(findings: Findings, groups: Sequence[MeasuredGroup], width: int, unicode: bool) -> Table:
+    titles, rows = findings.titles(), [findings.cells(group) for group in groups]
+    shown = _that_fit(titles, rows, len(findings.groups.by), width)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in shown:
+        left = column < len(findings.groups.by)
+        table.add_column(printable(titles[column], unicode), justify="left" if left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(row[column], unicode)) for column in shown))
+    return table
+
+
+def _that_fit(titles: Sequence[str], rows: Sequence[Sequence[str]], keys: int, width: int) -> list[int]:
+    """The columns that the width has room for; what says least goes first, the keys and the rate last."""
+    wide = [max(len(title), *(len(row[at]) for row in rows)) + 2 for at, title in enumerate(titles)]
+    shown = list(range(len(titles)))
+    for name in ("lag", "seeds", "clip", "horizon", "success", "error"):
+        if sum(wide[at] for at in shown) - 2 <= width:
+            break
+        shown = [at for at in shown if at < keys or titles[at] != name]
+    return shown
+
+
+def _curves(findings: Findings, groups: Sequence[MeasuredGroup], width: int, unicode: bool) -> RenderableType:
+    drawn = [(label(group, findings.groups.by), group.curve) for group in groups]
+    curves = [(printable(name, unicode), curve) for name, curve in drawn if curve is not None]
+    if not curves:
+        return Text("no gradient was recorded", style="dim")
+    limits = span(*(curve.median for _, curve in curves))
+    title = Text("median log10 |dL/dh_t| against lag", style="dim")
+    if len(curves) > _PANELS:
+        room = max(8, min(max(len(name) for name, _ in curves), width - _LEAST - 2))
+        longest = max(int(curve.lags.max()) for _, curve in curves)
+        scale = f"each line: 1e{limits[1]:g} at its top, 1e{limits[0]:g} at its foot, lag 0 to {longest}"
+        lines = [
+            f"{_cut(name, room):<{room}} "
+            + spark(curve.lags, curve.median, width - room - 1, unicode=unicode, limits=limits, last=longest)
+            for name, curve in curves
+        ]
+        axis = f"{'':<{room}} {spark_axis(longest, width - room - 1)}"
+        return Lines(title, Text("\n".join([*lines, axis, scale]), no_wrap=True, overflow="crop"))
+    two = len(curves) > _WIDE_PANELS and width >= 2 * _LEAST + 2
+    panel, height = ((width - 2) // 2, 5) if two else (width, 6)
+    panels = [
+        Text(f"{_cut(name, panel)}\n" + strip(c.lags, c.median, panel, height, unicode=unicode, limits=limits))
+        for name, c in curves
+    ]
+    for text in panels:
+        text.no_wrap, text.overflow = True, "crop"
+    if not two:
+        return Lines(title, *panels)
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for at in range(0, len(panels), 2):
+        grid.add_row(*panels[at : at + 2])
+    return Lines(title, grid)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 2] + ".."
+
+
+def _pairs(findings: Findings, unicode: bool) -> Iterator[RenderableType]:
+    # Below 3 shared seeds there is nothing to say that the table does not show.
+    known = [pair for pair in findings.pairs if pair.comparison.difference.low is not None]
+    if not known:
+        return
+    sure = sum(pair.comparison.told_apart for pair in known)
+    one_in = "; one in 20 intervals misses by chance" if len(known) > 1 else ""
+    yield Text(f"decay rates seed by seed: {sure} of {len(known)} pairs differ (95%, each by itself{one_in})", "dim")
+    ordered = sorted(known, key=lambda pair: -abs(pair.comparison.effect or 0))[:_MOST_PAIRS]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name, justify in (("", "left"), ("diff", "right"), ("95%", "right"), ("d", "right"), ("", "left")):
+        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
+    for pair in ordered:
+        rest = ", ".join(format_setting(value) for value in pair.rest.values())
+        who = f"{format_setting(pair.second)} less {format_setting(pair.first)}" + (f" ({rest})" if rest else "")
+        difference = pair.comparison.difference
+        assert difference.low is not None
+        assert difference.high is not None
+        ends = f"{format_signed(difference.low)} {format_signed(difference.high)}"
+        table.add_row(
+            Text(printable(who, unicode)),
+            format_signed(difference.middle),
+            ends,
+            format_number(pair.comparison.effect, 2),
+            _word(pair.comparison),
+        )
+    yield table
+    if any(pair.comparison.told_apart and pair.comparison.overlap for pair in ordered):
+        yield Text("* their own intervals overlap: it is the pairing by seed that tells them apart", "dim")
+    if len(known) > len(ordered):
+        yield Text(f"and {len(known) - len(ordered)} more in --json and --html", "dim")
+    yield Text("")
+
+
+def _word(comparison: Paired) -> str:
+    return ("differ *" if comparison.overlap else "differ") if comparison.told_apart else "not told apart"
+
+
+def _notes(findings: Findings, unicode: bool) -> Iterator[RenderableType]:
+    for note in findings.notes():
+        yield Text(f"- {printable(note, unicode)}")

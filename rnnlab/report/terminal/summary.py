@@ -1,0 +1,180 @@
+"""The report at the end of a training, for a terminal. Nothing here prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Column, Table
+from rich.text import Text
+
+from rnnlab.clips import CLIPS
+from rnnlab.errors import RnnlabError
+from rnnlab.report.formatting import format_duration, format_number, printable
+from rnnlab.report.terminal.strip import span, strip
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rnnlab.analysis.curve import Verdict
+    from rnnlab.clips import Clip
+    from rnnlab.runs.run import Run
+
+COLOURS = {
+    "completed": "green",
+    "stable": "green",
+    "vanishing": "yellow",
+    "interrupted": "yellow",
+    "exploding": "red",
+    "diverged": "red",
+    "failed": "red",
+}
+_TO_ASCII = str.maketrans({"±": "+-", "²": "2"})
+# From this width on the first and the last update stand side by side.
+_TWO_PANELS = 110
+_STRIP_HEIGHT = 8
+
+
+def speaks_unicode(encoding: str | None) -> bool:
+    """Whether a stream of this encoding can show what the strip is drawn with."""
+    try:
+        "⠿│┤└─±²".encode(encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def summary(run: Run, width: int = 80, *, unicode: bool = True) -> RenderableType:
+    """The report at the end of a training: figures, the gradient against lag, the verdict, where the files are."""
+    head, files = _headline(run, unicode), _files(run, unicode)
+    parts = [head, _scores(run.info), _facts(run), *_gradients(run, width, unicode), files]
+    return Group(*[line for part in parts for line in (part, "")][:-1])
+
+
+def _headline(run: Run, unicode: bool) -> Text:
+    line = Text.assemble((printable(run.name, unicode), "bold"), ": ", (run.status, COLOURS.get(run.status, "")))
+    if reason := run.info.get("reason"):
+        line.append(f", {printable(str(reason), unicode)}")
+    return line
+
+
+def _scores(info: Mapping[str, Any]) -> Table:
+    result, chance = info.get("result") or {}, info.get("chance") or {}
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("", overflow="fold")
+    for heading in ("training", "validation", "test", "chance"):
+        style = "dim" if heading == "chance" else ""
+        table.add_column(heading, justify="right", overflow="fold", style=style)
+    for name in ("loss", "error"):
+        values = [result.get(name), result.get(f"eval_{name}"), result.get(f"test_{name}"), chance.get(name)]
+        table.add_row(name, *(format_number(value) for value in values))
+    return table
+
+
+def _facts(run: Run) -> Table:
+    table = _grid(4)
+    facts = list(_known(run))
+    for left, right in zip(facts[::2], [*facts[1::2], ("", "")], strict=False):
+        table.add_row(left[0], left[1], right[0], right[1])
+    return table
+
+
+def _known(run: Run) -> Iterable[tuple[str, str]]:
+    """What is there to say besides loss and error, as (name, value)."""
+    info, metrics = run.info, _metrics(run)
+    result = info.get("result") or {}
+    if metrics is not None:
+        norms = metrics["grad_norm"]
+        yield "gradient norm", f"{format_number(norms.iloc[-1])} (median {format_number(norms.median())})"
+    if (rate := result.get("clip_rate")) is not None and (clip := _clip(run)) and clip.counts:
+        yield "clipped", f"{float(rate):.1%} of {clip.counts}"
+    if (updates := info.get("updates")) is not None:
+        yield "updates", f"{updates:,} ({format_number(info.get('updates_per_second'))}/s)"
+    if metrics is not None:
+        yield "time", format_duration(float(metrics["seconds"].iloc[-1]))
+    if (parameters := info.get("parameters")) is not None:
+        yield "parameters", f"{parameters:,}"
+    if where := ", ".join(str(info[key]) for key in ("device", "dtype") if info.get(key)):
+        yield "on", f"{where}, {info['scan']} scan" if info.get("scan") else where
+    if nonfinite := result.get("nonfinite_updates"):
+        yield "not finite", f"the gradient of {nonfinite:,} updates"
+
+
+def _clip(run: Run) -> type[Clip] | None:
+    """The kind of clip; None where it is not known here, or the config was not written before the run failed."""
+    try:
+        return CLIPS.get(str(run.settings.get("clip.name")))
+    except RnnlabError:
+        return None
+
+
+def _metrics(run: Run) -> pd.DataFrame | None:
+    """The metrics, where there are any: a run may have failed before its first row."""
+    try:
+        return run.metrics if len(run.metrics) else None
+    except RnnlabError:
+        return None
+
+
+def _gradients(run: Run, width: int, unicode: bool) -> list[RenderableType]:
+    """Strips and verdicts of the top layer, at the first and the last finite update that were recorded."""
+    try:
+        updates = run.updates()
+    except RnnlabError as error:
+        return [Text(printable(str(error), unicode))]
+    # The update that a run diverges at has no curve to look at; the one before it shows where it went.
+    shown = list(dict.fromkeys([updates[0], run.last_finite_update()]))
+    return [_strips(run, shown, width, unicode), _verdicts(run, shown, unicode)]
+
+
+def _strips(run: Run, shown: list[int], width: int, unicode: bool) -> RenderableType:
+    curves = {update: run.curve(update) for update in shown}
+    limits = span(*(curve["log10_norm"] for curve in curves.values()))
+    beside = len(shown) > 1 and width >= _TWO_PANELS
+    panel = (width - 2) // 2 if beside else width
+    drawn = [
+        Text(
+            f"log10 |dL/dh_t| of layer {curve['layer'].iloc[0]} at update {update}\n"
+            + strip(curve["lag"], curve["log10_norm"], panel, _STRIP_HEIGHT, unicode=unicode, limits=limits),
+            no_wrap=True,
+            overflow="crop",
+        )
+        for update, curve in curves.items()
+    ]
+    if not beside:
+        return Group(*drawn)
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_row(*drawn)
+    return grid
+
+
+def _verdicts(run: Run, shown: list[int], unicode: bool) -> Table:
+    table = _grid(2)
+    for state in (state for state in run.states() if state in ("h", "c")):
+        for update in shown:
+            table.add_row(f"{state}, update {update}", _words(run.verdict(update, state=state), unicode))
+    return table
+
+
+def _grid(columns: int) -> Table:
+    # Folding, for the ellipsis that rich would cut with is not in every encoding.
+    return Table(
+        *[Column(overflow="fold") for _ in range(columns)],
+        box=None,
+        show_header=False,
+        padding=(0, 3, 0, 0),
+        pad_edge=False,
+    )
+
+
+def _words(verdict: Verdict, unicode: bool) -> Text:
+    text = Text(verdict.text if unicode else verdict.text.translate(_TO_ASCII))
+    if verdict.word != "none":
+        text.stylize(COLOURS[verdict.word], 0, len(verdict.word))
+    return text
+
+
+def _files(run: Run, unicode: bool) -> Text:
+    names = [path.name for path in run.dir.files if path.exists()]
+    return Text(f"{printable(str(run.path), unicode)}/ holds {', '.join(names)}")

@@ -1,0 +1,100 @@
+"""A run's readings as grids: for a layer and a state, the log10 norms by update and lag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlab.errors import UsageError
+from rnnlab.runs.cache import cached_gradients
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rnnlab.runs.folder import RunDir
+
+Floats = NDArray[np.float64]
+LOG10_COLUMNS = ("log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_direct")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Readings [U, K] at U updates and K lags, with sentinel values: -inf zero, inf not finite, NaN underflow.
+
+    `recorded` says where there is a reading: sequences of different lengths have different lags.
+    """
+
+    updates: NDArray[np.int64]
+    lags: NDArray[np.int64]
+    recorded: NDArray[np.bool_]
+    values: dict[str, Floats]
+
+    def at(self, update: int | None = None) -> int:
+        """The row of an update: the recorded one nearest to it; by default the last one that is finite everywhere."""
+        if update is not None:
+            return int(np.argmin(np.abs(self.updates - update)))
+        whole = np.flatnonzero(~np.isposinf(self.values["log10_norm"]).any(1))
+        # The update that a run diverges at has no curve to look at; the one before it shows where it went.
+        return int(whole[-1]) if whole.size else 0
+
+    def curve(self, row: int, column: str = "log10_norm") -> tuple[NDArray[np.int64], Floats]:
+        """Lags, in order, and values of one update."""
+        recorded = self.recorded[row]
+        return self.lags[recorded], self.values[column][row, recorded]
+
+
+class GradientGrids:
+    """All grids of one run; raises RunFolderError where its gradients.csv is missing or broken."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._name, self._table = run.name, cached_gradients(run)
+
+    @cached_property
+    def layers(self) -> list[int]:
+        """The layers that were recorded, the top one last."""
+        return [int(layer) for layer in np.unique(_column(self._table, "layer"))]
+
+    @cached_property
+    def _states(self) -> tuple[NDArray[np.int32], list[str]]:
+        from rnnlab.runs.readers import codes_of
+
+        codes, names = codes_of(self._table["state"])
+        return codes, list(names)
+
+    def states(self) -> list[str]:
+        """The states that were recorded."""
+        codes, names = self._states
+        return [names[code] for code in np.unique(codes)]
+
+    @property
+    def rows(self) -> int:
+        """Lines of gradients.csv."""
+        return int(self._table.num_rows)
+
+    def grid(self, state: str = "h", layer: int | None = None) -> Grid:
+        """The grid of a state in a layer (the top one). Raises UsageError where none was recorded."""
+        codes, names = self._states
+        if not self.rows or state not in names:
+            has = ", ".join(self.states()) or "none"
+            raise UsageError(f"{self._name} recorded no gradient of state {state!r} (it has: {has})")
+        wanted = self.layers[-1] if layer is None else layer
+        chosen = (codes == names.index(state)) & (_column(self._table, "layer") == wanted)
+        update, lag = _column(self._table, "update")[chosen], _column(self._table, "lag")[chosen]
+        updates, rows = np.unique(update, return_inverse=True)
+        lags, columns = np.unique(lag, return_inverse=True)
+        recorded = np.zeros((len(updates), len(lags)), bool)
+        recorded[rows, columns] = True
+        values = {}
+        for name in LOG10_COLUMNS:
+            values[name] = np.full(recorded.shape, np.nan)
+            values[name][rows, columns] = _column(self._table, name)[chosen]
+        return Grid(updates, lags, recorded, values)
+
+
+def _column(table: pa.Table, name: str) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = table[name].to_numpy()
+    return values

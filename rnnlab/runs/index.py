@@ -1,0 +1,131 @@
+"""The runs of a folder with their status and identity: what each run.json says, remembered in the store of store.py.
+
+Looking at ten thousand runs reads only the run.json files that are new or have changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
+
+from rnnlab.errors import ConfigError
+from rnnlab.runs.folder import RUN_FILE, RunDir, status_of
+from rnnlab.runs.store import Store, stamp_of
+
+_ENDED = ("completed", "diverged")
+_RESULT = ("loss", "error", "eval_loss", "eval_error", "test_loss", "test_error")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run as its run.json has it; `identity` is None where its config cannot be read."""
+
+    name: str
+    identity: str | None
+    sweep: str | None
+    """The name of the sweep that it was trained by; None where `rnnlab train` did."""
+    status: str
+    reason: str
+    started: str
+    updates: int | None
+    updates_per_second: float | None
+    verdict: str | None
+    result: Mapping[str, Any]
+
+
+class Index:
+    """The index of one folder; `refresh` first. `left_out` says which folders could not be read, and why."""
+
+    def __init__(self, root: str | PathLike[str]) -> None:
+        self.root = Path(root)
+        self.left_out: dict[str, str] = {}
+        self._store = Store(root, "run")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store's file."""
+        self._store.close()
+
+    def refresh(self, *, ended: bool = True) -> None:
+        """Read the runs that are new or have changed, and forget those that are gone.
+
+        Without `ended`, the files of runs that had ended are not looked at again, only whether the runs are there.
+        """
+        stamps, summaries = self._store.stamps, self._store.values
+        known = {name: stamps[name] for name, summary in summaries.items() if not ended and summary["status"] in _ENDED}
+        current = dict(_stamps(self.root, known))
+        self.left_out = self._store.refresh(current, lambda name: _summary(RunDir(self.root / name)))
+
+    def entries(self) -> list[Entry]:
+        """All runs, by name; a run whose process is gone is not running."""
+        return [_entry(name, summary) for name, summary in sorted(self._store.values.items())]
+
+    def names(self) -> set[str]:
+        """The names of all runs."""
+        return set(self._store.values)
+
+    def by_identity(self, identities: Iterable[str]) -> dict[str, list[Entry]]:
+        """The runs of these identities; one that was trained more than once is there as often."""
+        wanted = set(identities)
+        entries: dict[str, list[Entry]] = {}
+        for name, summary in sorted(self._store.values.items()):
+            if summary["identity"] in wanted:
+                entries.setdefault(summary["identity"], []).append(_entry(name, summary))
+        return entries
+
+
+def _stamps(root: Path, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each run's name and the stamp of its run.json; that of the known ones is as it was."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(root) as folders:
+        for folder in folders:
+            if folder.name.startswith("."):
+                continue
+            if folder.name in known:
+                yield folder.name, known[folder.name]
+                continue
+            if (stamp := stamp_of(f"{folder.path}/{RUN_FILE}")) is not None:
+                yield folder.name, stamp
+
+
+def _summary(run: RunDir) -> dict[str, Any]:
+    """What the index remembers of a run. Raises RunFolderError."""
+    info = run.read_run()
+    names = ("sweep", "status", "reason", "process", "started", "updates", "updates_per_second")
+    result, verdict = info.get("result") or {}, info.get("verdict") or {}
+    summary = {name: info.get(name) for name in names} | {"identity": info.get("identity") or _identity(run)}
+    return summary | {"verdict": verdict.get("word"), "result": {name: result.get(name) for name in _RESULT}}
+
+
+def _identity(run: RunDir) -> str | None:
+    """That of a run whose run.json does not say it, from its config."""
+    from rnnlab.config import load_config
+
+    try:
+        return load_config(run.config).identity()
+    except ConfigError:
+        return None
+
+
+def _entry(name: str, summary: Mapping[str, Any]) -> Entry:
+    return Entry(
+        name,
+        summary["identity"],
+        summary["sweep"],
+        status_of(summary),
+        str(summary["reason"] or ""),
+        str(summary["started"] or ""),
+        summary["updates"],
+        summary["updates_per_second"],
+        summary["verdict"],
+        summary["result"],
+    )

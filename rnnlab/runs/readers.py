@@ -1,0 +1,156 @@
+"""The readers of a run's two CSV files, as Arrow tables and as pandas frames; columns.py says what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlab.column import Column
+from rnnlab.errors import RunFolderError
+from rnnlab.runs.columns import GRADIENTS, METRICS
+from rnnlab.runs.writers import header_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_BLOCK = 1 << 22
+
+
+def read_gradients(path: str | Path) -> pd.DataFrame:
+    """gradients.csv as a frame. Log10 columns have sentinel values: -inf is zero, inf is not finite, NaN is underflow.
+
+    `norm` keeps inf and nan apart. A half-written last line is not read. Raises RunFolderError.
+    """
+    return as_frame(read_table(path, GRADIENTS))
+
+
+def read_metrics(path: str | Path) -> pd.DataFrame:
+    """metrics.csv as a frame; NaN where a cell is empty (not measured) or `nan`. Raises RunFolderError.
+
+    Columns behind those of METRICS are numbers of probes that were added by whoever made the run.
+    """
+    return as_frame(read_table(path, METRICS, open_ended=True))
+
+
+def read_table(path: str | Path, columns: Sequence[Column], *, open_ended: bool = False) -> pa.Table:
+    """One of the two files as an Arrow table without nulls. Open-ended, it may have more columns, all of them numbers.
+
+    Log10 columns have sentinel values: -inf is zero, inf is not finite, NaN is underflow. In metrics.csv NaN is not
+    measured. A half-written last line is not read.
+    Raises RunFolderError where the file is missing or any of its lines is broken.
+    """
+    import pyarrow as pa
+
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror or error}") from error
+    # A number that was cut off is still a number, so only a newline says that a line is whole.
+    whole = data.rfind(b"\n") + 1
+    if not whole:
+        return _empty(columns)
+    if open_ended:
+        columns = (*columns, *_more(data, columns))
+    if not data[:4096].replace(b"\r\n", b"\n", 1).startswith(header_of(columns)):
+        raise RunFolderError(f"{path} does not begin with the columns that this version of rnnlab reads")
+    try:
+        table = _parsed(pa.py_buffer(data).slice(0, whole), columns)
+        return pa.table({column.name: _with_sentinels(table[column.name], column) for column in columns})
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise RunFolderError(f"{path} is broken: {_place(str(error))}") from error
+
+
+def _more(data: bytes, columns: Sequence[Column]) -> Sequence[Column]:
+    """The columns that a file has behind these, by its first line."""
+    names = data[: data.index(b"\n")].decode(errors="replace").rstrip("\r").split(",")[len(columns) :]
+    known = {"", *(column.name for column in columns)}
+    return [Column(name, "number", "", "", "") for name in dict.fromkeys(names) if name not in known]
+
+
+def _parsed(data: pa.Buffer, columns: Sequence[Column]) -> pa.Table:
+    from pyarrow import csv
+
+    # One thread: with more, errors do not know their row. cache.map_in_threads reads several files at once instead.
+    return csv.read_csv(
+        data,
+        read_options=csv.ReadOptions(use_threads=False, block_size=_BLOCK),
+        parse_options=csv.ParseOptions(quote_char=False, double_quote=False, ignore_empty_lines=False),
+        convert_options=csv.ConvertOptions(
+            column_types={column.name: _arrow_type(column) for column in columns},
+            null_values=[""],
+            strings_can_be_null=False,
+        ),
+    )
+
+
+def _arrow_type(column: Column) -> pa.DataType:
+    import pyarrow as pa
+
+    text = pa.dictionary(pa.int32(), pa.string())
+    return {"count": pa.int64(), "text": text}.get(column.kind, pa.float64())
+
+
+def _empty(columns: Sequence[Column]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({column.name: pa.array([], _arrow_type(column)) for column in columns})
+
+
+def _with_sentinels(cells: pa.ChunkedArray, column: Column) -> pa.ChunkedArray | NDArray[np.float64]:
+    """The cells with the sentinel values in place of nulls; raises ValueError where a count is empty.
+
+    In a log10 column `nan` becomes inf, so that NaN, which an empty cell becomes, is underflow and nothing else.
+    """
+    if column.kind == "text":
+        return cells
+    if column.kind == "count":
+        if cells.null_count:
+            # The header is line 1.
+            line = int(np.flatnonzero(cells.is_null().to_numpy())[0]) + 2
+            raise ValueError(f"line {line}: its {column.name} is empty")
+        return cells
+    # Nulls read as NaN here.
+    values = cells.to_numpy()
+    if column.kind == "log10" and (undefined := np.isnan(values)).any():
+        if cells.null_count:
+            undefined &= ~cells.is_null().to_numpy()
+        values = np.where(undefined, np.inf, values)
+    return values
+
+
+def as_frame(table: pa.Table) -> pd.DataFrame:
+    """The table as a frame, texts as texts."""
+    import pandas as pd
+
+    cells = {name: table[name] for name in table.column_names}
+    return pd.DataFrame(
+        {
+            name: pd.Categorical.from_codes(*codes_of(column)).astype("str") if _is_text(column) else column.to_numpy()
+            for name, column in cells.items()
+        }
+    )
+
+
+def _is_text(column: pa.ChunkedArray) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_dictionary(column.type))
+
+
+def codes_of(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], pd.Index[str]]:
+    """Which text each cell of a column holds, and the texts."""
+    import pandas as pd
+
+    whole = column.unify_dictionaries().combine_chunks()
+    return whole.indices.to_numpy(), pd.Index(whole.dictionary.to_pylist(), dtype="str")
+
+
+def _place(message: str) -> str:
+    """What Arrow says of a line or a cell, without the line itself."""
+    return message.removeprefix("CSV parse error: ").split("\n")[0][:200]

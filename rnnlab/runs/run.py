@@ -1,0 +1,132 @@
+"""One run on disk, read back: its settings, how it went, and its records as pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnlab.analysis.curve import Verdict, judge
+from rnnlab.errors import UsageError
+from rnnlab.runs.cache import read_config
+from rnnlab.runs.folder import RunDir, status_of
+from rnnlab.runs.readers import read_gradients, read_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Run:
+    """One run: its settings, how it went, and its records; files are read when they are asked for.
+
+    A config that has been read already is not read again. Raises RunFolderError where the folder is no run, or the
+    file asked for is missing or broken.
+    """
+
+    def __init__(self, path: str | Path, config: dict[str, Any] | None = None) -> None:
+        self.dir = RunDir(path)
+        self.info = self.dir.read_run()
+        self._config = config
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.status})"
+
+    @property
+    def path(self) -> Path:
+        return self.dir.path
+
+    @property
+    def name(self) -> str:
+        return self.dir.name
+
+    @property
+    def status(self) -> str:
+        """running, completed, diverged, failed or interrupted, as it was when the run was opened."""
+        return status_of(self.info)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved config, every default written out."""
+        return read_config(self.dir) if self._config is None else self._config
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The config as one level of dotted keys, such as `model.cell`."""
+        return dict(_dotted(self.config))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What conditions are about: the settings, and besides `status`, `name` and `sweep`."""
+        return {**self.settings, "status": self.status, "name": self.name, "sweep": self.info.get("sweep")}
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """metrics.csv (see docs/RECORDS.md)."""
+        return read_metrics(self.dir.metrics)
+
+    @cached_property
+    def gradients(self) -> pd.DataFrame:
+        """gradients.csv (see docs/RECORDS.md)."""
+        return read_gradients(self.dir.gradients)
+
+    def states(self, layer: int = -1) -> list[str]:
+        """The states whose gradients were recorded in this layer."""
+        return list(self._of_layer(layer)["state"].unique())
+
+    def updates(self, layer: int = -1, state: str = "h") -> list[int]:
+        """The updates at which this layer's gradients were recorded, in order."""
+        return [int(update) for update in self._rows(layer, state)["update"].drop_duplicates()]
+
+    def curve(self, update: int | None = None, layer: int = -1, state: str = "h") -> pd.DataFrame:
+        """The rows of one update (the last one recorded), by lag. Layer -1 is the top one; raises UsageError."""
+        rows = self._rows(layer, state)
+        if update is None:
+            update = int(rows["update"].max())
+        curve = rows[rows["update"] == update]
+        if curve.empty:
+            recorded = ", ".join(map(str, self.updates(layer, state)))
+            raise UsageError(f"{self.name} recorded no gradient at update {update}; it did at {recorded}")
+        return curve.sort_values("lag", ignore_index=True)
+
+    def last_finite_update(self, layer: int = -1, state: str = "h") -> int:
+        """The last update whose recorded gradient is finite at every timestep, or the first one recorded."""
+        rows = self._rows(layer, state)
+        broken = set(rows["update"][np.isposinf(rows["log10_norm"])])
+        updates = self.updates(layer, state)
+        return next((update for update in reversed(updates) if update not in broken), updates[0])
+
+    def verdict(self, update: int | None = None, layer: int = -1, state: str = "h") -> Verdict:
+        """What the curve of that update says: vanishing, exploding or stable (see docs/RECORDS.md)."""
+        curve = self.curve(update, layer, state)
+        # Below the top layer, and in c, the direct gradient is not the loss's own read-out.
+        top = state == "h" and self._layer(layer) == self._layer(-1)
+        return judge(curve["lag"], curve["log10_norm"], curve["log10_direct"] if top else None)
+
+    def _layer(self, layer: int) -> int:
+        layers = sorted(int(index) for index in self.gradients["layer"].unique())
+        if not layers:
+            raise UsageError(f"{self.name} recorded no gradients")
+        try:
+            return layers[layer] if layer < 0 else layers[layers.index(layer)]
+        except (IndexError, ValueError):
+            raise UsageError(f"{self.name} recorded no layer {layer}; it has {', '.join(map(str, layers))}") from None
+
+    def _rows(self, layer: int, state: str) -> pd.DataFrame:
+        if state not in (states := self.states(layer)):
+            raise UsageError(f"{self.name} recorded no state {state!r}; it has {', '.join(states)}")
+        rows = self._of_layer(layer)
+        return rows[rows["state"] == state]
+
+    def _of_layer(self, layer: int) -> pd.DataFrame:
+        return self.gradients[self.gradients["layer"] == self._layer(layer)]
+
+
+def _dotted(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value

@@ -1,0 +1,165 @@
+"""What was read of the runs of a folder, kept beside them so that it is not read again: one rule for all of it.
+
+The runs' own files are the truth. What was read of a file is good for as long as the file has the same stamp. All that
+is kept can be deleted at any time; what is missing, broken or of another version is made again, and where nothing can
+be written, it lives in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+
+from rnnlab.errors import RunFolderError
+from rnnlab.runs.folder import bookkeeping
+
+_VERSION = 1
+"""Of the form of everything that is kept; another form needs another number."""
+# A table a kind: reading one kind then reads its pages in order, and no others.
+_TABLE = "CREATE TABLE IF NOT EXISTS {} (name TEXT PRIMARY KEY, stamp TEXT NOT NULL, value TEXT NOT NULL)"
+_WAIT = 30.0
+"""Seconds that another process may be writing."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def stamp_of(path: str | os.PathLike[str]) -> str | None:
+    """The version of what is kept, and the size, inode and time of change of a file; None where there is no file.
+
+    Take the stamp before reading: a file that is written meanwhile has another one, and is read again.
+    """
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return f"{_VERSION} {status.st_size} {status.st_ino} {status.st_mtime_ns}"
+
+
+class Store:
+    """Values of one kind (a word: the name of a table) that JSON can hold, one a run, by the run's name."""
+
+    def __init__(self, root: str | os.PathLike[str], kind: str) -> None:
+        self._root, self._kind = Path(root), kind
+        self._stamps: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+        self._file: sqlite3.Connection | None = None
+        self._closed = False
+        self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; what is known stays known in memory."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._closed = True
+
+    @property
+    def stamps(self) -> Mapping[str, str]:
+        """The stamp that each run's file had when it was read."""
+        return MappingProxyType(self._stamps)
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """What was read of each run, as of the last refresh."""
+        return MappingProxyType(self._values)
+
+    def refresh(self, stamps: Mapping[str, str], read: Callable[[str], Any]) -> dict[str, str]:
+        """Read the runs whose stamp is another one than before, and forget those that have none any more.
+
+        Returns the runs for which `read` raised RunFolderError, and what it said; they are not known.
+        """
+        unreadable, changed = {}, []
+        for name, stamp in stamps.items():
+            if self._stamps.get(name) == stamp:
+                continue
+            try:
+                self._values[name] = read(name)
+                self._stamps[name] = stamp
+                changed.append(name)
+            except RunFolderError as error:
+                unreadable[name] = str(error)
+        gone = [name for name in self._stamps if name not in stamps or name in unreadable]
+        for name in gone:
+            del self._stamps[name], self._values[name]
+        if changed or gone:
+            self._write(changed, gone)
+        return unreadable
+
+    def _write(self, changed: list[str], gone: list[str]) -> None:
+        self._open()
+        if self._file is None:
+            return
+        rows = [(name, self._stamps[name], text) for name in changed if (text := _json(self._values[name])) is not None]
+        try:
+            with self._file:
+                self._file.executemany(f"INSERT OR REPLACE INTO {self._kind} VALUES (?, ?, ?)", rows)
+                self._file.executemany(f"DELETE FROM {self._kind} WHERE name = ?", [(name,) for name in gone])
+        except (sqlite3.Error, ValueError):  # a full disk, a locked file, a name that is no text
+            self.close()
+
+    def _open(self) -> None:
+        """Open the file where there is a folder to have it in; make it anew where it is broken."""
+        if self._file is not None or self._closed or not self._root.is_dir():
+            return
+        path = bookkeeping(self._root) / "store.sqlite"
+        for _ in range(2):
+            try:
+                self._file = _connected(path, self._kind)
+                self._load(self._file)
+                return
+            except (OSError, sqlite3.OperationalError):  # locked, or of an archive that cannot be written
+                break
+            except (sqlite3.DatabaseError, ValueError):
+                if self._file is not None:
+                    self._file.close()
+                    self._file = None
+                with contextlib.suppress(OSError):
+                    path.unlink()
+        self.close()
+
+    def _load(self, file: sqlite3.Connection) -> None:
+        rows = file.execute(f"SELECT name, stamp, value FROM {self._kind}").fetchall()
+        # All of them as one text: the parser then makes each key once, in half the time.
+        values = json.loads(f"[{','.join(value for _, _, value in rows)}]")
+        for (name, stamp, _), value in list(zip(rows, values, strict=True)):
+            if name not in self._stamps:
+                self._stamps[name], self._values[name] = stamp, value
+
+
+def _connected(path: Path, kind: str) -> sqlite3.Connection:
+    """The file with the table of a kind. Raises OSError, or sqlite3.Error, for a file of another version too."""
+    path.parent.mkdir(exist_ok=True)
+    file = sqlite3.connect(path, timeout=_WAIT)
+    try:
+        (version,) = file.execute("PRAGMA user_version").fetchone()
+        if version not in (0, _VERSION):
+            raise sqlite3.DatabaseError(f"version {version}")
+        # What a power cut spoils is made again; waiting for the disk at every commit is for the runs.
+        file.execute("PRAGMA synchronous = OFF")
+        file.execute(_TABLE.format(kind))
+        if version == 0:
+            file.execute(f"PRAGMA user_version = {_VERSION}")
+    except sqlite3.Error:
+        file.close()
+        raise
+    return file
+
+
+def _json(value: Any) -> str | None:
+    """The value as JSON; None where it cannot be kept."""
+    try:
+        return _encode(value)
+    except (TypeError, ValueError):
+        return None

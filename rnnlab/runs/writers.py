@@ -1,0 +1,198 @@
+"""The writers of a run's two CSV files; columns.py says what is in them, and tables.py reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rnnlab.column import Column
+from rnnlab.errors import RunFailedError, RunFolderError
+from rnnlab.runs.columns import GRADIENTS, METRICS
+
+
+class _Csv:
+    """A CSV that only ever holds whole rows, in the order of their updates."""
+
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+        self._path = path
+        self._last: int | None = None
+        header = header_of(columns)
+        try:
+            _drop_torn_tail(path, header)
+            # Unbuffered: a row is with the system once it is written, and closing has nothing left to fail at.
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise RunFolderError(f"{path} cannot be written: {error.strerror or error}") from error
+        if not self._file.tell():
+            self._begin(header)
+
+    def _begin(self, header: bytes) -> None:
+        try:
+            self._put(header)
+        except RunFailedError:
+            self.close()
+            raise
+
+    def append(self, update: int, rows: Iterable[str]) -> None:
+        """Write the rows of one update; all of them or none. Raises RunFailedError."""
+        self._put("".join(f"{row}\n" for row in rows).encode())
+        self._last = update
+
+    def _put(self, data: bytes) -> None:
+        whole = self._file.tell()
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(whole)
+            raise RunFailedError(
+                f"{self._path} cannot be written: {error.strerror or error}; {self._kept()}"
+            ) from error
+
+    def _kept(self) -> str:
+        kept = "nothing was added to it" if self._last is None else f"its rows up to update {self._last} are kept"
+        return f"{kept}; make room on the disk, or choose another with --out, and start the run again"
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Log:
+    """What both logs are: a table with columns, opened for appending, and closed."""
+
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._csv = _Csv(path, columns)
+
+    def close(self) -> None:
+        self._csv.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class GradientLog(_Log):
+    """Appends to gradients.csv; an interrupted file is gone on with, its torn last line dropped.
+
+    Raises RunFolderError when the file cannot be opened or is another table, RunFailedError when it cannot grow.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, GRADIENTS)
+
+    def write(
+        self,
+        update: int,
+        layer: int,
+        state: str,
+        t: ArrayLike,
+        lag: ArrayLike,
+        norm: ArrayLike,
+        log10_norm: ArrayLike,
+        log10_p05: ArrayLike,
+        log10_median: ArrayLike,
+        log10_p95: ArrayLike,
+        log10_direct: ArrayLike,
+    ) -> None:
+        """One row a timestep; all arrays have one entry a timestep.
+
+        In the log10 arrays -inf is exactly zero, inf and nan are not finite, and an entry that is *masked*
+        (`numpy.ma`) is underflow: not zero, and out of the number format's reach.
+        """
+        logs = (log10_norm, log10_p05, log10_median, log10_p95, log10_direct)
+        cells = [_counts(t), _counts(lag), _numbers(norm), *map(_decades, logs)]
+        prefix = f"{update},{layer},{state},"
+        self._csv.append(update, (prefix + ",".join(row) for row in zip(*cells, strict=True)))
+
+
+class MetricsLog(_Log):
+    """Appends to metrics.csv, one row an update; opened, interrupted and closed as GradientLog is.
+
+    columns: those of the run's probes, as `metrics_columns` gives them.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[Column] = METRICS) -> None:
+        super().__init__(path, columns)
+
+    def write(self, row: Mapping[str, float | None]) -> None:
+        """One row; a column that is left out or None was not measured, and its cell stays empty."""
+        if unknown := set(row) - {column.name for column in self._columns}:
+            raise ValueError(f"metrics.csv has no column {', '.join(sorted(unknown))}")
+        update = int(row["update"] or 0)
+        cells = [str(update), *(_number(row.get(column.name)) for column in self._columns[1:])]
+        self._csv.append(update, [",".join(cells)])
+
+
+def header_of(columns: Sequence[Column]) -> bytes:
+    """The first line of a file with these columns."""
+    return (",".join(column.name for column in columns) + "\n").encode()
+
+
+def _counts(values: ArrayLike) -> list[str]:
+    return list(map(str, np.asarray(values, np.int64).tolist()))
+
+
+def _numbers(values: ArrayLike) -> list[str]:
+    return list(map(repr, np.asarray(values, np.float64).tolist()))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else repr(float(value))
+
+
+def _decades(values: ArrayLike) -> list[str]:
+    # Nine decimals of a decade are 2 parts in 1e9 of the norm, in two thirds of the bytes of all seventeen digits.
+    cells = [f"{value:.9f}" for value in np.asarray(values, np.float64).tolist()]
+    for underflow in np.flatnonzero(getattr(values, "mask", False)):
+        cells[underflow] = ""
+    return cells
+
+
+def _drop_torn_tail(path: Path, header: bytes) -> None:
+    """Cut what follows the last newline; refuse a file that is another table."""
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        head = file.read(len(header))
+        if not header.startswith(head):
+            raise RunFolderError(f"{path} does not begin with the columns that this version of rnnlab writes")
+        file.truncate(_whole(path))
+
+
+def _whole(path: Path) -> int:
+    """The length in bytes of the lines that end with a newline."""
+    with path.open("rb") as file:
+        end = file.seek(0, io.SEEK_END)
+        while end:
+            start = max(0, end - 65536)
+            file.seek(start)
+            if (at := file.read(end - start).rfind(b"\n")) >= 0:
+                return start + at + 1
+            end = start
+    return 0
+
+
+def truncate_after(path: Path, update: int) -> None:
+    """Drop the rows of later updates, and a torn last line, so that a run can go on after `update`."""
+    try:
+        with path.open("r+b") as file:
+            keep = 0
+            for number, line in enumerate(file):
+                if not line.endswith(b"\n") or (number and int(line.split(b",", 1)[0]) > update):
+                    break
+                keep += len(line)
+            file.truncate(keep)
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path} cannot be cut after update {update}: {error}") from error

@@ -1,0 +1,12 @@
+"""The compiled scan on the CPU: one loop over time with a cell's rule inside it.
+
+nonlinearities      exp, sigmoid and tanh as polynomials that LLVM vectorizes
+gemm                matrix products inside compiled code
+scaled_rows         rows of a gradient, each with its power of two
+weight_gradients    dL/dW summed while the scan goes back
+kernels             the loop over time, forward and back
+direct              the direct gradient at the read-out timesteps
+norms               norms and percentiles over a batch
+threads             blocks of rows dealt out to threads
+scan                the scan itself: forward, backward, direct
+"""

@@ -1,0 +1,216 @@
+"""The fast scan on the CPU: the compiled loops, spread over threads by replica and by rows of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnlab.scan.fast import direct as places
+from rnnlab.scan.fast import norms as summaries
+from rnnlab.scan.fast.gemm import padded_width
+from rnnlab.scan.fast.kernels import kernels
+from rnnlab.scan.fast.threads import blocks_of, items_of, spread
+from rnnlab.scan.fast.weight_gradients import add_blocks
+from rnnlab.scan.layer import Layer
+from rnnlab.scan.rule import Rule
+
+
+@dataclass
+class Workspace:
+    """Buffers kept from one update to the next: asking the system for fresh pages costs as much as filling them."""
+
+    buffers: dict[str, Tensor] = field(default_factory=dict)
+
+    def empty(self, name: str, shape: tuple[int, ...], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """An uninitialized tensor of this shape, the same memory as last time where the shape is."""
+        dtype = dtype or like.dtype
+        held = self.buffers.get(name)
+        if held is None or held.shape != shape or held.dtype != dtype:
+            # numpy's large arrays lie on huge pages where the system has them.
+            array = np.empty(shape, str(dtype).removeprefix("torch."))
+            held = self.buffers[name] = torch.from_numpy(array)
+        return held
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a layer reads: rows [R, T', B, I], timestep t being row t + shift (1 for the states of a layer below)."""
+
+    rows: Tensor
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a forward scan leaves for the backward one: hs, cs [R, T+1, B, H] (index 0 is the zero state), and `saved`.
+
+    In `saved` the blocks of rows lie one after another, each [T, width, rows, H].
+    """
+
+    rule: Rule
+    inputs: Inputs
+    weights: Layer
+    hs: Tensor
+    cs: Tensor
+    saved: Tensor
+    lengths: Tensor
+    blocks: int
+    """Into how many blocks the rows of a replica were cut; the way back must cut them alike."""
+
+    def gates(self) -> list[Tensor]:
+        """The activated gates, each [R, T, B, H], in the cell's order."""
+        R, T, B, H = self.hs[:, 1:].shape
+        width = self.rule.width
+        blocks = self.saved.split([T * width * H * (last - first) for _, _, first, last in items_of(R, B, self.blocks)])
+        rows = [block.view(T, width, -1, H) for block in blocks]
+        whole = [torch.cat(rows[r * self.blocks : (r + 1) * self.blocks], 2) for r in range(R)]
+        return list(torch.stack(whole)[:, :, : self.rule.gates].unbind(2))
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """What reaches a layer from above: rows [R, S, B, H], exponents [R, S, B]; slots [R, T, B] says which, or -1."""
+
+    rows: Tensor
+    exponents: Tensor
+    slots: Tensor
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """What a backward scan yields. True values are mantissa * 2^exponent.
+
+    exponents [R, T, B], of each row. squares [R, T, B, 4]: squared norms of the rows of dL/dh_t, dL/dc_t, and dL/da_t
+    before and after the adjoint clip. clipped [R, B]: entries clamped. dx [R, T, B, I]: dL/dx_t, where it was asked
+    for. sums: dL/dW_ih, dL/dW_hh, dL/db and dL/db_hh, at the exponents [R] of `sums_exponent`.
+    """
+
+    exponents: Tensor
+    squares: Tensor
+    clipped: Tensor
+    dx: Tensor
+    sums: dict[str, Tensor]
+    sums_exponent: Tensor
+
+
+def prepare(rule: Rule, dtype: torch.dtype) -> bool:
+    """Compile what a measured update runs, for this dtype, or read it from disk; True when it had to be compiled."""
+    loops = (*kernels(rule), places.direct(rule), add_blocks, *summaries.KERNELS)
+    x, lengths = torch.zeros(1, 2, 1, 1, dtype=dtype), torch.full((1, 1), 2)
+    W = x.new_zeros(1, 1, rule.gates)
+    work, slots, before = Workspace(), torch.zeros(1, 2, 1, dtype=torch.int64), _misses(loops)
+    trace = forward(rule, Inputs(x), Layer(W, W, W[:, 0], None), lengths, work)
+    exponents = torch.ones(1, 2, 1, dtype=torch.int64)
+    backward(trace, Arriving(x, exponents, slots), work)
+    direct(trace, x, exponents, slots)
+    summaries.warm()
+    return _misses(loops) > before
+
+
+def _misses(loops: Iterable[Any]) -> int:
+    """How often a loop was not in the disk cache, in this process so far."""
+    return sum(sum(loop.stats.cache_misses.values()) for loop in loops)
+
+
+def forward(rule: Rule, inputs: Inputs, weights: Layer, lengths: Tensor, work: Workspace) -> Trace:
+    """Run h_t, c_t = rule(x_t W_ih + b, h_{t-1} W_hh + b_hh, state) over time from zero states.
+
+    lengths [R, B] int64; beyond a row's length its state is zero.
+    """
+    x = inputs.rows
+    R, T, B, _ = x.shape
+    T -= inputs.shift
+    H, G = weights.W_hh.shape[1:]
+    hs = work.empty("hs", (R, T + 1, B, H), x)
+    cs = work.empty("cs", (R, T + 1, B, H if rule.second else 0), x)
+    saved = work.empty("saved", (R * T * B * rule.width * H,), x)
+    hs[:, 0], cs[:, 0] = 0, 0
+    b_hh = x.new_zeros(R, G) if weights.b_hh is None else weights.b_hh
+    loop, parameters = kernels(rule).forward, _arrays(weights.W_ih, weights.b, weights.W_hh, b_hh)
+    arrays = (_unit(x), *_arrays(x), inputs.shift, *parameters, *_arrays(lengths, hs, cs, saved))
+    blocks = blocks_of(R, B)
+    spread(lambda item, r, first, last: loop(*arrays, r, first, last), items_of(R, B, blocks))
+    return Trace(rule, inputs, weights, hs, cs, saved, lengths, blocks)
+
+
+def backward(
+    trace: Trace, arriving: Arriving, work: Workspace, *, bounds: Tensor | None = None, wants_dx: bool = False
+) -> Adjoint:
+    """Run the scan back from the last timestep: total dL/dh_t and dL/dc_t for every t on the way, in one pass.
+
+    bounds float64 [R]: of the adjoint clip, where there is one.
+    """
+    R, T, B = trace.hs.shape[0], trace.hs.shape[1] - 1, trace.hs.shape[2]
+    like, weights, blocks = trace.hs, trace.weights, trace.blocks
+    width, (H, G) = weights.W_ih.shape[1], weights.W_hh.shape[1:]
+    N = padded_width(G, _unit(like))
+    dx = work.empty("dx", (R, T, B, width) if wants_dx else (R, 0, B, width), like)
+    exponents = work.empty("exponents", (R, T, B), like, torch.int64)
+    squares = work.empty("squares", (R, T, B, 4), like, torch.float64)
+    clipped = torch.zeros(R, B, dtype=torch.int64)
+    # The last row of each is its bias's gradient: the sum over rows is a product with ones.
+    dW_ih, dW_hh = (
+        work.empty(name, (R * blocks, rows + 1, N), like) for name, rows in (("dW_ih", width), ("dW_hh", H))
+    )
+    e_parts = torch.empty(R * blocks, dtype=torch.int64)
+    inputs = _arrays(trace.hs, trace.cs, trace.saved, weights.W_ih, weights.W_hh, trace.lengths, arriving.slots)
+    outputs = _arrays(dx, exponents, squares, clipped, dW_ih, dW_hh, e_parts)
+    arrays = (_unit(like), *_arrays(trace.inputs.rows), trace.inputs.shift, *inputs)
+    arrays = (*arrays, *_arrays(arriving.rows, arriving.exponents), _or_none(bounds, R), *outputs)
+    loop = kernels(trace.rule).backward
+    spread(lambda *item: loop(*arrays, *item), items_of(R, B, blocks))
+    (of_x, of_h), top = _added([dW_ih, dW_hh], e_parts, R, G)
+    sums = {"W_ih": of_x[:, :width], "W_hh": of_h[:, :H], "b": of_x[:, width], "b_hh": of_h[:, H]}
+    return Adjoint(exponents, squares, clipped, dx, sums, top)
+
+
+def _added(parts: list[Tensor], exponents: Tensor, R: int, G: int) -> tuple[list[Tensor], Tensor]:
+    """The sums over the blocks of each replica, from [R * blocks, K, N] to [R, K, G], and their exponents [R]."""
+    each, top = exponents.view(R, -1).numpy(), torch.empty(R, dtype=torch.int64)
+    sums = []
+    for part in parts:
+        rows = part.view(R, each.shape[1], *part.shape[1:])
+        sums.append(torch.empty(R, rows.shape[2], G, dtype=part.dtype))
+        add_blocks(_unit(part), rows.numpy(), each, sums[-1].numpy(), top.numpy())
+    return sums, top
+
+
+def direct(
+    trace: Trace,
+    rows: Tensor,
+    exponents: Tensor,
+    times: Tensor,
+    *,
+    bounds: Tensor | None = None,
+    through: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """One timestep back from rows [R, S, B, H] that arrive at `times` [R, S, B], with the recurrence held still.
+
+    Returns squares [R, S, B, 4], as in Adjoint, and dL/d(input pre-activations) [R, S, B, G*H], both at the exponents
+    [R, S, B] of the rows. A time of -1 is no place, and gives zero. Without `through` only dL/dh_t is looked at, and
+    there are no pre-activations.
+    """
+    R, S, B, _ = rows.shape
+    squares = torch.empty(R, S, B, 4, dtype=torch.float64)
+    dgx = rows.new_empty(R, S, B, trace.weights.W_hh.shape[2] if through else 0)
+    loop, inputs = places.direct(trace.rule), _arrays(rows, exponents, times, trace.hs, trace.cs, trace.saved)
+    arrays = (_unit(rows), *inputs, _or_none(bounds, R), *_arrays(squares, dgx))
+    spread(lambda item, *block: loop(*arrays, *block), items_of(R, B, trace.blocks), rows.numel())
+    return squares, dgx
+
+
+def _or_none(bounds: Tensor | None, R: int) -> Any:
+    return np.zeros(R) if bounds is None else bounds.numpy()
+
+
+def _arrays(*tensors: Tensor) -> list[Any]:
+    return [(tensor if tensor.is_contiguous() else tensor.contiguous()).numpy() for tensor in tensors]
+
+
+def _unit(like: Tensor) -> Any:
+    return np.float32(1) if like.dtype == torch.float32 else np.float64(1)

@@ -1,0 +1,37 @@
+"""Where fleets are trained: an engine is a class with one method, `train`.
+
+base            what every engine is
+run_job         a job done in this process
+inline          in this process, one fleet after another
+local_worker    the process that trains one job for `local`
+local           one supervised process a fleet
+ray_worker      what a Ray worker does for `ray`
+on_ray          one Ray task a fleet
+"""
+
+from rnnlab.errors import UsageError, nearest
+from rnnlab.parts import Table, table
+from rnnlab.sweeps.engines.base import Engine
+from rnnlab.sweeps.engines.inline import Inline
+from rnnlab.sweeps.engines.local import Local
+from rnnlab.sweeps.engines.on_ray import Ray
+
+
+def engine_of(name: str | None, *, workers: int | None = None, address: str | None = None) -> Engine | None:
+    """The engine of that name; None where none is asked for by name, number of workers or address.
+
+    Raises UsageError for a name there is none of, and for what an engine cannot do.
+    """
+    if name is None and workers is None and address is None:
+        return None
+    name = name or ("ray" if address else "local")
+    if name not in ENGINES:
+        near = nearest(name, ENGINES)
+        hint = f"; did you mean '{near}'?" if near else ""
+        raise UsageError(f"there is no engine {name!r}{hint} (choices: {', '.join(ENGINES)})")
+    return ENGINES[name](workers, address)
+
+
+ENGINES: Table[Engine] = table(Inline, Local, Ray)
+
+__all__ = ["ENGINES", "Engine", "Inline", "Local", "Ray", "engine_of"]

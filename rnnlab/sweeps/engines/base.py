@@ -1,0 +1,53 @@
+"""What every engine is: a way to get jobs trained."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from rnnlab.errors import UsageError
+from rnnlab.parts import first_sentence
+from rnnlab.sweeps.jobs import EventCallback, JobSource
+
+
+class Engine(ABC):
+    """Trains jobs somewhere.
+
+    A killed process or machine is reported as `died`. It ends no other job, and not the caller.
+    """
+
+    name: ClassVar[str]
+    here: ClassVar[bool] = True
+    """It trains on this machine, with the data files and devices that are here."""
+
+    @classmethod
+    def key(cls) -> str:
+        """Its name in the table of engines."""
+        return cls.name
+
+    @classmethod
+    def meaning(cls) -> str:
+        """The first sentence of the docstring, on one line."""
+        return first_sentence(cls)
+
+    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+        self.workers, self.address = workers, address
+        if address is not None:
+            raise UsageError(f"--address is for the engine ray; {self.name} trains on this machine")
+
+    def at_once(self) -> int:
+        """How many jobs train at the same time."""
+        return self.workers or cores()
+
+    @abstractmethod
+    def train(self, jobs: JobSource, on_event: EventCallback) -> None:
+        """Train every job of the source, and call `on_event` with the events of each, a final one last.
+
+        A KeyboardInterrupt stops the jobs that are running; they write their checkpoints, and then it is raised.
+        """
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,29 @@
+"""The engine `inline`: in this process, one fleet after another."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rnnlab.errors import UsageError
+from rnnlab.sweeps.engines.base import Engine
+from rnnlab.sweeps.engines.run_job import run_job
+from rnnlab.sweeps.jobs import Event, EventCallback, JobSource
+
+
+class Inline(Engine):
+    """Trains in this process, on all its threads; one that crashes takes the sweep with it."""
+
+    name: ClassVar[str] = "inline"
+
+    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+        super().__init__(workers, address)
+        if workers not in (None, 1):
+            raise UsageError("the engine inline trains one fleet at a time; -j is for local and ray")
+
+    def at_once(self) -> int:
+        return 1
+
+    def train(self, jobs: JobSource, on_event: EventCallback) -> None:
+        while (job := jobs.take()) is not None:
+            on_event(Event("started", job.number))
+            run_job(job, on_event)

@@ -1,0 +1,64 @@
+"""Trains a job in this process: what the worker of every engine does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from rnnlab.config import load_config
+from rnnlab.errors import RnnlabError, RunExistsError, RunFailedError
+from rnnlab.sweeps.jobs import Event, EventCallback, Job, RunSpec, mark_failed
+
+if TYPE_CHECKING:
+    from rnnlab.training.start import Start
+
+
+def run_job(job: Job, on_event: EventCallback) -> None:
+    """Train the runs of a job, and call `on_event` with what happens. Errors become events; an interruption is raised.
+
+    Runs that resume from checkpoints train together if they have made the same number of updates.
+    """
+    from rnnlab.training.loop import Callbacks, train_fleet
+    from rnnlab.training.start import reason_of
+
+    callbacks = Callbacks(
+        on_progress=lambda progress: on_event(Event("progress", job.number, progress=progress)),
+        on_run_end=lambda run, status, reason: on_event(Event("run_ended", job.number, reason, run=run, status=status)),
+        on_message=lambda message: on_event(Event("message", job.number, message)),
+    )
+    try:
+        for starts in _by_updates(job):
+            train_fleet(starts, out=job.out, command=job.command, sweep=job.sweep, callbacks=callbacks)
+    except RunFailedError as error:
+        on_event(Event("refused", job.number, str(error)))
+    except Exception as error:  # whatever it is, it is this fleet's own, and the others go on
+        reason = reason_of(error)
+        # A folder that another process made a moment ago is not ours to mark.
+        if len(job.runs) == 1 and not isinstance(error, RunExistsError):
+            mark_failed(job.runs[0], job, reason)
+        on_event(Event("raised", job.number, reason))
+    else:
+        on_event(Event("done", job.number))
+
+
+def _by_updates(job: Job) -> list[list[Start]]:
+    """The runs in groups that have made the same number of updates, the fewest first."""
+    groups: dict[int, list[Start]] = defaultdict(list)
+    for run in job.runs:
+        updates, start = _start(run, job.out)
+        groups[updates].append(start)
+    return [groups[updates] for updates in sorted(groups)]
+
+
+def _start(run: RunSpec, out: str) -> tuple[int, Start]:
+    from rnnlab.training.recorder import read_checkpoint
+    from rnnlab.training.start import Start
+
+    config = load_config(run.config)
+    if not run.resume:
+        return 0, Start(config, run.name)
+    try:
+        updates = int(read_checkpoint(run.folder(out).checkpoint)["updates"])
+    except (RnnlabError, KeyError):  # killed before its first checkpoint, or one of another version
+        return 0, Start(config, run.name, force=True, dead=True)
+    return updates, Start(config, run.name, resume=True)

@@ -1,0 +1,136 @@
+"""From a sweep file to its runs: base and axes, every combination checked before anything runs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rnnlab.config import Config, Setting
+from rnnlab.config.load import MOST_PROBLEMS, STDIN, Document, Source, check, document_of, read_settings
+from rnnlab.config.messages import format_value
+from rnnlab.errors import ConfigError, Problem
+from rnnlab.sweeps.file.naming import name_of, unique
+from rnnlab.sweeps.file.reader import Choice, Reader
+
+MOST_RUNS = 1_000_000
+_MOST_WRONG = 200
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a sweep: its config with its name, its identity, its name, and the settings that the axes gave it."""
+
+    config: Config
+    identity: str
+    name: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A set of runs, the keys that vary, and how many combinations were a member already."""
+
+    members: list[Member]
+    axes: list[str]
+    repeated: int
+    name: str = ""
+    """That of its file, without the extension; empty where it did not come from one."""
+
+
+def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
+    """The runs that a sweep file, `-` (stdin) or a mapping describes. Raises ConfigError with everything wrong."""
+    given, unreadable = read_settings(sets)
+    document = document_of(source)
+    reader = Reader(document)
+    seeds = [setting for setting in given if setting.path == ("seeds",)]
+    base_sets = [setting for setting in given if setting.path != ("seeds",)]
+    base = reader.base()
+    dimensions = [*reader.axes(), *reader.seeds(seeds[-1] if seeds else None)]
+    axes = list(dict.fromkeys(_key(setting) for dimension in dimensions for setting in dimension[0]))
+    reader.problems += [*unreadable, *_on_axes(base_sets, axes)]
+    if not dimensions and not reader.problems:
+        reader.add("axes", "a sweep needs `axes` or `seeds`; a single run is trained with `rnnlab train`")
+    if (count := math.prod(map(len, dimensions))) > MOST_RUNS:
+        reader.add("axes", f"{count:,} combinations are more than {MOST_RUNS:,}")
+    if reader.problems:
+        raise ConfigError(reader.problems)
+    return replace(_members(base, base_sets, dimensions, axes), name=_stem(document.name))
+
+
+def _stem(name: str) -> str:
+    return Path(name).stem if name != STDIN else ""
+
+
+def _members(base: Document, sets: Sequence[Setting], dimensions: Sequence[Sequence[Choice]], axes: list[str]) -> Sweep:
+    configs: dict[str, tuple[Config, dict[str, Any]]] = {}
+    repeated, wrong = 0, _WrongCombinations()
+
+    for choices in itertools.product(*dimensions):
+        settings = [setting for choice in choices for setting in choice]
+        try:
+            config = check(base, [*sets, *settings])
+        except ConfigError as error:
+            if wrong.add(error.problems, settings):
+                break
+            continue
+        identity = config.identity()
+        repeated += identity in configs
+        configs.setdefault(identity, (config, {_key(setting): setting.value for setting in settings}))
+    wrong.raise_if_any()
+    suggested = [name_of(config, axes, config.name, [*settings.items()]) for config, settings in configs.values()]
+    names = unique(suggested, list(configs))
+    members = [
+        Member(config.model_copy(update={"name": name}), identity, name, settings)
+        for (identity, (config, settings)), name in zip(configs.items(), names, strict=True)
+    ]
+    return Sweep(members, axes, repeated)
+
+
+class _WrongCombinations:
+    """The problems of combinations. One that several combinations have is reported once, with the first of them."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[Problem, Sequence[Setting]]] = {}
+        self._count: dict[str, int] = {}
+        self._combinations = 0
+
+    def add(self, problems: Iterable[Problem], settings: Sequence[Setting]) -> bool:
+        """Add the problems of one combination; whether there are enough to stop."""
+        self._combinations += 1
+        for problem in problems:
+            text = str(problem)
+            self._first.setdefault(text, (problem, settings))
+            self._count[text] = self._count.get(text, 0) + 1
+        return self._combinations >= _MOST_WRONG or len(self._first) >= MOST_PROBLEMS
+
+    def raise_if_any(self) -> None:
+        """Raise ConfigError with all problems, if there are any."""
+        if self._first:
+            raise ConfigError(
+                replace(problem, message=problem.message + _combination(settings, self._count[text]))
+                for text, (problem, settings) in self._first.items()
+            )
+
+
+def _combination(settings: Sequence[Setting], count: int) -> str:
+    """Which combination it was, and how many more there are."""
+    more = count - 1
+    pairs = ", ".join(f"{_key(setting)}={format_value(setting.value)}" for setting in settings)
+    others = f"; and {more} more combination{'s' * (more > 1)}" if more else ""
+    return f" (with {pairs}{others})"
+
+
+def _on_axes(sets: Iterable[Setting], axes: Iterable[str]) -> Iterator[Problem]:
+    for setting in sets:
+        key = _key(setting)
+        for axis in axes:
+            if key == axis or key.startswith(f"{axis}.") or axis.startswith(f"{key}."):
+                yield Problem(key, f"{axis} is an axis of this sweep; change it there", place=setting.place)
+
+
+def _key(setting: Setting) -> str:
+    return ".".join(map(str, setting.path))

@@ -1,0 +1,202 @@
+"""A sweep file, read part by part: the base, the dimensions of the product, and their problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rnnlab.config import Setting, known_keys
+from rnnlab.config.facts import NO_IDENTITY
+from rnnlab.config.load import STDIN, Document, document_of
+from rnnlab.config.messages import format_value
+from rnnlab.config.yaml_tree import Node, Position
+from rnnlab.errors import ConfigError, Problem, nearest
+from rnnlab.sweeps.file.distributions import distribution, sampled
+
+KEYS = ("base", "axes", "seeds")
+KINDS = ("grid", "zip", "random", "list")
+
+Choice = tuple[Setting, ...]
+
+
+class Reader:
+    """Reads the parts of a sweep file and collects their problems."""
+
+    def __init__(self, document: Document) -> None:
+        self.name = document.name
+        self.root = document.tree or _as_node(document.value)
+        self.problems = list(document.problems)
+        for key, (position, _) in self.root.content.items():
+            if key not in KEYS:
+                cure = "this is a config: train it with `rnnlab train`, or put it under `base:`"
+                message = cure if "task" in self.root.content else "there is no such key in a sweep"
+                self._add(key, message, position, () if "task" in self.root.content else KEYS, key)
+
+    def _add(self, key: str, message: str, position: Position, choices: Sequence[str] = (), given: str = "") -> None:
+        place = position.place(self.name) if self.name else ""
+        self.problems.append(Problem(key, message, choices, given, place))
+
+    def add(self, key: str, message: str) -> None:
+        """Add a problem with a part as a whole."""
+        self._add(key, message, self.root.position_of((key,)))
+
+    def _part(self, key: str) -> Node | None:
+        entry = self.root.content.get(key)
+        return entry[1] if entry else None
+
+    def base(self) -> Document:
+        """The config that the axes vary."""
+        node = self._part("base")
+        if node is None:
+            self.add("base", "is needed: a config, or the path of one")
+        elif isinstance(node.content, dict):
+            return Document(node.plain(), self.name, node if self.name else None)
+        elif isinstance(node.content, str):
+            beside = Path() if self.name == STDIN else Path(self.name).parent
+            try:
+                return document_of(beside / node.content)
+            except ConfigError as error:
+                self.problems += error.problems
+        else:
+            self._add("base", "must be a config, or the path of one", node.position)
+        return Document({})
+
+    def axes(self) -> Iterator[list[Choice]]:
+        """The dimensions of the product: each grid axis, each zip, the samples, and the list."""
+        node = self._part("axes")
+        if node is None:
+            return
+        if not isinstance(node.content, dict):
+            self._add("axes", "must be a mapping of grid, zip, random or list", node.position)
+            return
+        seen: set[str] = set()
+        for kind, (position, inner) in node.content.items():
+            if kind not in KINDS:
+                self._add(f"axes.{kind}", "there is no such kind of axes", position, KINDS, kind)
+                continue
+            for dimension in getattr(self, f"_{kind}")(inner):
+                for key in dict.fromkeys(setting.key for choice in dimension for setting in choice):
+                    if key in seen:
+                        self._add(f"axes.{kind}", f"{key} is an axis already", inner.position)
+                    seen.add(key)
+                if dimension and dimension[0]:
+                    yield dimension
+
+    def _mapping(self, node: Node, kind: str) -> Mapping[str, tuple[Position, Node]]:
+        if isinstance(node.content, dict) and node.content:
+            return dict(node.content)
+        self._add(f"axes.{kind}", "must be a mapping of keys to their values, and not empty", node.position)
+        return {}
+
+    def _key(self, key: str, position: Position) -> bool:
+        """Whether a key can be an axis."""
+        if key in NO_IDENTITY:
+            self._add(key, "makes no different run, and so no axis", position)
+        elif key == "seed" and self._part("seeds") is not None:
+            self._add(key, "is given by `seeds` already", position)
+        elif key not in known_keys():
+            # A Problem would list all choices, and these are hundreds.
+            near = nearest(key, known_keys())
+            self._add(key, "there is no such key in a config" + (f"; did you mean '{near}'?" if near else ""), position)
+        else:
+            return True
+        return False
+
+    def _values(self, key: str, node: Node) -> list[Setting]:
+        if not isinstance(node.content, list):
+            self._add(key, f"an axis is a list of values; write [{format_value(node.plain())}]", node.position)
+            return []
+        if not node.content:
+            self._add(key, "an axis without values", node.position)
+        return [self._setting(key, item) for item in node.content]
+
+    def _setting(self, key: str, node: Node) -> Setting:
+        """The value that stands at a node."""
+        return self._setting_of(key, node, node.plain())
+
+    def _setting_of(self, key: str, node: Node, value: Any) -> Setting:
+        """A value that comes from a node; None is a value like any other."""
+        place = node.position.place(self.name) if self.name else f"axis {key}"
+        return Setting(tuple(key.split(".")), value, place)
+
+    def _grid(self, node: Node) -> Iterator[list[Choice]]:
+        for key, (position, values) in self._mapping(node, "grid").items():
+            if self._key(key, position):
+                yield [(one,) for one in self._values(key, values)]
+
+    def _zip(self, node: Node) -> Iterator[list[Choice]]:
+        for one in node.content if isinstance(node.content, list) else [node]:
+            pairs = self._mapping(one, "zip").items()
+            axes = {key: self._values(key, values) for key, (position, values) in pairs if self._key(key, position)}
+            if len({len(values) for values in axes.values()}) > 1:
+                lengths = ", ".join(f"{key} has {len(values)}" for key, values in axes.items())
+                self._add("axes.zip", f"zipped axes must have as many values each: {lengths}", one.position)
+            elif axes:
+                yield list(zip(*axes.values(), strict=True))
+
+    def _random(self, node: Node) -> Iterator[list[Choice]]:
+        given = dict(self._mapping(node, "random"))
+        samples, seed = (self._count(given.pop(name, None), name, least, usual, node)
+                         for name, least, usual in (("samples", 1, None), ("seed", 0, 0)))  # fmt: skip
+        drawn: list[list[Setting]] = []
+        for key, (position, inner) in given.items():
+            if not self._key(key, position):
+                continue
+            try:
+                values = sampled(distribution(inner.plain()), key, seed, samples)
+                drawn.append([self._setting_of(key, inner, value) for value in values])
+            except ValueError as error:
+                self._add(key, str(error), inner.position)
+        if not given:
+            self._add("axes.random", "has no key to draw", node.position)
+        yield list(zip(*drawn, strict=True))
+
+    def _count(self, given: tuple[Position, Node] | None, name: str, least: int, usual: int | None, node: Node) -> int:
+        value = usual if given is None else given[1].plain()
+        if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+            return value
+        position = node.position if given is None else given[1].position
+        self._add(f"axes.random.{name}", f"must be a whole number, {least} or more", position)
+        return least
+
+    def _list(self, node: Node) -> Iterator[list[Choice]]:
+        if not isinstance(node.content, list) or not node.content:
+            self._add("axes.list", "must be a list of settings, such as [{clip: none}], and not empty", node.position)
+            return
+        yield [
+            tuple(
+                self._setting(key, value)
+                for key, (position, value) in self._mapping(one, "list").items()
+                if self._key(key, position)
+            )
+            for one in node.content
+        ]
+
+    def seeds(self, given: Setting | None) -> Iterator[list[Choice]]:
+        """The dimension of the seeds, from `seeds` or the setting that stands for it."""
+        node = self._part("seeds")
+        if given is None and node is None:
+            return
+        value: Any = given.value if given else node.plain() if node else None
+        position = node.position if node else self.root.position
+        seeds = list(range(value)) if _is_count(value) else value
+        if not isinstance(seeds, list) or not seeds or not all(_is_count(one) or one == 0 for one in seeds):
+            self._add("seeds", "must be a number of seeds, 1 or more, or a list of seeds", position)
+        elif len(set(seeds)) < len(seeds):
+            self._add("seeds", "the same seed stands there twice", position)
+        else:
+            place = position.place(self.name) if self.name else "seeds"
+            yield [(Setting(("seed",), seed, place),) for seed in seeds]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _as_node(value: Any) -> Node:
+    """A plain value as a tree; its positions mean nothing."""
+    start = Position(1, 1)
+    if isinstance(value, Mapping):
+        return Node(start, {str(key): (start, _as_node(inner)) for key, inner in value.items()})
+    return Node(start, [_as_node(item) for item in value] if isinstance(value, list) else value)

@@ -1,0 +1,78 @@
+"""What a sweep will take, before it runs: which runs are to train, in how many fleets, how long, on how much disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rnnlab.config.shape import shape_of
+from rnnlab.runs.index import Index
+from rnnlab.sweeps.engines.base import cores
+from rnnlab.sweeps.file import Sweep
+from rnnlab.sweeps.packing import PendingRun, cost_of, fleets_of
+from rnnlab.sweeps.results import SweepOptions
+from rnnlab.sweeps.status import sweep_status
+
+_START = 4.0
+"""Seconds that a worker takes until its first update."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A member of the sweep and its status: completed, diverged, failed, running, interrupted or new."""
+
+    name: str
+    status: str
+    identity: str
+    settings: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is there and what the rest will take; seconds and bytes are estimates."""
+
+    runs: list[PlannedRun]
+    count: dict[str, int]
+    dropped: int
+    to_train: int
+    fleets: int
+    seconds: float
+    bytes: int
+    cores: int
+
+
+def forecast(sweep: Sweep, options: SweepOptions, workers: int | None = None) -> Forecast:
+    """Look at the folder and count. Nothing is trained, and no run is touched."""
+    with Index(options.out) as index:
+        index.refresh()
+        status = sweep_status(sweep, index, retry_failed=options.retry_failed)
+    known = {run.spec.identity: (run.spec.name, "interrupted" if run.spec.resume else "new") for run in status.missing}
+    entries = (*status.done, *status.failed, *status.running)
+    known |= {entry.identity: (entry.name, entry.status) for entry in entries if entry.identity}
+    runs = [PlannedRun(*known[member.identity], member.identity, dict(member.settings)) for member in sweep.members]
+    pending = status.missing[: options.max_runs]
+    fleets = fleets_of(pending, together=options.fleets)
+    count = dict(Counter(run.status for run in runs))
+    at_once = min(workers or cores(), cores())
+    seconds = _seconds([cost_of([run.config for run in fleet]) for fleet in fleets], at_once)
+    return Forecast(runs, count, status.dropped, len(pending), len(fleets), seconds, _bytes(pending), cores())
+
+
+def _seconds(costs: list[float], at_once: int) -> float:
+    """Each fleet goes to the worker that is free first, and has its share of the processor."""
+    free = [0.0] * max(1, at_once)
+    for cost in costs:
+        first = free.index(min(free))
+        free[first] += _START + cost * at_once / cores()
+    return max(free) if costs else 0.0
+
+
+def _bytes(pending: Sequence[PendingRun]) -> int:
+    if not pending:
+        return 0
+    from rnnlab.training.plan import plan
+
+    like = {shape_of(run.config): run.config for run in pending}
+    sizes = {shape: plan(config).bytes for shape, config in like.items()}
+    return sum(sizes[shape_of(run.config)] for run in pending)

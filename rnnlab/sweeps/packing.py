@@ -1,0 +1,71 @@
+"""Which pending runs train together in a fleet, what they cost, and which fleet comes first."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from rnnlab.config.shape import shape_of
+from rnnlab.sweeps.jobs import RunSpec
+
+if TYPE_CHECKING:
+    from rnnlab.config import Config
+
+MOST = 32
+"""Runs in a fleet. A larger fleet is not faster (docs/BENCHMARKS.md), and loses more when its process dies."""
+_MEMORY = 2**30
+
+
+class PendingRun(NamedTuple):
+    """A run that is to be trained: its config, and what an engine needs to know of it."""
+
+    config: Config
+    spec: RunSpec
+
+
+def fleets_of(pending: Iterable[PendingRun], *, together: bool = True) -> list[list[PendingRun]]:
+    """The runs as fleets of one shape, the costliest first, so that the last ones to end are short."""
+    groups: dict[str, list[PendingRun]] = defaultdict(list)
+    for number, run in enumerate(pending):
+        groups[shape_of(run.config) if together else str(number)].append(run)
+    fleets = [fleet for group in groups.values() for fleet in _parts(group)]
+    return sorted(fleets, key=lambda fleet: -cost_of([run.config for run in fleet]))
+
+
+def _parts(group: list[PendingRun]) -> Iterator[list[PendingRun]]:
+    """A group in fleets of about one size. Runs of one clip and optimizer are neighbours: they go in one call."""
+    alike = sorted(
+        group, key=lambda run: (run.config.clip.name, repr(run.config.optimizer), run.config.seed, run.spec.name)
+    )
+    most = max(1, min(MOST, _MEMORY // max(1, bytes_of(group[0].config))))
+    count = -(-len(alike) // most)
+    for k in range(count):
+        yield alike[len(alike) * k // count : len(alike) * (k + 1) // count]
+
+
+def bytes_of(config: Config) -> int:
+    """About how much memory a replica's scan takes while it trains."""
+    model, itemsize = config.model, 8 if config.dtype == "float64" else 4
+    gates = len(model.build_cell().gates)
+    return config.task.timesteps * config.train.batch * model.hidden * model.layers * (gates + 4) * itemsize
+
+
+def cost_of(configs: Sequence[Config]) -> float:
+    """About how many seconds these runs take on one core: matrix products, elementwise work, and a little a timestep.
+
+    The rates are those of docs/BENCHMARKS.md on one core of a recent server; a stop rule may end a run sooner.
+    """
+    return sum(map(_cost, configs))
+
+
+def _cost(config: Config) -> float:
+    model, train, T = config.model, config.train, config.task.timesteps
+    G, H = len(model.build_cell().gates), model.hidden
+    below = config.task.inputs + (model.layers - 1) * H
+    products = 2 * G * H * (below + model.layers * H)
+    sequence = T * (products / 6e10 + model.layers * G * H * 2.5e-9)
+    updates = train.updates if train.updates is not None else 200 * (train.epochs or 1)
+    evaluations = 2 + (updates // train.evaluate_every if train.evaluate_every else 0)
+    # A forward pass is a third of an update. What an update takes besides its sequences is 0.1 ms or so a run.
+    return updates * (3 * train.batch * sequence + 1e-4) + evaluations * train.evaluate_size * sequence

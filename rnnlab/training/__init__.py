@@ -1,0 +1,9 @@
+"""From a config to a finished run.
+
+optim       torch.optim over a stack of replicas
+fleet       R networks of one shape that train together
+plan        what a run will take; which updates are logged
+start       how a run begins, and what its run.json says from the start
+recorder    one run being written
+loop        the only training loop
+"""

@@ -1,0 +1,289 @@
+"""A fleet: R networks of one shape that train together. A single run is a fleet of one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnlab.config.shape import shape_of
+from rnnlab.errors import DeviceMissingError, UsageError
+from rnnlab.gradients.clipping import clip_each
+from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_forward, fast_pass, general_forward, general_pass
+from rnnlab.network.flat import Gradient, row_norms
+from rnnlab.network.network import Network, Shape, draw
+from rnnlab.network.objective import Objective
+from rnnlab.scan.fast import scan as fast
+from rnnlab.scan.fast.threads import own_threads
+from rnnlab.tasks import Single, Task
+from rnnlab.training.optim import Stepper
+
+if TYPE_CHECKING:
+    from rnnlab.config import Config
+    from rnnlab.tasks import Batch, Source
+
+Scan = Literal["fast", "general"]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+_EVALUATED_AT_ONCE = 2**23
+"""Numbers in one layer's pre-activations of an evaluation batch; bounds the memory that evaluation takes."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a batch gave, before it moves a weight: a figure for each replica [R]."""
+
+    found: Pass
+    lengths: Tensor
+    gradients: Tensor
+    """What the optimizer is to get, a replica a row: [R, P], as the network's flat parameters."""
+    losses: Floats
+    grad_norms: Floats
+    clipped_norms: Floats
+    clipped: Floats
+    finite: np.ndarray[Any, np.dtype[np.bool_]]
+    """Loss and gradient, as the optimizer is to get it, are finite numbers."""
+
+
+class Fleet:
+    """R networks, their data streams and their optimizers: everything of a training but its records.
+
+    configs: one a replica, all of one shape (`config.shape`); initial weights, clip, optimizer options, seed and so the
+    stream of data are each replica's own. With `states`, as `state` gives them, the replicas go on from there.
+    """
+
+    def __init__(self, configs: Sequence[Config], states: Sequence[Mapping[str, Any]] | None = None) -> None:
+        if len({shape_of(config) for config in configs}) != 1:
+            raise ValueError("the runs of a fleet must be of one shape")
+        self.configs, config = list(configs), configs[0]
+        self.task, self.batch, self.evaluate_size = config.task, config.train.batch, config.train.evaluate_size
+        self.device = choose_device(config.device)
+        self.dtype = getattr(torch, config.dtype)
+        self.cell = config.model.build_cell()
+        self.scan = choose_scan(config.train.scan, self.cell.rule() is not None, self.device)
+        self.objective = objective(self.task)
+        self._bounds = _bounds(configs, self.device)
+        shape = network_shape(config)
+        drawn = [_drawn(one) for one in configs] if states is None else [_arrays(state) for state in states]
+        self.network = Network.stack(self.cell, shape, drawn, self.dtype, self.device)
+        self.parameters = list(self.network.parameters.values())
+        assert self.network.flat is not None
+        self.flat = self.network.flat
+        remembered = None if states is None else [state["optimizer"] for state in states]
+        self.stepper = Stepper(self.flat, [one.optimizer for one in configs], remembered)
+        self.sources: list[Source] = [one.task.stream(one.seed, one.dtype) for one in configs]
+        for source, state in zip(self.sources, states or (), strict=states is not None):
+            source.restore(state["source"])
+        self.streams = [source.batches(self.batch) for source in self.sources]
+        self._scratch, self._evaluation_scratch = Scratch(shape.layers), Scratch(shape.layers)
+        self._even: dict[tuple[int, int, int], Tensor] = {}
+
+    def update(self) -> Taken:
+        """One update of every replica on the next batch of its stream."""
+        taken = self.take()
+        self.apply(taken)
+        return taken
+
+    def take(self) -> Taken:
+        """The next batch's gradient, clipped; the weights stay where they are."""
+        batch = self.sequences([next(stream) for stream in self.streams])
+        found = self.measure(batch)
+        gradient = Gradient(list(found.gradients.values()), self.flat.shape[1])
+        rows, shares = clip_each([config.clip for config in self.configs], gradient)
+        if found.clamped is not None:
+            shares = _floats(found.clamped)
+        losses, clipped_norms = _floats(found.losses), row_norms(rows)
+        finite = np.isfinite(losses) & np.isfinite(clipped_norms) & (gradient.log2_norm < np.inf)
+        return Taken(found, batch.lengths, rows, losses, gradient.norms(), clipped_norms, shares, finite)
+
+    def apply(self, taken: Taken) -> None:
+        """Let the optimizer move the weights of the replicas whose loss and gradient are finite, and no others."""
+        # A zero gradient would not do for the others: momentum and weight decay move a weight all the same.
+        self.stepper.step(taken.gradients, taken.finite)
+
+    def measure(self, batch: Sequences) -> Pass:
+        """A forward and backward pass that leaves the weights where they are."""
+        if self.scan == "fast":
+            return fast_pass(self.network, batch, self.objective, self._scratch, bound=self._bounds)
+        return general_pass(self.network, batch, self.objective, bound=self._bounds)
+
+    def sequences(self, batches: Sequence[Batch]) -> Sequences:
+        """One batch of each replica as tensors [R, T, B, ...], cut to the longest sequence."""
+        lengths, T = self._lengths_of(batches)
+        per_timestep = self.objective.per_timestep
+        x = np.stack([batch.x[:T] for batch in batches])
+        y = np.stack([batch.y[:T] if per_timestep else batch.y for batch in batches])
+        return Sequences(torch.from_numpy(x).to(self.device), torch.from_numpy(y).to(self.device), lengths)
+
+    def _lengths_of(self, batches: Sequence[Batch]) -> tuple[Tensor, int]:
+        """Lengths [R, B] and the longest; where all sequences are T long, always the same tensor."""
+        if any(batch.lengths is not None for batch in batches):
+            lengths = np.stack([_lengths(batch) for batch in batches])
+            return torch.from_numpy(lengths).to(self.device), int(lengths.max())
+        T, B = batches[0].x.shape[:2]
+        sizes = (len(batches), B, T)
+        if sizes not in self._even:
+            self._even[sizes] = torch.full(sizes[:2], T, device=self.device)
+        return self._even[sizes], T
+
+    def errors(self, found: Pass) -> Floats:
+        """The task's error of each replica [R] over a pass, NaN outputs counting as mistakes."""
+        mistakes, weights = self._mistakes(found)
+        return _floats((mistakes * weights).sum((0, 2)) / weights.sum((0, 2)))
+
+    def _mistakes(self, found: Pass) -> tuple[Tensor, Tensor]:
+        """Mistakes [S, R, B] and which of them count."""
+        outputs, targets, times = found.outputs, found.targets, found.places.times
+        if self.task.scored is not None:
+            scored = torch.as_tensor(list(self.task.scored), device=self.device)
+            outputs, targets, times = (one.index_select(1, scored) for one in (outputs, targets, times))
+        mistakes = self.task.mistakes(outputs.transpose(0, 1), targets.transpose(0, 1))
+        alive = (times >= 0).transpose(0, 1)
+        return mistakes.double(), (alive if alive.shape == mistakes.shape else alive[:1]).double()
+
+    @torch.no_grad()
+    def evaluate(self, split: Literal["validation", "test"]) -> tuple[Floats, Floats]:
+        """Loss and error of each replica [R] on up to `train.evaluate_size` held-out sequences.
+
+        A test split that has an end is taken whole.
+        """
+        whole = split == "test" and self.sources[0].size is not None
+        size = 2**31 if whole else self.evaluate_size
+        numbers = self.task.timesteps * self.network.layer(0).W_hh.shape[2]
+        chunk = max(1, min(256, _EVALUATED_AT_ONCE // numbers))
+        totals = np.zeros((4, self.network.replicas))
+        for batches in zip(*(source.evaluation(split, size, chunk) for source in self.sources), strict=True):
+            found = self.predict(self.sequences(batches))
+            mistakes, weights = self._mistakes(found)
+            places = _floats(found.places.counts)
+            totals += [
+                _floats(found.losses) * places,
+                places,
+                _floats((mistakes * weights).sum((0, 2))),
+                _floats(weights.sum((0, 2))),
+            ]
+        return totals[0] / totals[1], totals[2] / totals[3]
+
+    def predict(self, batch: Sequences) -> Pass:
+        """A forward pass alone."""
+        if self.scan == "fast":
+            top = fast_forward(self.network, batch, self._evaluation_scratch)[-1].hs[:, 1:]
+        else:
+            top = general_forward(self.network, batch)
+        places = self.objective.places(batch.lengths, batch.x.shape[1])
+        outputs, targets = self.network.read_out(places.gather(top).double()), self.objective.targets(batch.y, places)
+        return Pass(self.objective.losses(outputs, targets, places), outputs, targets, places)
+
+    def threads(self) -> AbstractContextManager[None]:
+        """What a training runs under, so that the scan's threads and torch's do not get in each other's way."""
+        return own_threads() if self.scan == "fast" else nullcontext()
+
+    def state(self, r: int) -> dict[str, Any]:
+        """A copy of all that replica r's next update depends on; torch.load can read it with weights_only=True."""
+        return {
+            "parameters": {name: tensor.cpu().clone() for name, tensor in self.network.replica(r).items()},
+            "optimizer": self.stepper.state(r),
+            "source": self.sources[r].state(),
+        }
+
+    def pick(self, replicas: Sequence[int]) -> Fleet:
+        """A fleet of these replicas alone, as they are now."""
+        return Fleet([self.configs[r] for r in replicas], [self.state(r) for r in replicas])
+
+    def prepare(self, notify: Callable[[str], None]) -> None:
+        """Compile the scan now (or read it from the disk cache) and say so if that takes a while."""
+        if self.scan != "fast":
+            return
+        rule = self.cell.rule()
+        assert rule is not None
+        begun = time.perf_counter()
+        with _saying_if_slow(
+            notify, f"loading the {self.cell.name} scan, or compiling it (once; it is kept on disk) ..."
+        ):
+            compiled = fast.prepare(rule, self.dtype)
+        if compiled:
+            notify(f"compiled the {self.cell.name} scan in {time.perf_counter() - begun:.1f} s")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA where there is one. Raises DeviceMissingError."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not count:
+            raise DeviceMissingError(
+                f"device {name}: this machine has no CUDA device that torch can use; use --device cpu"
+            )
+        if (device.index or 0) >= count:
+            raise DeviceMissingError(
+                f"device {name}: this machine has {count} CUDA device(s), cuda:0 to cuda:{count - 1}"
+            )
+    return device
+
+
+def choose_scan(wanted: str, has_rule: bool, device: torch.device) -> Scan:
+    """The scan that runs: fast on a CPU for a cell with a rule, else general. Raises UsageError where it cannot."""
+    can = has_rule and device.type == "cpu"
+    if wanted == "fast" and not can:
+        why = f"it runs on the CPU, not on {device}" if has_rule else "this cell has no rule"
+        raise UsageError(f"train.scan: fast cannot be used here: {why}; use auto or general")
+    return "fast" if can and wanted != "general" else "general"
+
+
+def objective(task: Task) -> Objective:
+    """The task's loss and its placement."""
+    placement = task.loss.single if isinstance(task.loss, Single) else task.loss
+    return Objective(task.kind, placement, task.per_timestep)
+
+
+def network_shape(config: Config) -> Shape:
+    """The sizes of the network that a config describes."""
+    model, needs = config.model, config.model.build_cell().needs_recurrent_bias
+    recurrent_bias = needs if model.recurrent_bias is None else model.recurrent_bias
+    return Shape(config.task.inputs, model.hidden, model.layers, config.task.outputs, recurrent_bias)
+
+
+def _bounds(configs: Sequence[Config], device: torch.device) -> Tensor | None:
+    """The adjoint clip's bound of each replica [R]; one shape means that all have one or none has."""
+    bounds = [bound for config in configs if (bound := config.clip.in_scan()) is not None]
+    return torch.tensor(bounds, dtype=torch.float64, device=device) if bounds else None
+
+
+def _drawn(config: Config) -> dict[str, Any]:
+    model = config.model
+    return draw(model.build_cell(), network_shape(config), model.init, config.seed, model.forget_bias)
+
+
+def _arrays(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tensor.numpy() for name, tensor in state["parameters"].items()}
+
+
+def _lengths(batch: Batch) -> Any:
+    return np.full(batch.x.shape[1], batch.x.shape[0]) if batch.lengths is None else batch.lengths
+
+
+def _floats(tensor: Tensor) -> Floats:
+    return tensor.detach().double().cpu().numpy()
+
+
+class _saying_if_slow:  # noqa: N801  reads as a statement
+    """Say `message` once if the block takes longer than half a second."""
+
+    def __init__(self, notify: Callable[[str], None], message: str) -> None:
+        self._timer = threading.Timer(0.5, notify, [message])
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()

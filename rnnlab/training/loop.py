@@ -1,0 +1,282 @@
+"""The only training loop: batch -> forward -> backward -> probes -> clip -> update -> write."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnlab.config import Config
+from rnnlab.errors import RunFailedError
+from rnnlab.gradients.view import UpdateView
+from rnnlab.interruptions import Interruptions
+from rnnlab.names import default_name
+from rnnlab.probes import Figures
+from rnnlab.progress import Progress, median_of
+from rnnlab.runs.folder import RunDir
+from rnnlab.runs.run import Run
+from rnnlab.training.fleet import Fleet, Taken
+from rnnlab.training.plan import is_evaluated, is_logged, updates_of
+from rnnlab.training.recorder import Recorder, read_checkpoint
+from rnnlab.training.start import Start, check_resumable, claimed, fleet_info, reason_of, replica_info, resumed
+
+MessageCallback = Callable[[str], None]
+
+_SAVE_EVERY = 60.0
+"""Seconds between two checkpoints: what a killed process loses at most, unless writing them would take a fiftieth."""
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What a training calls: now and then with how far its fleet has come, with each run that ends, with messages."""
+
+    on_progress: ProgressCallback = lambda progress: None
+    on_run_end: Callable[[str, str, str], None] = lambda name, status, reason: None
+    on_message: MessageCallback = lambda message: None
+
+
+def train(
+    config: Config,
+    *,
+    out: str | PathLike[str] = "runs",
+    force: bool = False,
+    resume: bool = False,
+    command: Sequence[str] | None = None,
+    observe: ProgressCallback = lambda progress: None,
+    notify: MessageCallback = lambda message: None,
+) -> Run:
+    """Train the network of a config, measure it, and write its run folder.
+
+    With `resume` it goes on with the unfinished run of that name from its last checkpoint, to the same end, bit for
+    bit; one that has no checkpoint yet begins again in its folder, and `notify` is told.
+
+    Raises before anything is written: RunExistsError, RunFolderError, DeviceMissingError, DataMissingError,
+    DataFormatError, UsageError. Once it runs, RunFailedError when it cannot go on (a full disk); rows so far are kept.
+    """
+    name = config.name or default_name(config.task.name, config.model.cell, config.task.timesteps, config.seed)
+    start = Start(config, name, force, resume=resume, numbered=not (config.name or resume))
+    if resume:
+        check_resumable(RunDir(Path(out) / name), config)
+    elif config.name:
+        RunDir.check(out, name, force=force)
+    callbacks = Callbacks(on_progress=observe, on_message=notify)
+    # What the machine lacks is told before the claim makes a file; what the folder holds is looked at again under it.
+    fleet, sweep = None if resume else Fleet([config]), None
+    with claimed(start, out, notify):
+        if resume:
+            start = resumed(start, out, notify)
+            sweep = RunDir(Path(out) / name).read_run().get("sweep")
+        (folder,) = train_fleet([start], out=out, command=command, sweep=sweep, callbacks=callbacks, fleet=fleet)
+        return Run(folder.path)
+
+
+def train_fleet(
+    starts: Sequence[Start],
+    *,
+    out: str | PathLike[str],
+    command: Sequence[str] | None = None,
+    sweep: str | None = None,
+    callbacks: Callbacks = Callbacks(),
+    fleet: Fleet | None = None,
+) -> list[RunDir]:
+    """Train runs of one shape together, each to its own end, and write a folder for each.
+
+    `fleet` is theirs where it was made already; to claim the folders is the caller's part. Those that go on from
+    checkpoints must all have made the same number of updates. Raises as `train` does; runs that have not ended then are
+    kept as `interrupted` (`failed`, where there is only one and it is its own fault).
+    """
+    folders = [RunDir(Path(out) / start.name) for start in starts]
+    states = [read_checkpoint(run.checkpoint) for run in folders] if starts[0].resume else None
+    fleet = fleet or Fleet([start.config for start in starts], states)
+    fleet.prepare(callbacks.on_message)
+    shared = fleet_info(fleet, command, sweep)
+    with Interruptions() as interruptions:
+        runs: list[Recorder] = []
+        training = _Training(fleet, runs, callbacks, interruptions)
+        try:
+            for r, start in enumerate(starts):
+                folder = folders[r] if states else start.folder(out, {**shared, **replica_info(fleet, r)})
+                runs.append(Recorder(start.config, folder))
+                runs[r].go_on(states[r]) if states else runs[r].begin()
+            folders = [run.dir for run in runs]
+            with fleet.threads():
+                training.run(runs)
+        except BaseException as error:
+            interruptions.block()
+            training.give_up(error)
+            raise
+    return folders
+
+
+@dataclass
+class _Clock:
+    """Time that this process has spent on a training, and when to save and to show."""
+
+    begun: float = field(default_factory=time.perf_counter)
+    saved: float = 0.0
+    shown: float = 0.0
+    every: float = _SAVE_EVERY
+
+    def here(self) -> float:
+        """Seconds in this process."""
+        return time.perf_counter() - self.begun
+
+
+class _Training:
+    """A fleet from its first update to the last word of each of its runs."""
+
+    def __init__(self, fleet: Fleet, runs: list[Recorder], callbacks: Callbacks, interruptions: Interruptions) -> None:
+        self.fleet, self.runs, self.callbacks, self.interruptions = fleet, runs, callbacks, interruptions
+        self.config = fleet.configs[0]
+        self.updates = updates_of(self.config)
+        self.probes = self.config.probe.probes()
+        self.size = fleet.sources[0].size
+        self.clock = _Clock()
+        self.between = True
+        """Between two updates: weights, streams and counts belong together."""
+
+    def run(self, runs: list[Recorder]) -> None:
+        """All updates that are left, of all runs."""
+        self.runs, first = list(runs), runs[0].done
+        self.clock = _Clock()
+        if first:  # its process may have ended between the last checkpoint and the last word
+            self._end_those_at_their_end()
+        for update in range(first, self.updates if self.runs else first):
+            self._update(update, first)
+            self._end_those_at_their_end()
+            if not self.runs:
+                return
+            self._save_if_due()
+            self.interruptions.deliver()
+
+    def _update(self, update: int, first: int) -> None:
+        self.between = False
+        due = self.config.probe.schedule.due(update, self.updates)
+        taken = self.fleet.take()
+        # The first of a streak of non-finite updates is always shown; with `nonfinite: skip` the others are alike.
+        shown = [due or (not fine and not run.broken) for run, fine in zip(self.runs, taken.finite, strict=True)]
+        # Measured before the weights move: these are the ones that the gradients went through.
+        measured = self._measure(update, taken, due, shown) if any(shown) else []
+        self.fleet.apply(taken)
+        figures = {name: values for one in measured for name, values in (one() if callable(one) else one).items()}
+        for run, clipped, finite in zip(self.runs, taken.clipped, taken.finite, strict=True):
+            run.count(float(clipped), bool(finite))
+        if any(shown) or is_logged(self.config, update, self.updates):
+            self._write_metrics(update, taken, figures, shown)
+        self.between = True
+        self._show(taken, update + 1, update + 1 - first)
+
+    def _measure(
+        self, update: int, taken: Taken, due: bool, shown: Sequence[bool]
+    ) -> list[Figures | Callable[[], Figures]]:
+        """Write the probes' rows of gradients.csv; what they have for metrics.csv."""
+        view = UpdateView(update, self.fleet.network, taken.found, taken.lengths, self.config.probe.stride)
+        probes = [probe for probe in self.probes if due or probe.also_nonfinite]
+        for rows in filter(None, [probe.rows(view) for probe in probes]):
+            for run, own_rows, wanted in zip(self.runs, rows, shown, strict=True):
+                if wanted:
+                    run.write_curves(update, own_rows)
+        return [probe.measure(view) for probe in probes]
+
+    def _write_metrics(self, update: int, taken: Taken, measured: Figures, shown: Sequence[bool]) -> None:
+        logged = is_logged(self.config, update, self.updates)
+        figures: dict[str, Any] = {
+            "loss": taken.losses,
+            "error": self.fleet.errors(taken.found),
+            "grad_norm": taken.grad_norms,
+            "grad_norm_clipped": taken.clipped_norms,
+            "clipped": taken.clipped,
+        }
+        if is_evaluated(self.config, update, self.updates):
+            figures["eval_loss"], figures["eval_error"] = self.fleet.evaluate("validation")
+        epoch = None if self.size is None else update * self.config.train.batch / self.size
+        here = self.clock.here()
+        for r, run in enumerate(self.runs):
+            if logged or shown[r]:
+                own = {name: float(values[r]) for name, values in {**figures, **measured}.items()}
+                lr = run.config.optimizer.lr
+                run.write_metrics({"update": update, "epoch": epoch, "lr": lr, "seconds": run.seconds + here} | own)
+
+    def _show(self, taken: Taken, done: int, here: int) -> None:
+        spent = self.clock.here()
+        if spent - self.clock.shown < 0.1 and done < self.updates:
+            return
+        self.clock.shown, rate = spent, here / spent
+        self.callbacks.on_progress(self._progress(taken, done, rate))
+
+    def _progress(self, taken: Taken, done: int, rate: float) -> Progress:
+        latest = {
+            name: median_of(run.latest.get(name) for run in self.runs) for name in ("error", "eval_loss", "eval_error")
+        }
+        return Progress(
+            done,
+            self.updates,
+            losses=tuple(map(float, taken.losses)),
+            **latest,
+            grad_norm=median_of(map(float, taken.grad_norms)),
+            clip_rate=median_of(run.clip_rate() for run in self.runs),
+            rate=rate,
+            seconds_left=(self.updates - done) / rate,
+        )
+
+    def _end_those_at_their_end(self) -> None:
+        """Write the last word of the runs that end now; the others go on as a smaller fleet."""
+        ends = {r: end for r, run in enumerate(self.runs) if (end := run.ending(self.updates))}
+        if not ends:
+            return
+        leaving = self.fleet.pick(list(ends)) if len(ends) < len(self.runs) else self.fleet
+        tested = np.transpose(leaving.evaluate("test"))
+        here = self.clock.here()
+        for k, (r, (status, reason)) in enumerate(ends.items()):
+            run = self.runs[r]
+            run.finish(status, reason, leaving.state(k), run.seconds + here, tuple(tested[k]))
+            self.callbacks.on_run_end(run.name, status, reason)
+        stay = [r for r in range(len(self.runs)) if r not in ends]
+        self.runs = [self.runs[r] for r in stay]
+        self.fleet = self.fleet.pick(stay) if stay else self.fleet
+
+    def _save_if_due(self) -> None:
+        spent = self.clock.here()
+        if spent - self.clock.saved < self.clock.every:
+            return
+        # A disk without room for it may have some again for the next one; rows that do not fit end the run.
+        with contextlib.suppress(RunFailedError):
+            self._save()
+        self.clock.saved = self.clock.here()
+        self.clock.every = max(_SAVE_EVERY, 50 * (self.clock.saved - spent))
+
+    def _save(self) -> None:
+        here = self.clock.here()
+        for r, run in enumerate(self.runs):
+            run.save(self.fleet.state(r), run.seconds + here)
+
+    def give_up(self, error: BaseException) -> None:
+        """Close the runs that did not reach their ends, with a checkpoint where they can go on from it."""
+        interrupted, kept = not isinstance(error, Exception), ""
+        # A second signal comes in the middle of an update: half of it is no state to go on from.
+        if interrupted and self.between and self.runs:
+            with contextlib.suppress(Exception):  # whatever it is, the last words are still to be written
+                self._save()
+                kept = " and a checkpoint"
+        failed = not interrupted and self.fleet.network.replicas == 1
+        for run in self.runs:
+            run.give_up("failed" if failed else "interrupted", reason_of(error))
+        if self.runs:
+            count, first = len(self.runs), self.runs[0]
+            where = first.dir.path if count == 1 else f"{count} folders in {first.dir.path.parent}"
+            error.add_note(f"what {first.done} updates gave{kept} is kept in {where}")
+
+
+def parameters_of(run: Run | str | Path) -> dict[str, np.ndarray[Any, Any]]:
+    """The weights that a run ended with, as arrays [in, gates*hidden] by name (layer0.W_hh, readout.W, ...)."""
+    path = RunDir(run.path if isinstance(run, Run) else run).checkpoint
+    return {name: tensor.numpy() for name, tensor in read_checkpoint(path)["parameters"].items()}

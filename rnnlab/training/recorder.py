@@ -1,0 +1,164 @@
+"""One run being written: its folder, its logs, its figures so far, and its last word."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rnnlab.analysis.curve import judge
+from rnnlab.atomic import atomic
+from rnnlab.config import Config, StopRule
+from rnnlab.errors import RnnlabError, RunFolderError
+from rnnlab.gradients.readings import Curve
+from rnnlab.provenance import this_process
+from rnnlab.runs.columns import metrics_columns
+from rnnlab.runs.folder import RunDir, now
+from rnnlab.runs.writers import GradientLog, MetricsLog, truncate_after
+from rnnlab.training.plan import is_evaluated
+
+State = Mapping[str, Any]
+
+
+class Recorder:
+    """Writes one run. Opened by `begin` (its first update is to come) or by `go_on` (from a checkpoint)."""
+
+    def __init__(self, config: Config, folder: RunDir) -> None:
+        self.config, self.dir = config, folder
+        self.done, self.clipped, self.skipped = 0, 0.0, 0
+        self.seconds = 0.0
+        """Spent on it before this process."""
+        self.latest: dict[str, float | None] = {}
+        self.broken = False
+        """Its last update was not finite."""
+        self.curve: tuple[Any, ...] | None = None
+        """The top layer's h, when it was last recorded and finite: lag, log10_norm and log10_direct."""
+        self._gradients: GradientLog | None = None
+        self._metrics: MetricsLog | None = None
+
+    @property
+    def name(self) -> str:
+        return self.dir.name
+
+    def begin(self) -> None:
+        """Write the config and open the logs."""
+        with atomic(self.dir.config) as file:
+            file.write(self.config.to_yaml().encode())
+        self._open()
+
+    def go_on(self, checkpoint: State) -> None:
+        """Open the logs where the checkpoint left them: what was written after it is written again."""
+        self.done, record = checkpoint["updates"], checkpoint["record"]
+        self.clipped, self.skipped, self.broken = record["clipped"], record["skipped"], record["broken"]
+        self.latest, self.seconds = dict(record["latest"]), record["seconds"]
+        self.curve = record["curve"] and tuple(one.numpy() for one in record["curve"])
+        for path in (self.dir.gradients, self.dir.metrics):
+            truncate_after(path, self.done - 1)
+        self.dir.update(status="running", reason="", ended=None, process=this_process())
+        self._open()
+
+    def _open(self) -> None:
+        self._gradients = GradientLog(self.dir.gradients)
+        self._metrics = MetricsLog(self.dir.metrics, metrics_columns(self.config.probe.probes()))
+
+    def write_curves(self, update: int, curves: Sequence[Curve]) -> None:
+        """The rows of gradients.csv of one update."""
+        assert self._gradients is not None
+        for curve in curves:
+            self._gradients.write(update, curve.layer, curve.state, curve.t, curve.lag, **curve.columns)
+            top = curve.state == "h" and curve.layer == self.config.model.layers - 1
+            if top and (curve.is_finite or self.curve is None):
+                self.curve = curve.lag, *(curve.with_marks(name) for name in ("log10_norm", "log10_direct"))
+
+    def count(self, clipped: float, finite: bool) -> None:
+        """One update more."""
+        self.done += 1
+        self.clipped += clipped
+        self.skipped += not finite
+        self.broken = not finite
+
+    def write_metrics(self, figures: Mapping[str, float | None]) -> None:
+        """A row of metrics.csv."""
+        assert self._metrics is not None
+        kept = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
+        self.latest |= {name: figures[name] for name in kept if figures.get(name) is not None}
+        self._metrics.write(figures)
+
+    def clip_rate(self) -> float | None:
+        """Mean of `clipped` over all updates; None where nothing clips."""
+        return self.clipped / self.done if self.done and self.config.clip.counts is not None else None
+
+    def ending(self, updates: int) -> tuple[str, str] | None:
+        """The run's last status and why it ends, if it ends now."""
+        train, latest = self.config.train, self.latest
+        if self.broken and train.nonfinite == "stop":
+            return "diverged", f"loss or gradient was not finite at update {self.done - 1}"
+        evaluated = is_evaluated(self.config, self.done - 1, updates)
+        if (rule := train.stop_rule) and evaluated and _met(rule, latest):
+            return "completed", f"stop rule met: {rule}"
+        if self.done < updates:
+            return None
+        if not math.isfinite(latest["eval_loss"] or 0.0):
+            return "diverged", "the loss is not finite after the last update"
+        return "completed", "all updates made"
+
+    def finish(self, status: str, reason: str, state: State, seconds: float, tested: tuple[float, float]) -> None:
+        """Save the weights, and write the last word to run.json."""
+        result = self._result() | dict(zip(("test_loss", "test_error"), map(float, tested), strict=True))
+        self.save(state, seconds)
+        self.close()
+        end: dict[str, Any] = {"updates": self.done, "updates_per_second": self.done / seconds, "result": result}
+        if self.curve is not None:
+            end["verdict"] = judge(*self.curve).as_dict()
+        self.dir.finish(status, reason, **end)
+
+    def give_up(self, status: str, reason: str) -> None:
+        """Close a run that did not reach its end; what is written stays."""
+        # On a full disk this cannot be written; the error that is already on its way says so.
+        with contextlib.suppress(RnnlabError, OSError):
+            self.dir.finish(status, reason, updates=self.done, result=self._result())
+        self.close()
+
+    def _result(self) -> dict[str, Any]:
+        names = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
+        latest = {name: self.latest.get(name) for name in names}
+        return {**latest, "clip_rate": self.clip_rate(), "nonfinite_updates": self.skipped}
+
+    def save(self, state: State, seconds: float) -> None:
+        """Write checkpoint.pt: the replica's state, and the record so far. Raises RunFailedError."""
+        record = {"clipped": self.clipped, "skipped": self.skipped, "broken": self.broken, "latest": self.latest}
+        curve = self.curve and [torch.from_numpy(np.array(one)) for one in self.curve]
+        record |= {"seconds": seconds, "curve": curve}
+        # torch's writer makes another error of one that a file raises, an interruption among them.
+        memory = io.BytesIO()
+        torch.save({"updates": self.done, "saved": now(), "record": record, **state}, memory)
+        with atomic(self.dir.checkpoint) as file:
+            file.write(memory.getbuffer())
+
+    def close(self) -> None:
+        for log in (self._gradients, self._metrics):
+            if log is not None:
+                log.close()
+
+
+def _met(rule: StopRule, latest: Mapping[str, float | None]) -> bool:
+    loss, error = latest.get("eval_loss"), latest.get("eval_error")
+    return loss is not None and error is not None and rule.met(loss, error)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds. Raises RunFolderError where there is none, or none that this version can go on from."""
+    try:
+        state = torch.load(path, weights_only=True)
+        _ = state["updates"], state["parameters"]
+    except FileNotFoundError:
+        raise RunFolderError(f"there is no {path}: the run was interrupted before its first checkpoint") from None
+    except Exception as error:  # torch raises whatever its unpickler trips over
+        raise RunFolderError(f"{path} cannot be read: {error}") from error
+    return dict(state)

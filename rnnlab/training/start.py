@@ -1,0 +1,126 @@
+"""How a run begins: what it is to be, its folder, and what its run.json says from the start."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rnnlab.config import Config
+from rnnlab.errors import RnnlabError, RunExistsError, RunFolderError
+from rnnlab.provenance import git_state, trained_by, versions
+from rnnlab.runs.claims import Claims, folder_key
+from rnnlab.runs.folder import RunDir, status_of
+from rnnlab.tasks import sha256
+from rnnlab.training.fleet import Fleet
+
+
+@dataclass(frozen=True)
+class Start:
+    """A run that is to train: what it is, its folder's name, and whether that is new, replaced or gone on with."""
+
+    config: Config
+    name: str
+    force: bool = False
+    dead: bool = False
+    """With force: the process that was writing the folder is known to be gone, whatever its run.json says."""
+    resume: bool = False
+    """From its last checkpoint."""
+    numbered: bool = False
+    """A taken name becomes name-2, name-3, ..."""
+
+    def folder(self, out: str | PathLike[str], info: Mapping[str, Any]) -> RunDir:
+        """Make its folder. Raises as RunDir.create does."""
+        return RunDir.create(out, self.name, info, force=self.force, dead=self.dead, numbered=self.numbered)
+
+
+@contextlib.contextmanager
+def claimed(start: Start, out: str | PathLike[str], notify: Callable[[str], None]) -> Iterator[None]:
+    """Until the block ends, no other process trains in the start's folder.
+
+    A numbered start needs no claim, since the folder that it gets is new. Where claims cannot be kept (a file system
+    without locks) `notify` is told, and the run goes on without. Raises RunExistsError, naming who has the folder.
+    """
+    with contextlib.ExitStack() as stack:
+        if not start.numbered:
+            _claim(stack, Path(out) / start.name, notify)
+        yield
+
+
+def _claim(stack: contextlib.ExitStack, folder: Path, notify: Callable[[str], None]) -> None:
+    key = folder_key(folder.name)
+    try:
+        claims = stack.enter_context(Claims(folder.parent))
+        if claims.take([key]):
+            return
+        holder = claims.holders([key]).get(key)
+    except RunFolderError as error:
+        notify(f"{error}; this run goes on without a claim: do not train it twice at once")
+        return
+    raise RunExistsError(f"{folder} {trained_by(holder.process if holder else {})}")
+
+
+def resumed(start: Start, out: str | PathLike[str], notify: Callable[[str], None]) -> Start:
+    """How an unfinished run is resumed: from its checkpoint, or from its first update where it has none yet.
+
+    Raises RunFolderError, naming the cure, unless its folder holds an unfinished run of this very config.
+    """
+    folder = RunDir(Path(out) / start.name)
+    check_resumable(folder, start.config)
+    if folder.checkpoint.is_file():
+        return start
+    notify(f"{folder.path} has no checkpoint yet; the run begins again from its first update")
+    return replace(start, resume=False, force=True, dead=True)
+
+
+def check_resumable(folder: RunDir, config: Config) -> None:
+    """Raise RunFolderError, naming the cure, unless that folder holds an unfinished run of this very config."""
+    info = folder.read_run()
+    if (status := status_of(info)) == "running":
+        raise RunExistsError(f"{folder.path} {trained_by(info.get('process') or {})}")
+    if status not in ("interrupted", "failed"):
+        raise RunFolderError(f"{folder.path} is {status}; only an interrupted run can be resumed")
+    if info.get("identity") != config.identity():
+        raise RunFolderError(
+            f"{folder.path} is a run of another config; resume it with --config {folder.config}, "
+            f"or choose another --name"
+        )
+
+
+def reason_of(error: BaseException) -> str:
+    """Why an error ended a training, for run.json and for the user."""
+    if not isinstance(error, Exception):
+        return "interrupted by Ctrl-C" if type(error) is KeyboardInterrupt else "ended by a signal"
+    known = isinstance(error, (RnnlabError, OSError))
+    return str(error) if known else f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def fleet_info(fleet: Fleet, command: Sequence[str] | None, sweep: str | None = None) -> dict[str, Any]:
+    """What run.json says of every run of a fleet from the start."""
+    task = fleet.task
+    chance = task.chance()
+    return {
+        "versions": versions(),
+        "git": git_state(),
+        "device": str(fleet.device),
+        "dtype": str(fleet.dtype).removeprefix("torch."),
+        "scan": fleet.scan,
+        "threads": torch.get_num_threads(),
+        "fleet": len(fleet.configs),
+        "command": list(command) if command is not None else sys.argv,
+        "sweep": sweep,
+        "parameters": fleet.network.count(),
+        "chance": {"loss": chance.loss, "error": chance.error},
+        "data": [{"path": str(path), "sha256": sha256(path)} for path in task.files()],
+    }
+
+
+def replica_info(fleet: Fleet, r: int) -> dict[str, Any]:
+    """What run.json says of replica r alone, from the start."""
+    return {"seed": fleet.configs[r].seed, "identity": fleet.configs[r].identity()}

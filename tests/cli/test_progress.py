@@ -1,0 +1,308 @@
+"""Progress is one type, and it is shown on a terminal, in a file, or to nobody, without disturbing what is going on."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlab.cli.progress import ProgressDisplay, TrainingView, progress_line
+from rnnlab.config import load_config
+from rnnlab.progress import Progress, median_of
+from rnnlab.sweeps.jobs import Event
+from rnnlab.training.loop import train
+
+if os.name == "posix":
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+EVENT = Progress(1200, 2000, (0.02312,), 0.0131, 0.024, 0.015, 0.3211, 0.12, 48.63, 16.4)
+
+maybe = st.none() | st.floats()
+
+
+@given(
+    losses=st.lists(st.floats(allow_nan=False)).map(tuple),
+    error=st.none() | st.floats(allow_nan=False),
+    rate=st.none() | st.floats(allow_nan=False),
+)
+def test_progress_survives_json(**fields: object) -> None:
+    event = Event("progress", 3, progress=replace(EVENT, **fields))  # type: ignore[arg-type]
+    assert Event.from_json(event.to_json()) == event
+    assert event.progress is not None
+    assert Progress.from_fields(asdict(event.progress)) == event.progress
+
+
+def test_the_figures_of_a_fleet_are_those_of_its_middle() -> None:
+    fleet = Progress(5, 10, losses=(3.0, 1.0, 2.0))
+    assert (fleet.fraction, fleet.loss) == (0.5, 2.0)
+    assert (Progress(0, 0).fraction, Progress(0, 0).loss) == (0.0, None)
+    assert median_of([None, 4.0, None, 2.0]) == 3.0
+
+
+def test_a_training_says_how_far_it_is(tmp_path: Path) -> None:
+    config = load_config({"task": "addition", "model": {"hidden": 3}, "train": {"updates": 3, "batch": 2}})
+    seen: list[Progress] = []
+    run = train(config, out=tmp_path, observe=seen.append)
+    last = seen[-1]
+    assert (last.done, last.total, last.seconds_left) == (3, 3, 0.0)
+    assert last.losses == (run.metrics["loss"].iloc[-1],)
+    assert last.grad_norm == run.metrics["grad_norm"].iloc[-1]
+    assert last.error == run.metrics["error"].iloc[-1]
+
+
+def test_the_line_says_everything() -> None:
+    line = progress_line(EVENT)
+    assert line == "1200/2000  loss 0.0231  error 0.0131  |g| 0.321  clip 12%  48.6/s  left 16s"
+    assert "eval 0.015" in progress_line(EVENT, 100)
+
+
+@given(
+    done=st.integers(0, 10**7),
+    total=st.integers(0, 10**7),
+    losses=st.floats().map(lambda loss: (loss,)),
+    error=maybe,
+    eval_error=maybe,
+    grad_norm=st.floats(),
+    clip_rate=st.none() | st.floats(0, 1),
+    rate=st.floats(0, 1e5),
+    seconds_left=st.floats(0, 1e7),
+)
+def test_the_line_fits_and_keeps_all_but_the_validation_error(**fields: object) -> None:
+    line = progress_line(replace(EVENT, **fields))  # type: ignore[arg-type]
+    assert len(line) <= 80
+    for word in ("loss", "error", "|g|", "/s", "left"):
+        assert word in line
+    assert ("clip" in line) == (fields["clip_rate"] is not None)
+
+
+class Stream(io.StringIO):
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+class Unread(Stream):
+    """A stream whose reader went away."""
+
+    def __init__(self, terminal: bool, error: Exception) -> None:
+        super().__init__(terminal)
+        self.error, self.writes = error, 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        raise self.error
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def view(done: int) -> TrainingView:
+    return TrainingView(Progress(done, 100, (0.5,), 0.25, None, None, 1.0, 0.0, 10.0, 3.0))
+
+
+def screen(written: str, columns: int = 80) -> list[str]:
+    """The lines that a terminal shows after all this, without those that are empty at the end."""
+    lines, row, column = [""], 0, 0
+    for control, argument, text in re.findall(r"(\x1b\[(\??\d*)[A-Za-z]|\r|\n)|([^\x1b\r\n]+)", written):
+        if text:
+            lines[row] = lines[row][:column].ljust(column) + text + lines[row][column + len(text) :]
+            column += len(text)
+            assert column < columns, "it would wrap on some terminals"
+        elif control == "\n":
+            row += 1
+            column = 0
+            lines += [""] * (row + 1 - len(lines))
+        elif control == "\r":
+            column = 0
+        elif control.endswith("A"):
+            row = max(0, row - int(argument or 1))
+        elif control.endswith("K"):
+            lines[row] = "" if argument == "2" else lines[row][:column]
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return lines
+
+
+def test_on_a_terminal_it_is_drawn_over_itself_and_messages_stand_above() -> None:
+    stream, clock = Stream(terminal=True), Clock()
+    with ProgressDisplay(stream, clock=clock) as display:
+        for done in (1, 2):
+            display.show(view(done))
+            clock.now += 1
+            assert screen(stream.getvalue())[-1].startswith(f"{done}/100  loss 0.5")
+        display.message("a [red]word[/] :smile:")
+        display.show(view(3))
+        assert [line.split("  ")[0] for line in screen(stream.getvalue())] == ["a [red]word[/] :smile:", "3/100"]
+    assert screen(stream.getvalue()) == ["a [red]word[/] :smile:"]
+    assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
+
+
+def test_what_is_printed_meanwhile_stands_above() -> None:
+    stream = Stream(terminal=True)
+    before = sys.stdout, sys.stderr
+    with contextlib.redirect_stdout(sys.stderr), ProgressDisplay(stream) as display:
+        display.show(view(1))
+        print("a warning", file=sys.stderr)
+        print("a library's word")
+        assert screen(stream.getvalue())[:2] == ["a warning", "a library's word"]
+    assert (sys.stdout, sys.stderr) == before
+
+
+def test_stdout_is_let_alone_where_it_is_not_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressDisplay(Stream(terminal=True)) as display:
+        display.show(view(1))
+        print("a result")
+    assert capsys.readouterr().out == "a result\n"
+
+
+def test_it_is_drawn_only_now_and_then() -> None:
+    stream, clock = Stream(terminal=True), Clock()
+    with ProgressDisplay(stream, clock=clock) as display:
+        display.show(view(1))
+        before = stream.getvalue()
+        for _ in range(19):
+            clock.now += 0.01
+            display.show(view(2))
+        assert stream.getvalue() == before
+        clock.now += 0.02
+        display.show(view(3))
+        assert screen(stream.getvalue())[-1].startswith("3/100")
+
+
+def test_elsewhere_a_line_is_written_now_and_then() -> None:
+    stream, clock = Stream(terminal=False), Clock()
+    with ProgressDisplay(stream, clock=clock) as display:
+        for done in range(1, 101):
+            clock.now += 0.3
+            display.show(view(done), last=done == 100)
+    assert [line.split("/")[0] for line in stream.getvalue().splitlines()] == ["34", "68", "100"]
+    assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_quiet_is_quiet(terminal: bool) -> None:
+    stream = Stream(terminal)
+    with ProgressDisplay(stream, quiet=True) as display:
+        display.show(view(100), last=True)
+        display.message("a word")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.ENOSPC, "full"), ValueError("closed file")])
+def test_nobody_has_to_read_it(terminal: bool, error: Exception) -> None:
+    stream = Unread(terminal, error)
+    display = ProgressDisplay(stream)
+    for _ in range(3):
+        display.show(view(100), last=True)
+        display.message("a word")
+        display.close()
+    assert stream.writes == 1
+
+
+def test_the_reader_may_go_away_in_the_middle() -> None:
+    stream = Stream(terminal=True)
+    with ProgressDisplay(stream) as display:
+        display.show(view(1), last=True)
+        stream.close()
+        for _ in range(3):
+            display.show(view(2), last=True)
+            display.message("a word")
+
+
+def test_a_closed_stream_is_no_terminal() -> None:
+    stream = Stream(terminal=True)
+    stream.isatty = io.StringIO.isatty.__get__(stream)  # type: ignore[method-assign]
+    stream.close()
+    ProgressDisplay(stream).show(view(1), last=True)
+
+
+@pytest.mark.parametrize("name", ["dumb", "unknown"])
+def test_a_dumb_terminal_is_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", name)
+    stream = Stream(terminal=True)
+    with ProgressDisplay(stream) as display:
+        display.show(view(100), last=True)
+    assert stream.getvalue() == progress_line(view(100).progress, 120) + "\n"
+
+
+def test_it_obeys_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Stream(terminal=True)
+    with ProgressDisplay(stream) as display:
+        display.show(view(1))
+    assert not re.search(r"\x1b\[(3|4|9)\d", stream.getvalue())
+
+
+# In a terminal.
+
+
+def in_terminal(arguments: Sequence[str], folder: Path, columns: int) -> tuple[int, str, str]:
+    """`rnnlab` with stderr on a terminal and stdout on a pipe: its exit code, stdout, and what the terminal got."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    path = os.pathsep.join([str(Path(__file__).parents[1] / "faults"), str(Path(__file__).parents[2])])
+    environment |= {"PYTHONPATH": path, "RNNLAB_FAULTS": str(folder), "RNNLAB_SLOW": "0.01"}
+    command = [sys.executable, "-m", "rnnlab", *arguments]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": theirs}
+    got: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the other end is closed
+            while data := os.read(ours, 4096):
+                got.append(data)
+
+    with subprocess.Popen(command, cwd=folder, env=environment, **pipes) as process:  # type: ignore[call-overload]
+        os.close(theirs)
+        reader = threading.Thread(target=read)
+        reader.start()
+        out = process.communicate(timeout=120)[0]
+        reader.join()
+    os.close(ours)
+    return process.returncode, out.decode(), b"".join(got).decode()
+
+
+CONFIG = "{task: {name: addition, length: 10}, model: {hidden: 3}, train: {updates: 60, batch: 2, scan: general}}"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals are POSIX's")
+@pytest.mark.parametrize("columns", [80, 140])
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_terminal_shows_it_and_the_result_goes_where_it_belongs(command: str, columns: int, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(CONFIG if command == "train" else f"base: {CONFIG}\nseeds: 2\n")
+    more = ["--engine", "inline"] if command == "sweep" else []
+    code, out, shown = in_terminal([command, "-c", "c.yaml", "--json", *more], tmp_path, columns)
+    assert (code, out[:1], out[-2:]) == (0, "{", "}\n")
+    assert re.search(r"\d+/60", shown)
+    left = screen(shown, columns)
+    assert not any(re.search(r"\d/60|runs done", line) for line in left)
+    assert [line for line in left if "to train" in line] == left[:1] if command == "sweep" else left == []

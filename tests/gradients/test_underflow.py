@@ -1,0 +1,194 @@
+"""Zero, underflow and overflow are three things: the general scan marks what it loses, the fast one reads on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from oracles import F64, make_batch, make_network
+
+from rnnlab.cells import CELLS, Rnn
+from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_pass, general_pass
+from rnnlab.gradients.readings import curves, underflowed
+from rnnlab.inits import Inits
+from rnnlab.network.network import Network, Shape, draw
+from rnnlab.network.objective import Objective
+
+F32 = torch.float32
+INF, NAN = math.inf, math.nan
+LAST = Objective("value", "last", per_timestep=False)
+CLASS = Objective("class", "last", per_timestep=False)
+LOG_COLUMNS = ("log10_norm", "log10_p05", "log10_median", "log10_p95")
+
+
+def scaled_rotation(rho: float, T: int, dtype: torch.dtype, y: list[float]) -> tuple[Network, Sequences]:
+    """A linear recurrence rho * Q on an input of zero: outputs are 0, and sample b starts with a gradient ~ y[b].
+
+    Its closed form: ||dL/dh_t[b]|| = rho^lag ||dL/dh_{T-1}[b]||, whatever the states (which are zero).
+    """
+    shape, inits = Shape(2, 5, 1, 1, False), Inits.model_validate({"recurrent": {"name": "orthogonal", "gain": rho}})
+    network = Network.stack(Rnn(nonlinearity="linear"), shape, [draw(Rnn(), shape, inits, 0)], dtype)
+    x, lengths = torch.zeros(1, T, len(y), 2, dtype=dtype), torch.full((1, len(y)), T)
+    return network, Sequences(x, torch.tensor(y, dtype=dtype).reshape(1, -1, 1), lengths)
+
+
+def columns_of(network: Network, batch: Sequences, found: Pass) -> dict[str, np.ma.MaskedArray]:
+    """The columns of the one curve, by lag."""
+    (curve,) = curves(network, found, batch.lengths)[0]
+    assert curve.lag.tolist() == list(range(len(curve.t) - 1, -1, -1))
+    return {name: np.ma.asarray(values)[::-1] for name, values in curve.columns.items()}
+
+
+# the rule, on curves made up
+
+
+def flags(logs: list[float], dtype: type = np.float32) -> list[bool]:
+    return underflowed(np.array([logs]), np.dtype(dtype))[0].tolist()
+
+
+def test_zeros_after_the_loss_are_exact() -> None:
+    """With a loss on one timestep nothing ever arrives at the later ones."""
+    assert not any(flags([-9, -8, -7, -INF, -INF]))
+
+
+def test_a_dead_unit_passes_exactly_nothing_on() -> None:
+    assert not any(flags([-INF, -INF, -3, -2, -1]))
+
+
+def test_zeros_before_a_lost_norm_are_lost() -> None:
+    assert flags([-INF, -INF, -44, -36, -20]) == [True, True, True, False, False]
+
+
+def test_a_zero_before_a_norm_whose_square_vanishes_is_lost() -> None:
+    assert flags([-INF, -INF, -25, -15, -5]) == [True, True, False, False, False]
+
+
+def test_what_comes_back_from_a_zero_is_a_reading() -> None:
+    """A loss on every timestep: a later zero says nothing of the timesteps before it that are read out."""
+    assert flags([-1, -INF, -44, -2]) == [False, True, True, False]
+
+
+def test_the_not_finite_is_no_underflow() -> None:
+    assert not any(flags([NAN, INF, INF, 30, -2]))
+    assert not any(flags([-INF, INF]))
+    assert not any(flags([-INF, NAN]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_border_is_eight_times_the_smallest_normal_number(dtype: type) -> None:
+    border = float(np.log10(8 * float(np.finfo(dtype).tiny)))
+    assert flags([border - 1e-6, border + 1e-6, -1], dtype) == [True, False, False]
+
+
+def test_each_replica_and_sample_stands_for_itself() -> None:
+    logs = np.array([[[-INF, -2.0], [-44.0, -1.0]], [[-INF, -INF], [-3.0, -INF]]])
+    found = underflowed(logs, np.dtype(np.float32))
+    assert found.tolist() == [[[True, False], [True, False]], [[False, False], [False, False]]]
+
+
+# the general scan, which float32 limits
+
+
+@pytest.mark.parametrize(("dtype", "T", "lowest"), [(F32, 250, -37.0), (F64, 1200, -306.72)])
+def test_what_the_general_scan_loses_is_marked_and_never_a_floor(dtype: torch.dtype, T: int, lowest: float) -> None:
+    network, batch = scaled_rotation(0.5, T, dtype, [1.0, 1.0, 1.0])
+    columns = columns_of(network, batch, general_pass(network, batch, LAST))
+    fall = np.arange(T) * math.log10(0.5)
+    for name in LOG_COLUMNS:
+        values, off = columns[name], np.ma.getmaskarray(columns[name])
+        carried = values.data[0] + fall - (math.log10(3) if name != "log10_norm" else 0)  # one sample, not times B
+        held, gone = carried > lowest, carried < lowest - 0.1
+        assert held.sum() + gone.sum() >= T - 1
+        np.testing.assert_allclose(values.data[held], (values.data[0] + fall)[held], atol=0.01)
+        assert not off[held].any()
+        assert off[gone].all()
+    assert np.isfinite(columns["norm"]).all()
+    assert np.isneginf(columns["log10_direct"][1:]).all()
+
+
+def test_percentiles_beside_a_lost_sample_are_lost() -> None:
+    """One of 20 samples underflows: the 5th percentile lies between it and the next, and is no number."""
+    T, lag = 60, 40
+    network, batch = scaled_rotation(0.5, T, F32, [1e-30] + [1.0] * 19)
+    columns = columns_of(network, batch, general_pass(network, batch, LAST))
+    assert not np.ma.getmaskarray(columns["log10_p05"])[0]
+    for name in LOG_COLUMNS:
+        assert np.ma.getmaskarray(columns[name])[lag] == (name == "log10_p05")
+    assert columns["log10_p05"].compressed().min() > -40
+    assert columns["log10_median"].compressed().min() > -40
+
+
+def test_percentiles_beside_an_exact_zero_are_zero() -> None:
+    """One of 20 samples hits its target: its gradient is nothing at all, at every timestep."""
+    network, batch = scaled_rotation(0.5, 60, F32, [0.0] + [1.0] * 19)
+    for found in (general_pass(network, batch, LAST), fast_pass(network, batch, LAST, Scratch(1))):
+        columns = columns_of(network, batch, found)
+        assert not any(np.ma.getmaskarray(values).any() for values in columns.values())
+        assert np.isneginf(columns["log10_p05"]).all()
+        assert np.isfinite(columns["log10_median"]).all()
+
+
+def test_a_loss_of_zero_is_a_gradient_of_zero() -> None:
+    network, batch = scaled_rotation(0.9, 20, F32, [0.0, 0.0])
+    for found in (general_pass(network, batch, LAST), fast_pass(network, batch, LAST, Scratch(1))):
+        columns = columns_of(network, batch, found)
+        assert (columns.pop("norm") == 0).all()
+        for values in columns.values():
+            assert not np.ma.getmaskarray(values).any()
+            assert np.isneginf(values).all()
+
+
+def test_an_overflow_in_the_general_scan_is_written_as_such() -> None:
+    network, batch = scaled_rotation(2.0, 200, F32, [1.0, 1.0])
+    values = columns_of(network, batch, general_pass(network, batch, LAST))["log10_norm"]
+    truth = values.data[0] + np.arange(200) * math.log10(2)
+    assert not np.ma.getmaskarray(values).any()
+    np.testing.assert_allclose(values.data[truth < 38], truth[truth < 38], atol=0.01)
+    assert not np.isfinite(values.data[truth > 39]).any()
+
+
+# the fast scan, which nothing limits
+
+
+@pytest.mark.parametrize("rho", [0.5, 2.0])
+def test_the_fast_scan_reads_on_where_float32_ends(rho: float) -> None:
+    T = 2000
+    network, batch = scaled_rotation(rho, T, F32, [1.0, 1e-3, 1.0, 2.0])
+    columns = columns_of(network, batch, fast_pass(network, batch, LAST, Scratch(1)))
+    for name in LOG_COLUMNS:
+        assert not np.ma.getmaskarray(columns[name]).any()
+        assert np.abs(columns[name] - columns[name][0] - np.arange(T) * math.log10(rho)).max() < 0.01
+    assert columns["norm"][-1] == (0 if rho < 1 else INF)
+    np.testing.assert_allclose(columns["norm"][:100], 10 ** columns["log10_norm"][:100], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_both_scans_agree_wherever_the_general_one_can_read(name: str) -> None:
+    network = make_network(CELLS[name](), layers=2, hidden=6, dtype=F32)
+    for index in range(2):
+        network.parameters[f"layer{index}.W_hh"] *= 0.1
+    batch = make_batch(CLASS, T=250, B=4, dtype=F32)
+    fast = curves(network, fast_pass(network, batch, CLASS, Scratch(2)), batch.lengths)[0]
+    general = curves(network, general_pass(network, batch, CLASS), batch.lengths)[0]
+    lost = 0
+    for ours, theirs in zip(fast, general, strict=True):
+        for column in LOG_COLUMNS:
+            off = np.ma.getmaskarray(theirs.columns[column])
+            assert not np.ma.getmaskarray(ours.columns[column]).any()
+            assert np.abs(ours.columns[column][~off] - theirs.columns[column][~off]).max() < 0.01
+            lost += off.sum()
+        off = np.ma.getmaskarray(theirs.columns["log10_norm"])
+        assert (ours.columns["log10_norm"][off] < -37).all()
+    assert lost > 0
+
+
+def test_a_network_of_nan_gives_rows_of_nan() -> None:
+    network, batch = make_network(CELLS["lstm"](), layers=2), make_batch(CLASS)
+    network.parameters["layer0.W_hh"][0, 1, 2] = NAN
+    for found in (fast_pass(network, batch, CLASS, Scratch(2)), general_pass(network, batch, CLASS)):
+        for curve in curves(network, found, batch.lengths)[0]:
+            assert np.isnan(curve.columns["norm"]).all()
+            assert not np.ma.getmaskarray(curve.columns["log10_norm"]).any()
+            assert np.isnan(curve.columns["log10_norm"].data).all()

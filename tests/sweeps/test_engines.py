@@ -1,0 +1,301 @@
+"""One contract for all engines: whatever dies, every run is there in the end, once, with the same bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clusters import RAY, Cluster
+
+from rnnlab.cli.board import Board
+from rnnlab.runs.index import Index
+from rnnlab.runs.run import Run
+from rnnlab.sweeps.driver import train_sweep
+from rnnlab.sweeps.engines import ENGINES, on_ray
+from rnnlab.sweeps.file import load_sweep
+from rnnlab.sweeps.jobs import Event
+from rnnlab.sweeps.results import SweepEvent, SweepOptions
+
+FAULTS = Path(__file__).parents[1] / "faults"
+# One cluster for all of them, and not two at a time.
+pytestmark = pytest.mark.xdist_group("engines")
+needs_ray = pytest.mark.skipif(not RAY.exists(), reason="ray is not installed (the extra `ray`)")
+every_engine = [pytest.param(name, marks=needs_ray) if name == "ray" else name for name in ENGINES]
+
+# Six fleets of two runs. By tests/faults that of 11 timesteps kills its process at first and that of 12 raises; that of
+# 13 diverges by itself.
+SIX = {
+    "base": {
+        "task": "addition",
+        "model": {"hidden": 5},
+        "optimizer": {"name": "sgd", "lr": 0.1},
+        "train": {"updates": 60, "batch": 4, "evaluate_size": 8},
+        "probe": {"schedule": {"name": "every", "n": 20}},
+    },
+    "axes": {
+        "list": [
+            {"task.length": 10},
+            {"task.length": 11},
+            {"task.length": 12},
+            {"task.length": 13, "optimizer.lr": 1e9},
+            {"task.length": 14},
+            {"task.length": 15},
+        ]
+    },
+    "seeds": 2,
+}
+SLOW = {**SIX, "axes": {"grid": {"task.length": [20, 21, 22]}}}
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which training goes wrong."""
+    marks = tmp_path_factory.mktemp("marks")
+    path = os.pathsep.join(filter(None, [str(FAULTS), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": path, "RNNLAB_FAULTS": str(marks), "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
+
+
+@pytest.fixture(scope="module")
+def cluster(faults: dict[str, str]) -> Iterator[Cluster]:
+    started = Cluster({**faults, "RNNLAB_SLOW": "0.02"})
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """six.yaml and slow.yaml."""
+    folder = tmp_path_factory.mktemp("sweeps")
+    (folder / "six.yaml").write_text(json.dumps(SIX))
+    (folder / "slow.yaml").write_text(json.dumps(SLOW))
+    return folder
+
+
+Sweep = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def sweep(files: Path, tmp_path: Path, faults: dict[str, str]) -> Sweep:
+    """`rnnlab sweep` of a file in a process, in tmp_path/runs."""
+
+    def start(name: str, *more: str, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "rnnlab", "sweep", "-c", str(files / name), "--out", str(tmp_path / "runs")]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([*command, *more], env={**os.environ, **faults, **environment}, text=True, **pipes)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], dict[str, Run]]:
+    """The runs of a sweep that nothing went wrong with, trained in this process, by identity."""
+
+    def trained(described: dict[str, Any]) -> dict[str, Run]:
+        out = tmp_path_factory.mktemp("undisturbed")
+        train_sweep(load_sweep(described), ENGINES["inline"](), SweepOptions(out))
+        return by_identity(out)
+
+    return trained
+
+
+def by_identity(out: Path) -> dict[str, Run]:
+    """The runs of a folder; that no two of them are the same is part of it."""
+    runs = [Run(path.parent) for path in sorted(out.glob("*/run.json"))]
+    found = {run.info["identity"]: run for run in runs}
+    assert len(found) == len(runs)
+    return found
+
+
+def same(ours: Run, theirs: Run) -> None:
+    """Equal bytes where time is not measured."""
+    assert ours.dir.gradients.read_bytes() == theirs.dir.gradients.read_bytes()
+    assert ours.metrics.drop(columns="seconds").equals(theirs.metrics.drop(columns="seconds"))
+    assert (ours.status, ours.info["result"]) == (theirs.status, theirs.info["result"])
+
+
+def until(happens: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def running(out: Path, count: int = 1) -> bool:
+    """Whether that many runs have begun, and have made some updates."""
+    begun = [path for path in out.glob("*/gradients.csv") if path.stat().st_size > 100]
+    return len(begun) >= count
+
+
+@pytest.mark.parametrize("engine", every_engine)
+def test_what_dies_takes_nothing_with_it(
+    engine: str,
+    sweep: Sweep,
+    faults: dict[str, str],
+    tmp_path: Path,
+    undisturbed: Callable[[dict[str, Any]], dict[str, Run]],
+    request: pytest.FixtureRequest,
+) -> None:
+    (Path(faults["RNNLAB_FAULTS"]) / "killed").unlink(missing_ok=True)
+    where = ["--address", request.getfixturevalue("cluster").address] if engine == "ray" else []
+    call = ["six.yaml", "--engine", engine, *where, "--json"]
+    done = sweep(*call)
+    said, told = done.communicate(timeout=120)
+    if engine == "inline":  # it is the process that was killed, and the next call goes on
+        assert done.returncode == -signal.SIGKILL
+        done = sweep(*call)
+        said, told = done.communicate(timeout=120)
+    assert done.returncode == 3, told
+    assert (Path(faults["RNNLAB_FAULTS"]) / "killed").exists()
+    result = json.loads(said)
+    assert {name: result[name] for name in ("runs", "completed", "diverged", "elsewhere", "left")} == {
+        "runs": 12,
+        "completed": 8,
+        "diverged": 2,
+        "elsewhere": 0,
+        "left": 0,
+    }
+    assert [failure["why"] for failure in result["failures"]] == ["LookupError: made to fail"] * 2
+    assert all("rnnlab train --config" in failure["command"] for failure in result["failures"])
+    found, sound = by_identity(tmp_path / "runs"), undisturbed(SIX)
+    assert found.keys() == sound.keys()
+    for identity, run in found.items():
+        if run.settings["task.length"] != 12:
+            same(run, sound[identity])
+
+    again = sweep("six.yaml", "--retry-failed", "--engine", "local", RNNLAB_FAULTS="")
+    said, told = again.communicate(timeout=120)
+    assert again.returncode == 0, told
+    assert "12 runs: 10 completed, 2 diverged; 2 trained now" in said
+    for identity, run in by_identity(tmp_path / "runs").items():
+        same(run, sound[identity])
+
+
+@needs_ray
+def test_without_a_shared_disk_the_files_come_back(
+    cluster: Cluster, tmp_path: Path, undisturbed: Callable[[dict[str, Any]], dict[str, Run]]
+) -> None:
+    """No worker finds the token, so each trains in a folder of its own; through Ray's client, as from a laptop."""
+    nowhere = contextlib.nullcontext(str(tmp_path / "nowhere"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(on_ray, "_token", lambda out: nowhere)
+        engine = ENGINES["ray"](address=cluster.client)
+        # The last two fleets of the six, which nothing happens to.
+        fleets = load_sweep({**SIX, "axes": {"grid": {"task.length": [14, 15]}}})
+        result = train_sweep(fleets, engine, SweepOptions(tmp_path / "runs"))
+    assert (result.trained, result.completed) == (4, 4)
+    sound = undisturbed(SIX)
+    for identity, run in by_identity(tmp_path / "runs").items():
+        same(run, sound[identity])
+
+
+@needs_ray
+def test_lost_events_are_all_that_is_lost(cluster: Cluster, tmp_path: Path) -> None:
+    """The event queue dies before the first message; a sweep still learns that its jobs started and how they ended."""
+    import ray
+
+    made, board, events = on_ray._event_queue, Board("lost", workers=2), list[Event]()
+
+    def dead(connected: Any) -> Any:
+        queue = made(connected)
+        ray.kill(queue)
+        return queue
+
+    def on_event(event: SweepEvent) -> None:
+        board.add(event)
+        events.extend([event.event] if event.event else [])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(on_ray, "_event_queue", dead)
+        fleets = load_sweep({**SIX, "axes": {"grid": {"task.length": [14, 15]}}})
+        result = train_sweep(fleets, ENGINES["ray"](address=cluster.address), SweepOptions(tmp_path / "runs"), on_event)
+    assert (result.trained, result.completed) == (4, 4)
+    for number in (1, 2):
+        assert [event.kind for event in events if event.job == number] == ["started", "run_ended", "run_ended", "done"]
+    assert (board.count["completed"], board.running) == (4, {})
+
+
+@pytest.mark.parametrize("engine", ["inline", "local"])
+def test_a_killed_driver_loses_nothing(
+    engine: str, sweep: Sweep, tmp_path: Path, undisturbed: Callable[[dict[str, Any]], dict[str, Run]]
+) -> None:
+    driver = sweep("slow.yaml", "--engine", engine, RNNLAB_SLOW="0.02")
+    until(lambda: running(tmp_path / "runs", 2))
+    driver.kill()
+    driver.communicate()
+    again = sweep("slow.yaml", "--engine", engine, "--json")
+    said, told = again.communicate(timeout=120)
+    assert again.returncode == 0, told
+    assert json.loads(said)["completed"] == 6
+    sound = undisturbed(SLOW)
+    for identity, run in by_identity(tmp_path / "runs").items():
+        same(run, sound[identity])
+
+
+@needs_ray
+def test_a_killed_driver_loses_nothing_on_ray(sweep: Sweep, cluster: Cluster, tmp_path: Path) -> None:
+    driver = sweep("slow.yaml", "--address", cluster.address)
+    until(lambda: running(tmp_path / "runs", 2))
+    driver.kill()
+    driver.communicate()
+    again = sweep("slow.yaml", "--address", cluster.address, "--json")
+    said, told = again.communicate(timeout=120)
+    assert again.returncode == 0, told
+    assert json.loads(said)["completed"] == 6
+    assert len(by_identity(tmp_path / "runs")) == 6
+
+
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=needs_ray)])
+def test_an_interrupted_sweep_goes_on(
+    engine: str,
+    sweep: Sweep,
+    tmp_path: Path,
+    undisturbed: Callable[[dict[str, Any]], dict[str, Run]],
+    request: pytest.FixtureRequest,
+) -> None:
+    where = ["--address", request.getfixturevalue("cluster").address] if engine == "ray" else []
+    driver = sweep("slow.yaml", "-j", "2", *where, RNNLAB_SLOW="0.02")
+    until(lambda: running(tmp_path / "runs", 2))
+    driver.send_signal(signal.SIGINT)
+    _, told = driver.communicate(timeout=60)
+    assert driver.returncode == 130, told
+    assert "of 6 runs are done" in told
+    assert "the same command goes on" in told
+    with Index(tmp_path / "runs") as index:
+        index.refresh()
+        assert {entry.status for entry in index.entries()} <= {"interrupted", "completed"}
+        assert any((tmp_path / "runs" / entry.name / "checkpoint.pt").exists() for entry in index.entries())
+    again = sweep("slow.yaml")
+    assert "6 runs: 6 completed" in again.communicate(timeout=120)[0]
+    sound = undisturbed(SLOW)
+    for identity, run in by_identity(tmp_path / "runs").items():
+        same(run, sound[identity])
+
+
+def test_two_sweeps_at_once_share_the_work(sweep: Sweep, tmp_path: Path) -> None:
+    both = [sweep("slow.yaml", "--engine", "inline", "--json", RNNLAB_SLOW="0.005") for _ in range(2)]
+    results = [json.loads(one.communicate(timeout=120)[0]) for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert sum(result["trained"] for result in results) == 6
+    assert all(result["trained"] for result in results)
+    assert len(by_identity(tmp_path / "runs")) == 6
+
+
+@needs_ray
+def test_a_killed_node_loses_nothing(sweep: Sweep, cluster: Cluster, tmp_path: Path) -> None:
+    """The last test with this cluster: one of its nodes is gone then."""
+    driver = sweep("slow.yaml", "--address", cluster.address, "--json")
+    until(lambda: running(tmp_path / "runs", 4))  # two fleets of two, one on each node
+    cluster.kill(cluster.node)
+    said, told = driver.communicate(timeout=120)
+    assert driver.returncode == 0, told
+    assert json.loads(said)["completed"] == 6
+    assert len(by_identity(tmp_path / "runs")) == 6

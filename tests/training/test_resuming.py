@@ -1,0 +1,237 @@
+"""A run that stopped goes on, or begins again, to the same end; and no two processes ever train it at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from trainings import fleet_config as config
+
+from rnnlab.config import Config
+from rnnlab.errors import DeviceMissingError, RunExistsError, RunFailedError, RunFolderError
+from rnnlab.provenance import this_process
+from rnnlab.runs.claims import Claims, folder_key
+from rnnlab.runs.folder import RunDir
+from rnnlab.runs.run import Run
+from rnnlab.training.fleet import Fleet
+from rnnlab.training.loop import Start, train, train_fleet
+
+
+def interrupted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int = 4) -> None:
+    whole, count = Fleet.apply, 0
+
+    def apply(self: Fleet, taken: Any) -> None:
+        nonlocal count
+        count += 1
+        whole(self, taken)
+        if count == updates:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Fleet, "apply", apply)
+    with pytest.raises(KeyboardInterrupt):
+        train(config(name=name), out=tmp_path)
+    monkeypatch.undo()
+
+
+def test_a_resumed_run_is_the_run_that_was_never_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted("cut", tmp_path, monkeypatch)
+    resumed = train(config(name="cut"), out=tmp_path, resume=True)
+    whole = train(config(name="whole"), out=tmp_path)
+    assert resumed.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
+    pd.testing.assert_frame_equal(resumed.metrics.drop(columns="seconds"), whole.metrics.drop(columns="seconds"))
+    assert resumed.info["verdict"] == whole.info["verdict"]
+    assert resumed.info["result"] == whole.info["result"]
+
+
+def test_what_had_only_its_last_word_to_say_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends between the last checkpoint and run.json, as on a full disk."""
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDir, "finish", lambda *_, **__: (_ for _ in ()).throw(RunFailedError("full")))
+        with pytest.raises(RunFailedError, match="full"):
+            train(config(name="cut"), out=tmp_path)
+    RunDir(tmp_path / "cut").update(process={**this_process(), "pid": 2**22 + 1})
+    resumed, whole = train(config(name="cut"), out=tmp_path, resume=True), train(config(name="whole"), out=tmp_path)
+    assert (resumed.status, resumed.info["result"]) == ("completed", whole.info["result"])
+    assert resumed.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
+
+
+@pytest.mark.parametrize("before", [(5000.0, 5.0), (5.0, 5000.0)])
+def test_runs_that_go_on_together_keep_their_own_time(
+    before: tuple[float, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has the seconds of its own checkpoint before it, not those of the fleet's first."""
+    for name, seconds in zip("ab", before, strict=True):
+        interrupted(name, tmp_path, monkeypatch)
+        state = torch.load(RunDir(tmp_path / name).checkpoint, weights_only=True)
+        state["record"]["seconds"] = seconds
+        torch.save(state, RunDir(tmp_path / name).checkpoint)
+    train_fleet([Start(config(name=name), name, resume=True) for name in "ab"], out=tmp_path)
+    for name, seconds in zip("ab", before, strict=True):
+        run = Run(tmp_path / name)
+        later = run.metrics[run.metrics["update"] >= 4]["seconds"]
+        assert run.metrics["seconds"].is_monotonic_increasing
+        assert later.between(seconds, seconds + 1000).all()
+        assert 20 / (seconds + 1000) < run.info["updates_per_second"] < 20 / seconds
+        assert seconds < torch.load(run.dir.checkpoint, weights_only=True)["record"]["seconds"] < seconds + 1000
+
+
+def test_only_an_unfinished_run_of_the_same_config_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted("cut", tmp_path, monkeypatch)
+    with pytest.raises(RunFolderError, match="another config"):
+        train(config(name="cut", seed=5), out=tmp_path, resume=True)
+    with pytest.raises(RunFolderError, match="is not a run"):
+        train(config(name="never"), out=tmp_path, resume=True)
+    train(config(name="cut"), out=tmp_path, resume=True)
+    with pytest.raises(RunFolderError, match="is completed"):
+        train(config(name="cut"), out=tmp_path, resume=True)
+
+
+KILLED = """
+import json, os, signal, sys
+from rnnlab.config import Config
+from rnnlab.training.fleet import Fleet
+from rnnlab.training.loop import train
+
+def apply(fleet, taken, whole=Fleet.apply, count=[]):
+    whole(fleet, taken)
+    count.append(1)
+    if len(count) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Fleet.apply = apply
+train(Config.model_validate(json.loads(sys.argv[1])), out=sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
+def test_a_run_without_a_checkpoint_begins_again(status: str, tmp_path: Path) -> None:
+    """Killed (marked as running, its process is gone), or marked by a sweep or by its own error; rows are replaced."""
+    described = config(name="cut", probe={"schedule": 1})
+    command = [sys.executable, "-c", KILLED, json.dumps(described.resolved()), str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    folder, told = RunDir(tmp_path / "cut"), list[str]()
+    assert folder.read_run()["status"] == "running"
+    assert len(folder.gradients.read_bytes().splitlines()) == 1 + 4 * 12 * 2
+    assert not folder.checkpoint.exists()
+    folder.update(status=status, sweep="mine")
+    again = train(described, out=tmp_path, resume=True, notify=told.append)
+    whole = train(config(name="whole", probe={"schedule": 1}), out=tmp_path)
+    assert again.path == tmp_path / "cut"
+    assert [message for message in told if "begins again from its first update" in message] == [
+        f"{tmp_path / 'cut'} has no checkpoint yet; the run begins again from its first update"
+    ]
+    assert again.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
+    pd.testing.assert_frame_equal(again.metrics.drop(columns="seconds"), whole.metrics.drop(columns="seconds"))
+    assert (again.status, again.info["result"]) == (whole.status, whole.info["result"])
+    assert again.info["sweep"] == "mine"
+
+
+SLOW = """
+import json, sys, time
+from rnnlab.config import Config
+from rnnlab.errors import RnnlabError
+from rnnlab.training.fleet import Fleet
+from rnnlab.training.loop import train
+
+def apply(fleet, taken, whole=Fleet.apply):
+    time.sleep(0.1)
+    whole(fleet, taken)
+
+Fleet.apply = apply
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    train(Config.model_validate(json.loads(sys.argv[1])), out=sys.argv[2], **json.loads(sys.argv[3]))
+except RnnlabError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
+
+
+def at_once(described: Config, out: Path, **how: bool) -> list[tuple[int, int, str]]:
+    """Two processes that train it at the same time: pid, exit code and stderr of each."""
+    command = [sys.executable, "-c", SLOW, json.dumps(described.resolved()), str(out), json.dumps(how)]
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    both = [subprocess.Popen(command, text=True, **pipes) for _ in range(2)]
+    for one in both:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    for one in both:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    told = [one.communicate(timeout=120)[1] for one in both]
+    return [(one.pid, one.returncode, words) for one, words in zip(both, told, strict=True)]
+
+
+@pytest.mark.parametrize("how", ["resume", "force"])
+def test_of_two_processes_one_trains_the_run(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted("cut", tmp_path, monkeypatch)
+    ended = sorted(at_once(config(name="cut"), tmp_path, **{how: True}), key=lambda one: one[1])
+    assert [code for _, code, _ in ended] == [0, 1], ended
+    assert f"RunExistsError: {tmp_path / 'cut'} is being trained by process {ended[0][0]} on " in ended[1][2]
+    assert "wait until that has ended, or stop it" in ended[1][2]
+    run, whole = Run(tmp_path / "cut"), train(config(name="whole"), out=tmp_path)
+    assert run.status == "completed"
+    assert run.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
+    assert list(run.metrics["update"]) == list(whole.metrics["update"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".rnnlab", "cut", "whole"]
+
+
+@pytest.mark.parametrize("how", [{"force": True}, {"resume": True}, {}])
+def test_a_run_that_is_claimed_is_refused(
+    how: dict[str, bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its run.json says, and even before it has a folder; what is there stays as it is."""
+    name = "cut" if how else "new"
+    interrupted("cut", tmp_path, monkeypatch)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "cut").iterdir()}
+    with Claims(tmp_path) as theirs:
+        theirs.take([folder_key(name)])
+        with pytest.raises(RunExistsError, match=rf"{name} is being trained by process {os.getpid()} on "):
+            train(config(name=name), out=tmp_path, **how)
+        assert {path.name: path.read_bytes() for path in (tmp_path / "cut").iterdir()} == before
+    assert train(config(name=name), out=tmp_path, **how).status == "completed"
+
+
+def test_equal_runs_of_two_names_go_on_side_by_side(tmp_path: Path) -> None:
+    with Claims(tmp_path) as theirs:
+        theirs.take([folder_key("first"), config().identity()])
+        assert train(config(name="again"), out=tmp_path).status == "completed"
+        assert train(config(), out=tmp_path).status == "completed"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ZeroDivisionError("mid")])
+def test_the_claim_goes_with_the_training(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raises(fleet: Fleet) -> Any:
+        with Claims(tmp_path) as others:
+            assert others.take([folder_key("one")]) == set()
+        raise error
+
+    monkeypatch.setattr(Fleet, "take", raises)
+    with pytest.raises(type(error)):
+        train(config(name="one"), out=tmp_path)
+    with Claims(tmp_path) as others:
+        assert others.take([folder_key("one")])
+
+
+def test_without_locks_a_run_goes_on_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / ".rnnlab").touch()
+    told: list[str] = []
+    assert train(config(name="one"), out=tmp_path, notify=told.append).status == "completed"
+    assert any("goes on without a claim" in message for message in told)
+
+
+def test_what_the_machine_lacks_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DeviceMissingError, match="cuda:99"):
+        train(config(name="one", device="cuda:99"), out=tmp_path / "runs", force=True)
+    assert not (tmp_path / "runs").exists()
