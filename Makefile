@@ -1,11 +1,15 @@
 # Everything runs in .venv; the first target that needs it makes it.
 
 PYTHON ?= python3
+# Versions that pip keeps to; empty: the newest.
+CONSTRAINTS ?= constraints.txt
+# Processes that the tests run in.
+WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sweep-demo report-demo test lint types build bench docs reproduce clean
+.PHONY: help install demo sweep-demo report-demo test coverage lint types configs build bench docs reproduce clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +18,7 @@ install: $(STAMP) ## Set up .venv with rnnlab, its real data and the development
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS)) -e '.[dev]'
 	@touch $@
 
 demo: $(STAMP) ## Train the demo on real handwritten digits and show what its gradients do
@@ -27,7 +31,10 @@ report-demo: sweep-demo ## Make report.html, the page of that sweep, and show th
 	$(BIN)/rnnlab report runs/ --where sweep=sweep_demo --where task.length=100 --html report.html
 
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
-	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup
+
+coverage: $(STAMP) ## Run the tests and show what they do not reach
+	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup --cov --cov-report=term
 
 lint: $(STAMP) ## Check style and formatting, of the page's script too
 	$(BIN)/ruff check .
@@ -37,6 +44,11 @@ lint: $(STAMP) ## Check style and formatting, of the page's script too
 
 types: $(STAMP) ## Check types
 	$(BIN)/mypy
+
+configs: $(STAMP) ## Check the configs that ship, and that their schemas are current
+	$(BIN)/rnnlab validate configs/*.yaml
+	$(BIN)/rnnlab schema | cmp - configs/schema.json
+	$(BIN)/rnnlab schema --sweep | cmp - configs/sweep.schema.json
 
 build: $(STAMP) ## Build sdist and wheel into dist/, and try the wheel in a venv of its own
 	$(BIN)/python tools/build.py

@@ -47,6 +47,55 @@ def test_the_classifiers_name_the_pythons_of_the_range() -> None:
     assert PROJECT["requires-python"] == f">={PYTHONS[0]}"
 
 
+def test_the_oldest_versions_are_the_lowest_of_the_range() -> None:
+    declared = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["report"]]
+    declared += PROJECT["optional-dependencies"]["data"]
+    lowest = {one.replace(">=", "==") for one in declared}
+    lines = (ROOT / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()
+    oldest = {padded(line) for line in lines if not line.startswith("#")}
+    # The others are held back for a reason that stands above them.
+    assert {padded(one) for one in lowest} <= oldest
+
+
+def padded(requirement: str) -> str:
+    """A requirement with three numbers in its version."""
+    name, mark, version = requirement.partition("==")
+    return name + mark + ".".join([*version.split("."), "0", "0"][:3])
+
+
+def test_the_workflow_calls_targets_of_make_and_nothing_else() -> None:
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    jobs = yaml.load(text, yaml.BaseLoader)["jobs"]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    lines = [step["run"] for step in steps if "run" in step]
+    called = [re.fullmatch(r"make ([a-z-]+)((?: [A-Z]+=\S*)*)", re.sub(r"\$\{\{.*?\}\}", "x", line)) for line in lines]
+    assert all(called)
+    assert {call[1] for call in called if call} <= targets
+    in_ci = re.findall(r"^make ([a-z-]+)", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    assert in_ci
+    assert set(in_ci) <= {call[1] for call in called if call}
+    assert {step["uses"].split("@")[0] for step in steps if "uses" in step} == {
+        "actions/checkout",
+        "actions/setup-python",
+    }
+    matrix = jobs["test"]["strategy"]["matrix"]
+    assert matrix["python"] == PYTHONS
+    files = [one["constraints"] for one in matrix["include"]]
+    assert all((ROOT / name).exists() for name in files)
+    assert "constraints-oldest.txt" in files
+
+
+def test_hooks_call_targets_of_make() -> None:
+    """Nothing is fetched for them."""
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    repos = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert [repo["repo"] for repo in repos] == ["local"]
+    for hook in repos[0]["hooks"]:
+        assert hook["language"] == "system"
+        assert hook["entry"] in {f"make {target}" for target in targets}
+
+
 def test_a_type_checker_reads_the_types() -> None:
     assert (PACKAGE / "py.typed").exists()
     assert "Typing :: Typed" in PROJECT["classifiers"]
