@@ -181,9 +181,8 @@ def test_paths_that_a_page_names_are_there(name: str) -> None:
     # On the page of architecture paths begin below rnnlab/, and those of the compiled scan at its folder.
     if name == "docs/ARCHITECTURE.md":
         for path in re.findall(r"`([\w/]+\.py)`", text):
-            assert any((ROOT / top / path).exists() for top in ("", "rnnlab", "rnnlab/scan/fast", "rnnlab/report")), (
-                path
-            )
+            tops = ("", "rnnlab", "rnnlab/scan/fast", "rnnlab/report")
+            assert any((ROOT / top / path).exists() for top in tops), path
 
 
 def test_the_page_of_parts_is_current() -> None:

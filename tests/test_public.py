@@ -62,7 +62,7 @@ def test_train_hands_on_all_that_it_is_given(monkeypatch: pytest.MonkeyPatch) ->
 def test_train_from_python(tmp_path: Path) -> None:
     seen: list[Progress] = []
     run = rnnlab.train(SMALL, out=tmp_path, observe=seen.append)
-    assert (run.status, seen[-1].update) == ("completed", 4)
+    assert (run.status, seen[-1].done) == ("completed", 4)
     with pytest.raises(RunExistsError, match="is there already"):
         rnnlab.train(SMALL, out=tmp_path)
     with pytest.raises(RunFolderError, match="is completed"):
