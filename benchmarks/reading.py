@@ -17,7 +17,7 @@ from options import asked
 from scale import timed
 
 from rnnlab.config import load_config
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.writers import GradientLog, MetricsLog
 
 Row = dict[str, Any]
@@ -46,14 +46,14 @@ def measure(runs: int, updates: int, timesteps: int) -> Row:
 def make(out: Path, runs: int, updates: int, timesteps: int) -> None:
     """Runs of three cells and five learning rates whose records nobody trained for; all have the same bytes."""
     out.mkdir()
-    first: RunDir | None = None
+    first: RunFolder | None = None
     for number in range(runs):
         cell, lr, seed = ("rnn", "lstm", "gru")[number % 3], (0.01, 0.1, 0.2, 0.5, 1.0)[number // 3 % 5], number // 15
         task = {"name": "addition", "length": timesteps}
         config = load_config(
             {"task": task, "model": {"cell": cell}, "optimizer": {"name": "sgd", "lr": lr}, "seed": seed}
         )
-        run = RunDir.create(out, f"{cell}-lr{lr}-s{seed}", {"identity": config.identity(), "seed": seed})
+        run = RunFolder.create(out, f"{cell}-lr{lr}-s{seed}", {"identity": config.identity(), "seed": seed})
         run.config.write_text(config.to_yaml())
         if first is None:
             first = run
@@ -65,7 +65,7 @@ def make(out: Path, runs: int, updates: int, timesteps: int) -> None:
         run.finish("completed", "all updates made", result=result, updates=updates)
 
 
-def write(run: RunDir, updates: int, timesteps: int) -> None:
+def write(run: RunFolder, updates: int, timesteps: int) -> None:
     rng, t = np.random.default_rng(0), np.arange(timesteps)
     lag = timesteps - 1 - t
     with GradientLog(run.gradients) as gradients, MetricsLog(run.metrics) as metrics:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 from rnnlab.runs.writers import GradientLog, MetricsLog
 
@@ -27,7 +27,7 @@ def fake_run(
 ) -> Run:
     """A completed run whose gradients are 10^(decades * lag) at update 0 and fall half as fast at every later one."""
     settings = dict(config or {"model": {"cell": "rnn"}, "seed": 0, "name": name})
-    run = RunDir.create(root, name)
+    run = RunFolder.create(root, name)
     run.config.write_text(yaml.safe_dump(settings, sort_keys=False))
     t = np.arange(timesteps)
     lag = timesteps - 1 - t
@@ -72,7 +72,7 @@ def fake_group(
             at[last] = value
         name = re.sub(r"[^\w=.-]", "_", f"{about}-T{timesteps}-s{seed}").strip(".")
         config |= {"seed": seed, "name": name}
-        run = RunDir.create(root, name, {"identity": f"{sorted(keys.items())}{timesteps}-{seed}", "seed": seed})
+        run = RunFolder.create(root, name, {"identity": f"{sorted(keys.items())}{timesteps}-{seed}", "seed": seed})
         run.config.write_text(yaml.safe_dump(config, sort_keys=False))
         rng = np.random.default_rng(seed)
         t = np.arange(timesteps)

@@ -20,7 +20,7 @@ from rnnlab.config.facts import LABELS
 from rnnlab.errors import RunFolderError, UsageError, nearest
 from rnnlab.runs.cache import cached_configs
 from rnnlab.runs.columns import GRADIENTS, METRICS
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 
 if TYPE_CHECKING:
@@ -172,9 +172,9 @@ def load_runs(folder: str | Path = "runs") -> Runs:
     root = Path(folder)
     if not root.is_dir():
         raise RunFolderError(f"{root} is not a folder; runs are where `rnnlab train --out` put them (runs/)")
-    paths = [root] if RunDir(root).is_run else sorted(path for path in root.iterdir() if path.is_dir())
+    paths = [root] if RunFolder(root).is_run else sorted(path for path in root.iterdir() if path.is_dir())
     # A hidden folder is a run half-made or half-deleted, or another program's.
-    run_dirs = [RunDir(path) for path in paths if not path.name.startswith(".")]
+    run_dirs = [RunFolder(path) for path in paths if not path.name.startswith(".")]
     # They are the folders of one folder: no two have one name.
     configs = cached_configs(root, [run for run in run_dirs if run.is_run]) if len(run_dirs) > _MANY else {}
     runs: list[Run] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rnnlab.compare.collection import Runs, load_runs
 from rnnlab.errors import RunFolderError, UsageError, nearest
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 
 DEFAULT = "runs"
@@ -24,10 +24,10 @@ def choose(given: Sequence[str] = (), where: Sequence[str] = ()) -> Runs:
     folders = [Path(word) for word in given if _is_folder(word)]
     patterns = [word for word in given if not _is_folder(word)]
     _refuse_paths(patterns)
-    all_of = [folder for folder in folders if not RunDir(folder).is_run]
+    all_of = [folder for folder in folders if not RunFolder(folder).is_run]
     if not folders or (patterns and not all_of):
         all_of.append(Path(DEFAULT))
-    chosen, unreadable = _single(folder for folder in folders if RunDir(folder).is_run)
+    chosen, unreadable = _single(folder for folder in folders if RunFolder(folder).is_run)
     for folder in all_of:
         runs = load_runs(folder)
         chosen += _matching(runs, patterns, folder) if patterns else list(runs)

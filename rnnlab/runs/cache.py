@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.runs.columns import GRADIENTS
-from rnnlab.runs.folder import RunDir, bookkeeping
+from rnnlab.runs.folder import RunFolder, bookkeeping
 from rnnlab.runs.readers import read_table
 from rnnlab.runs.store import Store, stamp_of
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 
-def cached_gradients(run: RunDir) -> pa.Table:
+def cached_gradients(run: RunFolder) -> pa.Table:
     """The cached columns of a run's gradients.csv, with the sentinel values of tables.read_table.
 
     Raises RunFolderError where the file is missing or broken.
@@ -54,7 +54,7 @@ def map_in_threads(task: Callable[[T], S], items: Iterable[T]) -> Iterator[S]:
         yield from pool.map(task, items)
 
 
-def read_config(run: RunDir) -> dict[str, Any]:
+def read_config(run: RunFolder) -> dict[str, Any]:
     """The resolved config of a run. Raises RunFolderError."""
     import yaml
 
@@ -68,7 +68,7 @@ def read_config(run: RunDir) -> dict[str, Any]:
     return config
 
 
-def cached_configs(root: Path, runs: Iterable[RunDir]) -> dict[str, dict[str, Any]]:
+def cached_configs(root: Path, runs: Iterable[RunFolder]) -> dict[str, dict[str, Any]]:
     """The resolved configs of all runs of a folder, by name; those that cannot be read are not there."""
     folders = {run.name: run for run in runs}
     stamps = {name: stamp for name, run in folders.items() if (stamp := stamp_of(run.config)) is not None}
@@ -77,7 +77,7 @@ def cached_configs(root: Path, runs: Iterable[RunDir]) -> dict[str, dict[str, An
         return dict(store.values)
 
 
-def _path(run: RunDir) -> Path:
+def _path(run: RunFolder) -> Path:
     return bookkeeping(run.path.parent) / "gradients" / f"{run.name}.parquet"
 
 
@@ -109,5 +109,5 @@ def _write(table: pa.Table, path: Path, stamp: str) -> None:
 def _forget_removed(folder: Path) -> None:
     """Delete what is kept of runs that are there no more; once a process, since it looks at every run."""
     for file in folder.glob("*.parquet"):
-        if not RunDir(folder.parent.parent / file.stem).is_run:
+        if not RunFolder(folder.parent.parent / file.stem).is_run:
             file.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ RUN_FILE = "run.json"
 STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
 
 
-class RunDir:
+class RunFolder:
     """The folder of one run. No other module names its files.
 
     A folder with a readable `run.json` is a run. `create` makes both in one step, so that no process sees a run folder
@@ -36,7 +36,7 @@ class RunDir:
         self.path = Path(path)
 
     def __repr__(self) -> str:
-        return f"RunDir({str(self.path)!r})"
+        return f"RunFolder({str(self.path)!r})"
 
     @property
     def name(self) -> str:
@@ -98,7 +98,7 @@ class RunDir:
         force: bool = False,
         dead: bool = False,
         numbered: bool = False,
-    ) -> RunDir:
+    ) -> RunFolder:
         """Make the folder of a run with a `run.json` of status `running`: both or neither.
 
         With `force` an older run of that name is deleted, so call this when the run really starts.
@@ -118,7 +118,7 @@ class RunDir:
     @classmethod
     def create_from_files(
         cls, root: str | os.PathLike[str], name: str, files: Mapping[str, bytes], *, force: bool
-    ) -> RunDir:
+    ) -> RunFolder:
         """Make the folder of a run that another machine trained, with all of its files: all or none.
 
         With `force` it replaces an older run of that name. Raises as `create` does.
@@ -179,7 +179,7 @@ def _check_root(root: Path) -> None:
         raise RunFolderError(f"{there} cannot be written; give another folder with --out")
 
 
-def _check_free(run: RunDir, force: bool, dead: bool) -> None:
+def _check_free(run: RunFolder, force: bool, dead: bool) -> None:
     if not os.path.lexists(run.path) or _is_empty_folder(run.path):
         return
     if run.path.is_symlink() or not run.is_run:
@@ -200,19 +200,19 @@ def _is_empty_folder(path: Path) -> bool:
         return False
 
 
-def _status_or_broken(run: RunDir) -> str:
+def _status_or_broken(run: RunFolder) -> str:
     try:
         return run.status
     except RunFolderError:
         return "broken"
 
 
-def _make(run: RunDir, fill: Callable[[RunDir], None], force: bool) -> RunDir:
+def _make(run: RunFolder, fill: Callable[[RunFolder], None], force: bool) -> RunFolder:
     """Fill the folder under a hidden name, then rename it: the system renames no folder onto one that is not empty."""
     fresh = run.path.with_name(f".{run.name}.new-{secrets.token_hex(4)}")
     try:
         fresh.mkdir(parents=True)
-        fill(RunDir(fresh))
+        fill(RunFolder(fresh))
         _put_in_place(fresh, run.path, force)
     except (OSError, RunFailedError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -223,7 +223,7 @@ def _make(run: RunDir, fill: Callable[[RunDir], None], force: bool) -> RunDir:
 
 
 def _put_in_place(fresh: Path, path: Path, force: bool) -> None:
-    old = path.with_name(f".{path.name}.old-{secrets.token_hex(4)}") if force and RunDir(path).is_run else None
+    old = path.with_name(f".{path.name}.old-{secrets.token_hex(4)}") if force and RunFolder(path).is_run else None
     if old:
         path.rename(old)
     try:
@@ -236,7 +236,7 @@ def _put_in_place(fresh: Path, path: Path, force: bool) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_first(name: str, info: Mapping[str, Any], fresh: RunDir) -> None:
+def _write_first(name: str, info: Mapping[str, Any], fresh: RunFolder) -> None:
     """The `run.json` that a run begins with."""
     first = {"name": name, "status": "running", "reason": "", "started": now(), "ended": None}
     fresh.write_run({**first, "process": this_process(), **info})

@@ -15,7 +15,7 @@ from rnnlab.runs.cache import cached_gradients
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from rnnlab.runs.folder import RunDir
+    from rnnlab.runs.folder import RunFolder
 
 Floats = NDArray[np.float64]
 LOG10_COLUMNS = ("log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_direct")
@@ -50,7 +50,7 @@ class Grid:
 class GradientGrids:
     """All grids of one run; raises RunFolderError where its gradients.csv is missing or broken."""
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunFolder) -> None:
         self._name, self._table = run.name, cached_gradients(run)
 
     @cached_property

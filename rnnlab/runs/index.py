@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rnnlab.errors import ConfigError
-from rnnlab.runs.folder import RUN_FILE, RunDir, status_of
+from rnnlab.runs.folder import RUN_FILE, RunFolder, status_of
 from rnnlab.runs.store import Store, stamp_of
 
 _ENDED = ("completed", "diverged")
@@ -64,7 +64,7 @@ class Index:
         stamps, summaries = self._store.stamps, self._store.values
         known = {name: stamps[name] for name, summary in summaries.items() if not ended and summary["status"] in _ENDED}
         current = dict(_stamps(self.root, known))
-        self.left_out = self._store.refresh(current, lambda name: _summary(RunDir(self.root / name)))
+        self.left_out = self._store.refresh(current, lambda name: _summary(RunFolder(self.root / name)))
 
     def entries(self) -> list[Entry]:
         """All runs, by name; a run whose process is gone is not running."""
@@ -97,7 +97,7 @@ def _stamps(root: Path, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                 yield folder.name, stamp
 
 
-def _summary(run: RunDir) -> dict[str, Any]:
+def _summary(run: RunFolder) -> dict[str, Any]:
     """What the index remembers of a run. Raises RunFolderError."""
     info = run.read_run()
     names = ("sweep", "status", "reason", "process", "started", "updates", "updates_per_second")
@@ -106,7 +106,7 @@ def _summary(run: RunDir) -> dict[str, Any]:
     return summary | {"verdict": verdict.get("word"), "result": {name: result.get(name) for name in _RESULT}}
 
 
-def _identity(run: RunDir) -> str | None:
+def _identity(run: RunFolder) -> str | None:
     """That of a run whose run.json does not say it, from its config."""
     from rnnlab.config import load_config
 

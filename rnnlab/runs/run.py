@@ -12,7 +12,7 @@ import numpy as np
 from rnnlab.analysis.curve import Verdict, judge
 from rnnlab.errors import UsageError
 from rnnlab.runs.cache import read_config
-from rnnlab.runs.folder import RunDir, status_of
+from rnnlab.runs.folder import RunFolder, status_of
 from rnnlab.runs.readers import read_gradients, read_metrics
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Run:
     """
 
     def __init__(self, path: str | Path, config: dict[str, Any] | None = None) -> None:
-        self.dir = RunDir(path)
+        self.dir = RunFolder(path)
         self.info = self.dir.read_run()
         self._config = config
 

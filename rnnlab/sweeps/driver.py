@@ -14,7 +14,7 @@ from rnnlab.config import Config
 from rnnlab.errors import RnnlabError, RunFailedError
 from rnnlab.provenance import is_here
 from rnnlab.runs.claims import Claims, folder_key
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.index import Entry, Index
 from rnnlab.sweeps.engines import Engine, Inline, Local
 from rnnlab.sweeps.file import Member, Sweep
@@ -205,7 +205,7 @@ class _Driver:
         return {identity for identity in orphans if not any(map(self._is_here, known[identity]))}
 
     def _is_here(self, entry: Entry) -> bool:
-        return entry.status == "running" and is_here(RunDir(self.index.root / entry.name).read_run()["process"])
+        return entry.status == "running" and is_here(RunFolder(self.index.root / entry.name).read_run()["process"])
 
 
 def _keys(run: RunSpec | Entry) -> set[str]:

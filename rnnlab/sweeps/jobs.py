@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, Self
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunFolderError
 from rnnlab.progress import Progress
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 
 ENDED = ("completed", "diverged")
 """A run with this status is a result. It is not trained again."""
@@ -28,8 +28,8 @@ class RunSpec:
     resume: bool = False
     """An earlier process left its folder unfinished: go on from its checkpoint; without one, replace the folder."""
 
-    def folder(self, out: str) -> RunDir:
-        return RunDir(Path(out) / self.name)
+    def folder(self, out: str) -> RunFolder:
+        return RunFolder(Path(out) / self.name)
 
     def status(self, out: str) -> str | None:
         """The status in run.json; None where the folder is missing, broken or of another run."""
@@ -133,7 +133,7 @@ def mark_failed(run: RunSpec, job: Job, reason: str) -> None:
     folder = run.folder(job.out)
     if run.status(job.out) is None:
         info = {"identity": run.identity, "seed": run.config["seed"]}
-        folder = RunDir.create(job.out, run.name, info | {"command": list(job.command), "sweep": job.sweep})
+        folder = RunFolder.create(job.out, run.name, info | {"command": list(job.command), "sweep": job.sweep})
     if not os.path.lexists(folder.config):
         from rnnlab.config import load_config
 

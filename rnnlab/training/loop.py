@@ -19,7 +19,7 @@ from rnnlab.interruptions import Interruptions
 from rnnlab.names import default_name
 from rnnlab.probes import Figures
 from rnnlab.progress import Progress, median_of
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 from rnnlab.training.fleet import Fleet, Taken
 from rnnlab.training.plan import is_evaluated, is_logged, updates_of
@@ -65,16 +65,16 @@ def train(
     name = config.name or default_name(config.task.name, config.model.cell, config.task.timesteps, config.seed)
     start = Start(config, name, force, resume=resume, numbered=not (config.name or resume))
     if resume:
-        check_resumable(RunDir(Path(out) / name), config)
+        check_resumable(RunFolder(Path(out) / name), config)
     elif config.name:
-        RunDir.check(out, name, force=force)
+        RunFolder.check(out, name, force=force)
     callbacks = Callbacks(on_progress=observe, on_message=notify)
     # What the machine lacks is told before the claim makes a file; what the folder holds is looked at again under it.
     fleet, sweep = None if resume else Fleet([config]), None
     with claimed(start, out, notify):
         if resume:
             start = resumed(start, out, notify)
-            sweep = RunDir(Path(out) / name).read_run().get("sweep")
+            sweep = RunFolder(Path(out) / name).read_run().get("sweep")
         (folder,) = train_fleet([start], out=out, command=command, sweep=sweep, callbacks=callbacks, fleet=fleet)
         return Run(folder.path)
 
@@ -87,14 +87,14 @@ def train_fleet(
     sweep: str | None = None,
     callbacks: Callbacks = Callbacks(),
     fleet: Fleet | None = None,
-) -> list[RunDir]:
+) -> list[RunFolder]:
     """Train runs of one shape together, each to its own end, and write a folder for each.
 
     `fleet` is theirs where it was made already; to claim the folders is the caller's part. Those that go on from
     checkpoints must all have made the same number of updates. Raises as `train` does; runs that have not ended then are
     kept as `interrupted` (`failed`, where there is only one and it is its own fault).
     """
-    folders = [RunDir(Path(out) / start.name) for start in starts]
+    folders = [RunFolder(Path(out) / start.name) for start in starts]
     states = [read_checkpoint(run.checkpoint) for run in folders] if starts[0].resume else None
     fleet = fleet or Fleet([start.config for start in starts], states)
     fleet.prepare(callbacks.on_message)
@@ -278,5 +278,5 @@ class _Training:
 
 def parameters_of(run: Run | str | Path) -> dict[str, np.ndarray[Any, Any]]:
     """The weights that a run ended with, as arrays [in, gates*hidden] by name (layer0.W_hh, readout.W, ...)."""
-    path = RunDir(run.path if isinstance(run, Run) else run).checkpoint
+    path = RunFolder(run.path if isinstance(run, Run) else run).checkpoint
     return {name: tensor.numpy() for name, tensor in read_checkpoint(path)["parameters"].items()}

@@ -19,7 +19,7 @@ from rnnlab.errors import RnnlabError, RunFolderError
 from rnnlab.gradients.readings import Curve
 from rnnlab.provenance import this_process
 from rnnlab.runs.columns import metrics_columns
-from rnnlab.runs.folder import RunDir, now
+from rnnlab.runs.folder import RunFolder, now
 from rnnlab.runs.writers import GradientLog, MetricsLog, truncate_after
 from rnnlab.training.plan import is_evaluated
 
@@ -29,7 +29,7 @@ State = Mapping[str, Any]
 class Recorder:
     """Writes one run. Opened by `begin` (its first update is to come) or by `go_on` (from a checkpoint)."""
 
-    def __init__(self, config: Config, folder: RunDir) -> None:
+    def __init__(self, config: Config, folder: RunFolder) -> None:
         self.config, self.dir = config, folder
         self.done, self.clipped, self.skipped = 0, 0.0, 0
         self.seconds = 0.0

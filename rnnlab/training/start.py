@@ -16,7 +16,7 @@ from rnnlab.config import Config
 from rnnlab.errors import RnnlabError, RunExistsError, RunFolderError
 from rnnlab.provenance import git_state, trained_by, versions
 from rnnlab.runs.claims import Claims, folder_key
-from rnnlab.runs.folder import RunDir, status_of
+from rnnlab.runs.folder import RunFolder, status_of
 from rnnlab.tasks import sha256
 from rnnlab.training.fleet import Fleet
 
@@ -35,9 +35,9 @@ class Start:
     numbered: bool = False
     """A taken name becomes name-2, name-3, ..."""
 
-    def folder(self, out: str | PathLike[str], info: Mapping[str, Any]) -> RunDir:
-        """Make its folder. Raises as RunDir.create does."""
-        return RunDir.create(out, self.name, info, force=self.force, dead=self.dead, numbered=self.numbered)
+    def folder(self, out: str | PathLike[str], info: Mapping[str, Any]) -> RunFolder:
+        """Make its folder. Raises as RunFolder.create does."""
+        return RunFolder.create(out, self.name, info, force=self.force, dead=self.dead, numbered=self.numbered)
 
 
 @contextlib.contextmanager
@@ -71,7 +71,7 @@ def resumed(start: Start, out: str | PathLike[str], notify: Callable[[str], None
 
     Raises RunFolderError, naming the cure, unless its folder holds an unfinished run of this very config.
     """
-    folder = RunDir(Path(out) / start.name)
+    folder = RunFolder(Path(out) / start.name)
     check_resumable(folder, start.config)
     if folder.checkpoint.is_file():
         return start
@@ -79,7 +79,7 @@ def resumed(start: Start, out: str | PathLike[str], notify: Callable[[str], None
     return replace(start, resume=False, force=True, dead=True)
 
 
-def check_resumable(folder: RunDir, config: Config) -> None:
+def check_resumable(folder: RunFolder, config: Config) -> None:
     """Raise RunFolderError, naming the cure, unless that folder holds an unfinished run of this very config."""
     info = folder.read_run()
     if (status := status_of(info)) == "running":

@@ -14,7 +14,7 @@ from commands import Call
 from fakes import fake_group
 
 from rnnlab.runs import cache, grids
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 
 
 @pytest.fixture
@@ -99,8 +99,8 @@ def test_an_empty_folder_has_no_runs(rnn: Call, tmp_path: Path) -> None:
 
 def test_a_run_that_is_being_written_is_in_the_report(call: Call, tmp_path: Path) -> None:
     """Its process is this one, and its last line is half there."""
-    run = RunDir.create(tmp_path / "runs", "writing", {"identity": "w", "seed": 9})
-    old = RunDir(tmp_path / "runs" / "cell=rnn-T40-s0")
+    run = RunFolder.create(tmp_path / "runs", "writing", {"identity": "w", "seed": 9})
+    old = RunFolder(tmp_path / "runs" / "cell=rnn-T40-s0")
     run.config.write_text(old.config.read_text().replace("seed: 0", "seed: 9"))
     run.gradients.write_bytes(old.gradients.read_bytes()[:-7])
     run.metrics.write_bytes(old.metrics.read_bytes()[:-3])
@@ -175,7 +175,7 @@ def test_a_report_on_a_full_disk_leaves_no_half_page(call: Call, monkeypatch: py
 def test_the_gradients_of_a_run_are_read_once_for_a_page(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     read: Counter[str] = Counter()
 
-    def counting(run: RunDir) -> object:
+    def counting(run: RunFolder) -> object:
         read[run.name] += 1
         return cache.cached_gradients(run)
 

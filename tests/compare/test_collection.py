@@ -15,7 +15,7 @@ from fakes import fake_run
 
 from rnnlab.compare.collection import Runs, load_runs
 from rnnlab.errors import RunFolderError, UsageError
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 
 
@@ -62,7 +62,7 @@ def test_what_is_no_run_is_left_out_and_named(tmp_path: Path) -> None:
     (tmp_path / "foreign").mkdir()
     (tmp_path / ".hidden").mkdir()
     (tmp_path / "README.md").touch()
-    RunDir.create(tmp_path, "torn").run.write_text("{")
+    RunFolder.create(tmp_path, "torn").run.write_text("{")
     runs = load_runs(tmp_path)
     assert [run.name for run in runs] == ["good"]
     assert set(runs.left_out) == {"foreign", "torn"}
@@ -74,7 +74,7 @@ def test_what_is_no_run_is_left_out_and_named(tmp_path: Path) -> None:
 def test_a_run_with_a_broken_file_is_left_out_of_the_frame_and_named(damage: str, tmp_path: Path) -> None:
     for name in ("bad", "good"):
         fake_run(tmp_path, name)
-    getattr(RunDir(tmp_path / "bad"), damage).write_text("[broken\n")
+    getattr(RunFolder(tmp_path / "bad"), damage).write_text("[broken\n")
     runs = load_runs(tmp_path)
     with pytest.warns(UserWarning, match=r"left out of the frame: bad: .*(gradients.csv|config.yaml)"):
         assert set(runs.gradients["run"]) == {"good"}

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from rnnlab.clips import CLIPS
 from rnnlab.report.terminal.summary import speaks_unicode, summary
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 
 
@@ -85,7 +85,7 @@ def test_one_recorded_update_is_shown_once(tmp_path: Path) -> None:
 
 
 def test_a_run_that_failed_before_its_first_row_still_has_its_summary(tmp_path: Path) -> None:
-    run = RunDir.create(tmp_path, "one")
+    run = RunFolder.create(tmp_path, "one")
     run.finish("failed", "the disk was full")
     text = rendered(Run(run.path), 80)
     assert "one: failed, the disk was full" in text

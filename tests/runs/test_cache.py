@@ -15,7 +15,7 @@ from rnnlab.errors import RunFolderError
 from rnnlab.runs import cache
 from rnnlab.runs.cache import CACHED_COLUMNS, cached_configs, cached_gradients
 from rnnlab.runs.columns import GRADIENTS
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.readers import as_frame, read_table
 from rnnlab.runs.run import Run
 from rnnlab.runs.writers import GradientLog
@@ -120,4 +120,4 @@ def test_configs_are_kept_and_renewed(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(RunFolderError, match=r"config.yaml cannot be read"):
         _ = found["run2"].config
     (tmp_path / ".rnnlab" / "store.sqlite").write_text("[1]")
-    assert cached_configs(tmp_path, [RunDir(tmp_path / "run0")])["run0"]["seed"] == 0
+    assert cached_configs(tmp_path, [RunFolder(tmp_path / "run0")])["run0"]["seed"] == 0

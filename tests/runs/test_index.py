@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from rnnlab.config import load_config
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.index import Index
 
 
-def made(root: Path, name: str, status: str = "completed", **info: Any) -> RunDir:
-    run = RunDir.create(root, name, {"identity": f"id-{name}", **info})
+def made(root: Path, name: str, status: str = "completed", **info: Any) -> RunFolder:
+    run = RunFolder.create(root, name, {"identity": f"id-{name}", **info})
     run.finish(status, "why", updates=3, result={"loss": 0.5}, verdict={"word": "stable"})
     return run
 
@@ -51,7 +51,7 @@ def test_changes_are_seen_and_the_gone_are_forgotten(tmp_path: Path) -> None:
 def test_what_has_not_changed_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(tmp_path, "one")
     before = names(tmp_path)
-    monkeypatch.setattr(RunDir, "read_run", lambda run: pytest.fail("read again"))
+    monkeypatch.setattr(RunFolder, "read_run", lambda run: pytest.fail("read again"))
     assert names(tmp_path) == before
 
 
@@ -71,7 +71,7 @@ def test_a_run_that_cannot_be_read_any_more_is_no_entry(tmp_path: Path) -> None:
 
 
 def test_without_its_end_a_run_is_looked_at_again(tmp_path: Path) -> None:
-    ended, running = made(tmp_path, "one"), RunDir.create(tmp_path, "two")
+    ended, running = made(tmp_path, "one"), RunFolder.create(tmp_path, "two")
     with Index(tmp_path) as index:
         index.refresh()
         ended.finish("failed")
@@ -83,7 +83,7 @@ def test_without_its_end_a_run_is_looked_at_again(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
-    run = RunDir.create(tmp_path, "one", {"identity": "a"})
+    run = RunFolder.create(tmp_path, "one", {"identity": "a"})
     assert names(tmp_path) == {"one": "running"}
     run.update(process={**run.read_run()["process"], "pid": 2**22 + 1})
     assert names(tmp_path) == {"one": "interrupted"}
@@ -91,9 +91,9 @@ def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
 
 def test_an_older_run_is_known_by_its_config(tmp_path: Path) -> None:
     config = load_config({"task": "addition"})
-    run = RunDir.create(tmp_path, "one")
+    run = RunFolder.create(tmp_path, "one")
     run.config.write_text(config.to_yaml())
-    broken = RunDir.create(tmp_path, "two")
+    broken = RunFolder.create(tmp_path, "two")
     broken.config.write_text("task: nothing")
     with Index(tmp_path) as index:
         index.refresh()

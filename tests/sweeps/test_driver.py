@@ -13,7 +13,7 @@ import rnnlab
 from rnnlab.errors import DataMissingError, DeviceMissingError, RunFailedError
 from rnnlab.provenance import this_process
 from rnnlab.runs.claims import Claims, folder_key
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.index import Index
 from rnnlab.sweeps import driver as sweeping
 from rnnlab.sweeps.driver import train_sweep
@@ -72,7 +72,7 @@ class Scripted(Engine):
 def write(spec: RunSpec, job: Job, status: str = "completed", **more: Any) -> None:
     """A run's folder, as if it had been trained so far."""
     info = {"identity": spec.identity, "sweep": job.sweep}
-    folder = RunDir.create(job.out, spec.name, info, force=spec.resume, dead=True)
+    folder = RunFolder.create(job.out, spec.name, info, force=spec.resume, dead=True)
     folder.config.write_text(yaml.safe_dump(dict(spec.config)))
     folder.update(status=status, **more)
 

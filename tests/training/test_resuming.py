@@ -19,7 +19,7 @@ from rnnlab.config import Config
 from rnnlab.errors import DeviceMissingError, RunExistsError, RunFailedError, RunFolderError
 from rnnlab.provenance import this_process
 from rnnlab.runs.claims import Claims, folder_key
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import Start, train, train_fleet
@@ -54,10 +54,10 @@ def test_a_resumed_run_is_the_run_that_was_never_interrupted(tmp_path: Path, mon
 def test_what_had_only_its_last_word_to_say_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that ends between the last checkpoint and run.json, as on a full disk."""
     with monkeypatch.context() as patch:
-        patch.setattr(RunDir, "finish", lambda *_, **__: (_ for _ in ()).throw(RunFailedError("full")))
+        patch.setattr(RunFolder, "finish", lambda *_, **__: (_ for _ in ()).throw(RunFailedError("full")))
         with pytest.raises(RunFailedError, match="full"):
             train(config(name="cut"), out=tmp_path)
-    RunDir(tmp_path / "cut").update(process={**this_process(), "pid": 2**22 + 1})
+    RunFolder(tmp_path / "cut").update(process={**this_process(), "pid": 2**22 + 1})
     resumed, whole = train(config(name="cut"), out=tmp_path, resume=True), train(config(name="whole"), out=tmp_path)
     assert (resumed.status, resumed.info["result"]) == ("completed", whole.info["result"])
     assert resumed.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
@@ -70,9 +70,9 @@ def test_runs_that_go_on_together_keep_their_own_time(
     """Each has the seconds of its own checkpoint before it, not those of the fleet's first."""
     for name, seconds in zip("ab", before, strict=True):
         interrupted(name, tmp_path, monkeypatch)
-        state = torch.load(RunDir(tmp_path / name).checkpoint, weights_only=True)
+        state = torch.load(RunFolder(tmp_path / name).checkpoint, weights_only=True)
         state["record"]["seconds"] = seconds
-        torch.save(state, RunDir(tmp_path / name).checkpoint)
+        torch.save(state, RunFolder(tmp_path / name).checkpoint)
     train_fleet([Start(config(name=name), name, resume=True) for name in "ab"], out=tmp_path)
     for name, seconds in zip("ab", before, strict=True):
         run = Run(tmp_path / name)
@@ -117,7 +117,7 @@ def test_a_run_without_a_checkpoint_begins_again(status: str, tmp_path: Path) ->
     described = config(name="cut", probe={"schedule": 1})
     command = [sys.executable, "-c", KILLED, json.dumps(described.resolved()), str(tmp_path)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    folder, told = RunDir(tmp_path / "cut"), list[str]()
+    folder, told = RunFolder(tmp_path / "cut"), list[str]()
     assert folder.read_run()["status"] == "running"
     assert len(folder.gradients.read_bytes().splitlines()) == 1 + 4 * 12 * 2
     assert not folder.checkpoint.exists()

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from rnnlab.errors import DeviceMissingError, RnnlabError, UsageError
 from rnnlab.interruptions import Interruptions
-from rnnlab.runs.folder import RunDir, bookkeeping
+from rnnlab.runs.folder import RunFolder, bookkeeping
 from rnnlab.sweeps.engines.base import Engine
 from rnnlab.sweeps.engines.ray_worker import INTERVAL, TIMEOUT, EventQueue, Files, work
 from rnnlab.sweeps.jobs import Event, EventCallback, Job, JobSource
@@ -123,7 +123,7 @@ class _Tasks:
     def _write(self, files: Files, job: Job) -> None:
         for run in job.runs:
             if run.name in files:
-                RunDir.create_from_files(job.out, run.name, files[run.name], force=run.resume)
+                RunFolder.create_from_files(job.out, run.name, files[run.name], force=run.resume)
 
     def _stop(self) -> None:
         """Let the workers write their checkpoints, and write what they return; those that do not end are killed."""

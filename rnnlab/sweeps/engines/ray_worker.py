@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rnnlab.runs.folder import RunDir
+from rnnlab.runs.folder import RunFolder
 from rnnlab.sweeps.jobs import Event, Job
 
 INTERVAL = 0.5
@@ -67,7 +67,7 @@ def work(text: str, token: str, files: Files, cpus: int, events: Any) -> Report:
     with tempfile.TemporaryDirectory(prefix="rnnlab-") as out:
         for name, contents in files.items():
             if contents:
-                RunDir.create_from_files(out, name, contents, force=False)
+                RunFolder.create_from_files(out, name, contents, force=False)
         report = _run(replace(job, out=out), events)
         folders = [run.folder(out) for run in job.runs]
         return replace(report, files={folder.name: folder.contents() for folder in folders if folder.is_run})
