@@ -9,7 +9,8 @@ board         how far a sweep is
 train         rnnlab train
 sweep         rnnlab sweep
 report        rnnlab report
-runs          rnnlab ls, rnnlab show
+ls            rnnlab ls
+show          rnnlab show
 validate      rnnlab validate
 new           rnnlab new
 list_parts    rnnlab list

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli import list_parts as listing
-from rnnlab.cli import new, report, runs, schema, sweep, train, validate
+from rnnlab.cli import list_parts, ls, new, report, schema, show, sweep, train, validate
 
 app = typer.Typer(
     name="rnnlab",
@@ -57,12 +56,12 @@ for command, epilog in (
     (train.train, train.EXAMPLES),
     (sweep.sweep, sweep.EXAMPLES),
     (report.report, report.EXAMPLES),
-    (runs.ls, runs.LS_EXAMPLES),
-    (runs.show, runs.SHOW_EXAMPLES),
+    (ls.ls, ls.EXAMPLES),
+    (show.show, show.EXAMPLES),
     (validate.validate, validate.EXAMPLES),
     (new.new, new.EXAMPLES),
-    (listing.list_parts, listing.EXAMPLES),
+    (list_parts.list_parts, list_parts.EXAMPLES),
     (schema.schema, schema.EXAMPLES),
 ):
     kind = sweep.COMMAND if command is sweep.sweep else None
-    app.command("list" if command is listing.list_parts else None, cls=kind, epilog=epilog)(command)
+    app.command("list" if command is list_parts.list_parts else None, cls=kind, epilog=epilog)(command)

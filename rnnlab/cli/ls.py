@@ -1,0 +1,51 @@
+"""`rnnlab ls`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """\b
+Examples:
+  rnnlab ls
+  rnnlab ls runs/ 'lstm-*' --where status=diverged
+  rnnlab ls --where clip.threshold=1 --json
+"""
+
+
+def ls(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FOLDER|RUN|GLOB", help="A folder of runs (runs/), and which of them."),
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="CONDITION", help="Such as status=diverged; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """List runs: status, verdict, error, settings that differ."""
+    from rnnlab.cli.streams import print_error
+    from rnnlab.compare.select import choose
+    from rnnlab.report.terminal.listing import key_settings, listing, plain_listing, rows
+
+    chosen = choose(runs or (), where or ())
+    for name, why in chosen.left_out.items():
+        print_error(f"left out: {name}: {why}")
+    if as_json:
+        for row in rows(chosen, key_settings(chosen)):
+            print(json.dumps(row, default=str))
+        return
+    if not len(chosen):
+        print_error("no runs")
+        return
+    if not sys.stdout.isatty():
+        print("\n".join(plain_listing(chosen)))
+        return
+    from rich.console import Console
+
+    from rnnlab.report.terminal.summary import speaks_unicode
+
+    Console(highlight=False).print(listing(chosen, unicode=speaks_unicode(sys.stdout.encoding)))
