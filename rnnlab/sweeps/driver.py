@@ -248,6 +248,6 @@ def check_ready(configs: Iterable[Config]) -> None:
     for config in {config.task.model_dump_json(): config for config in chosen}.values():
         config.task.stream(config.seed, config.dtype)
     for device in sorted({config.device for config in chosen} - {"auto", "cpu"}):
-        from rnnlab.training.fleet import choose_device
+        from rnnlab.training.device import choose_device
 
         choose_device(device)

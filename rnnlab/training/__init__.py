@@ -1,5 +1,6 @@
 """From a config to a finished run.
 
+device      where a training runs: the device and the scan
 optim       torch.optim over a stack of replicas
 fleet       R networks of one shape that train together
 plan        what a run will take; which updates are logged

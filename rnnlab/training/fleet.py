@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from rnnlab.config.shape import shape_of
-from rnnlab.errors import DeviceMissingError, UsageError
 from rnnlab.gradients.clipping import clip_each
 from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_forward, fast_pass, general_forward, general_pass
 from rnnlab.network.flat import Gradient, row_norms
@@ -23,13 +22,13 @@ from rnnlab.network.objective import Objective
 from rnnlab.scan.fast import scan as fast
 from rnnlab.scan.fast.threads import own_threads
 from rnnlab.tasks import Single, Task
+from rnnlab.training.device import choose_device, choose_scan
 from rnnlab.training.optim import Stepper
 
 if TYPE_CHECKING:
     from rnnlab.config import Config
     from rnnlab.tasks import Batch, Source
 
-Scan = Literal["fast", "general"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _EVALUATED_AT_ONCE = 2**23
@@ -210,33 +209,6 @@ class Fleet:
             compiled = fast.prepare(rule, self.dtype)
         if compiled:
             notify(f"compiled the {self.cell.name} scan in {time.perf_counter() - begun:.1f} s")
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is CUDA where there is one. Raises DeviceMissingError."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if not count:
-            raise DeviceMissingError(
-                f"device {name}: this machine has no CUDA device that torch can use; use --device cpu"
-            )
-        if (device.index or 0) >= count:
-            raise DeviceMissingError(
-                f"device {name}: this machine has {count} CUDA device(s), cuda:0 to cuda:{count - 1}"
-            )
-    return device
-
-
-def choose_scan(wanted: str, has_rule: bool, device: torch.device) -> Scan:
-    """The scan that runs: fast on a CPU for a cell with a rule, else general. Raises UsageError where it cannot."""
-    can = has_rule and device.type == "cpu"
-    if wanted == "fast" and not can:
-        why = f"it runs on the CPU, not on {device}" if has_rule else "this cell has no rule"
-        raise UsageError(f"train.scan: fast cannot be used here: {why}; use auto or general")
-    return "fast" if can and wanted != "general" else "general"
 
 
 def objective(task: Task) -> Objective:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from rnnlab.config import Config
 from rnnlab.runs.columns import GRADIENT_ROW_BYTES, metrics_row_bytes
-from rnnlab.training.fleet import choose_device, choose_scan, network_shape
+from rnnlab.training.device import choose_device, choose_scan
+from rnnlab.training.fleet import network_shape
 
 
 @dataclass(frozen=True)
