@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import Call, Said
+from samples import write_files
 
 from rnnlab.cli import main
 
@@ -40,3 +41,10 @@ def rnn(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
         return Said(ended.value.code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with a small file for each task that reads one."""
+    write_files(tmp_path)
+    return tmp_path

@@ -17,6 +17,7 @@ from rnnlab.tasks import TASKS, Batch, Task
 Make = Callable[..., Task]
 Array = NDArray[Any]
 
+HELD_OUT: tuple[Literal["validation"], Literal["test"]] = ("validation", "test")
 READ = ("series", "text", "arrays", "mnist", "speech")
 GENERATED = [name for name in TASKS if name not in READ]
 
@@ -88,6 +89,13 @@ def joined(task: Task, batches: Iterator[Batch]) -> Batch:
     )
     y = np.concatenate([part.y for part in every], axis=1 if task.per_timestep else 0)
     return Batch(np.concatenate([part.x for part in every], axis=1), y, lengths)
+
+
+def every_split(task: Task) -> list[Array]:
+    """x of training (one epoch), validation and test."""
+    source = task.stream(0, "float64")
+    assert source.size is not None
+    return [next(source.batches(source.size)).x, *(joined(task, source.evaluation(s, 10**6)).x for s in HELD_OUT)]
 
 
 def rows_of(batch: Batch) -> set[bytes]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samples import write_files
 
 from rnnlab.errors import DataFormatError, DataMissingError
 from rnnlab.tasks import Task, sha256
@@ -19,12 +18,6 @@ from rnnlab.tasks.mnist import Mnist
 from rnnlab.tasks.series import Series
 from rnnlab.tasks.speech import Speech
 from rnnlab.tasks.text import Text
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    write_files(tmp_path)
-    return tmp_path
 
 
 def test_a_missing_file_is_named_with_the_cure(tmp_path: Path) -> None:
