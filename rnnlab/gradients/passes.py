@@ -20,7 +20,7 @@ from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective, Places
 from rnnlab.scan import general
 from rnnlab.scan.fast import scan as fast
-from rnnlab.scan.fast.kernels import SQUARES
+from rnnlab.scan.fast.arrays import SQUARES
 from rnnlab.scan.layer import Layer
 
 Bound = float | Tensor | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import subprocess
 import sys
@@ -21,7 +22,9 @@ from rnnlab.logspace import log10_of_squares, log10_total
 from rnnlab.network.network import Network, Shape, draw
 from rnnlab.network.objective import Objective
 from rnnlab.scan import pointwise
+from rnnlab.scan.fast import direct as places
 from rnnlab.scan.fast import nonlinearities as compiled
+from rnnlab.scan.fast.kernels import kernels
 
 CELLS_BY_RULE = [Rnn(nonlinearity=n) for n in ("tanh", "relu", "sigmoid", "linear")] + [Lstm(), Gru()]
 LAST = Objective("class", "last", per_timestep=False)
@@ -231,3 +234,13 @@ def test_the_second_process_compiles_nothing() -> None:
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_compiled_loop_is_read_on_one_screen_and_takes_its_arrays_in_groups(cell: str) -> None:
+    rule = CELLS[cell]().rule()
+    assert rule is not None
+    for loop in (*kernels(rule), places.direct(rule)):
+        function = loop.py_func  # type: ignore[attr-defined]
+        assert len(inspect.signature(function).parameters) <= 12
+        assert len(inspect.getsource(function).splitlines()) <= 60

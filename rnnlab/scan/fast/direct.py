@@ -1,4 +1,4 @@
-"""The direct gradient on the compiled scan: a cell's rule, once, at each place of the loss.
+"""The direct gradient on the compiled scan: a cell's rule, once, at each read-out timestep.
 
 What arrives from the read-out (or from the layer above at the same timestep) goes through the timestep it arrives at
 and no further, by the same rule and the same saved activations as in the scan.
@@ -14,7 +14,9 @@ from numba import njit
 from numba.extending import register_jitable
 
 from rnnlab.scan.fast import nonlinearities as compiled
-from rnnlab.scan.fast.kernels import clip_row, saved_of_block, source_stamp
+from rnnlab.scan.fast.arrays import States
+from rnnlab.scan.fast.blocks import clip_row, saved_of_block
+from rnnlab.scan.fast.kernels import source_stamp
 from rnnlab.scan.fast.scaled_rows import clear, sum_of_squares
 from rnnlab.scan.pointwise import copy
 from rnnlab.scan.rule import Rule
@@ -22,46 +24,49 @@ from rnnlab.scan.rule import Rule
 
 @functools.cache
 def direct(rule: Rule) -> Callable[..., None]:
-    """The compiled loop over places with this rule inside."""
+    """The compiled loop over read-out timesteps with this rule inside."""
     step_backward = register_jitable(**compiled.OPTIONS)(rule.backward)
     own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
 
+    @register_jitable(**compiled.OPTIONS)
+    def gather_row(saved, t, k, n, H, out):  # type: ignore[no-untyped-def]
+        """Copy what row k of a block saved [T, width * n * H] at timestep t to out [width * H]."""
+        for w in range(width):
+            at = (w * n + k) * H
+            copy(saved[t, at : at + H], out[w * H : (w + 1) * H])
+
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
-    def at_read_outs(  # type: ignore[no-untyped-def]
-        unit, rows, exponents, times, hs, cs, saved, bounds, squares, dgx, r, first, last
-    ):
-        """rows [R, S, B, H] at exponents [R, S, B] to squares [R, S, B, 4] and dgx [R, S, B, G*H], at the same ones."""
+    def at_read_outs(unit, arriving, states, bounds, squares, dgx, r, first, last):  # type: ignore[no-untyped-def]
+        """Rows [R, S, B, H] to squares [R, S, B, 4] and dgx [R, S, B, G*H] at the same exponents.
+
+        arriving: the rows, their exponents and their timesteps [R, S, B], -1 for none. bounds [R]: of the adjoint clip.
+        """
         stamp  # noqa: B018  part of the key of the disk cache
-        T, B, H, C, n = hs.shape[1] - 1, hs.shape[2], hs.shape[3], cs.shape[3], last - first
-        saved_block = saved_of_block(saved, T, width, r, B, first, last, H)
-        dh, dh_prev, dc, dc_prev = (
-            np.empty(H, hs.dtype),
-            np.empty(H, hs.dtype),
-            np.empty(C, hs.dtype),
-            np.empty(C, hs.dtype),
-        )
-        saved_row, dgh, limit = np.empty(width * H, hs.dtype), np.empty(dgx.shape[3], hs.dtype), np.zeros(1, hs.dtype)
-        for p in range(rows.shape[1]):
+        (rows, exponents, timesteps), states = arriving, States(*states)
+        hs, cs, dtype = states.hs, states.cs, states.hs.dtype
+        H, C, n = hs.shape[3], cs.shape[3], last - first
+        saved = saved_of_block(states, width, r, first, last)
+        dh, dh_prev, dc, dc_prev = np.empty(H, dtype), np.empty(H, dtype), np.empty(C, dtype), np.empty(C, dtype)
+        of_row, dgh, limit = np.empty(width * H, dtype), np.empty(dgx.shape[3], dtype), np.zeros(1, dtype)
+        for s in range(rows.shape[1]):
             for row in range(first, last):
-                t, out, reading = times[r, p, row], dgx[r, p, row], squares[r, p, row]
-                clear(reading)
+                t, out, squares_row = timesteps[r, s, row], dgx[r, s, row], squares[r, s, row]
+                clear(squares_row)
                 clear(out)
                 if t < 0:
                     continue
                 if out.shape[0] == 0:
-                    reading[0] = sum_of_squares(rows[r, p, row])
+                    squares_row[0] = sum_of_squares(rows[r, s, row])
                     continue
-                copy(rows[r, p, row], dh)
+                copy(rows[r, s, row], dh)
                 clear(dc)
-                for w in range(width):
-                    at = (w * n + row - first) * H
-                    copy(saved_block[t, at : at + H], saved_row[w * H : (w + 1) * H])
+                gather_row(saved, t, row - first, n, H, of_row)
                 dgh_row = dgh if own_dgh else out
-                step_backward(dh, dc, saved_row, hs[r, t, row], cs[r, t, row], unit, out, dgh_row, dh_prev, dc_prev)
-                reading[0], reading[1] = sum_of_squares(dh), sum_of_squares(dc)
+                step_backward(dh, dc, of_row, hs[r, t, row], cs[r, t, row], unit, out, dgh_row, dh_prev, dc_prev)
+                squares_row[0], squares_row[1] = sum_of_squares(dh), sum_of_squares(dc)
                 if bounds[r] > 0:
                     of_x = out.reshape(gates, H)
-                    clip_row(of_x, False, of_x, bounds[r], exponents[r, p, row], reading, limit)
+                    clip_row(of_x, False, of_x, bounds[r], exponents[r, s, row], squares_row, limit)
 
     loop: Callable[..., None] = at_read_outs
     return loop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rnnlab.scan.fast import direct as places
 from rnnlab.scan.fast import norms as summaries
+from rnnlab.scan.fast.arrays import LayerInputs, States, Weights
 from rnnlab.scan.fast.gemm import padded_width
 from rnnlab.scan.fast.kernels import kernels
 from rnnlab.scan.fast.threads import blocks_of, items_of, spread
@@ -45,11 +46,20 @@ class Inputs:
     shift: int = 0
 
 
+class LayerArrays(NamedTuple):
+    """One layer's forward pass as the compiled code takes it."""
+
+    inputs: LayerInputs
+    weights: Weights
+    states: States
+
+
 @dataclass(frozen=True)
 class Trace:
     """What a forward scan leaves for the backward one: hs, cs [R, T+1, B, H] (index 0 is the zero state), and `saved`.
 
-    In `saved` the blocks of rows lie one after another, each [T, width, rows, H].
+    In `saved` the blocks of rows stand one after another, each [T, width, rows, H]. All three are memory of the
+    workspace: good until the next forward scan with it.
     """
 
     rule: Rule
@@ -60,7 +70,8 @@ class Trace:
     saved: Tensor
     lengths: Tensor
     blocks: int
-    """Into how many blocks the rows of a replica were cut; the way back must cut them alike."""
+    """Into how many blocks the rows of a replica were cut; the backward scan must cut them alike."""
+    arrays: LayerArrays
 
     def gates(self) -> list[Tensor]:
         """The activated gates, each [R, T, B, H], in the cell's order."""
@@ -129,13 +140,17 @@ def forward(rule: Rule, inputs: Inputs, weights: Layer, lengths: Tensor, work: W
     hs = work.empty("hs", (R, T + 1, B, H), x)
     cs = work.empty("cs", (R, T + 1, B, H if rule.second else 0), x)
     saved = work.empty("saved", (R * T * B * rule.width * H,), x)
-    hs[:, 0], cs[:, 0] = 0, 0
-    b_hh = x.new_zeros(R, G) if weights.b_hh is None else weights.b_hh
-    loop, parameters = kernels(rule).forward, _arrays(weights.W_ih, weights.b, weights.W_hh, b_hh)
-    arrays = (_unit(x), *_arrays(x), inputs.shift, *parameters, *_arrays(lengths, hs, cs, saved))
-    blocks = blocks_of(R, B)
-    spread(lambda item, r, first, last: loop(*arrays, r, first, last), items_of(R, B, blocks))
-    return Trace(rule, inputs, weights, hs, cs, saved, lengths, blocks)
+    states = States(*map(_array, (hs, cs, saved)))
+    states.hs[:, 0], states.cs[:, 0] = 0, 0
+    b_hh = np.zeros((R, G), states.hs.dtype) if weights.b_hh is None else _array(weights.b_hh)
+    arrays = LayerArrays(
+        LayerInputs(_array(x), inputs.shift, _array(lengths)),
+        Weights(_array(weights.W_ih), _array(weights.b), _array(weights.W_hh), b_hh),
+        states,
+    )
+    loop, blocks, arguments = kernels(rule).forward, blocks_of(R, B), (_unit(x), *map(tuple, arrays))
+    spread(lambda item, *block: loop(*arguments, *block), items_of(R, B, blocks))
+    return Trace(rule, inputs, weights, hs, cs, saved, lengths, blocks, arrays)
 
 
 def backward(
@@ -146,37 +161,38 @@ def backward(
     bounds float64 [R]: of the adjoint clip, where there is one.
     """
     R, T, B = trace.hs.shape[0], trace.hs.shape[1] - 1, trace.hs.shape[2]
-    like, weights, blocks = trace.hs, trace.weights, trace.blocks
-    width, (H, G) = weights.W_ih.shape[1], weights.W_hh.shape[1:]
+    like, blocks, (H, G), I = trace.hs, trace.blocks, trace.weights.W_hh.shape[1:], trace.weights.W_ih.shape[1]
     N = padded_width(G, _unit(like))
-    dx = work.empty("dx", (R, T, B, width) if wants_dx else (R, 0, B, width), like)
+    dx = work.empty("dx", (R, T if wants_dx else 0, B, I), like)
     exponents = work.empty("exponents", (R, T, B), like, torch.int64)
     squares = work.empty("squares", (R, T, B, 4), like, torch.float64)
     clipped = torch.zeros(R, B, dtype=torch.int64)
     # The last row of each is its bias's gradient: the sum over rows is a product with ones.
-    dW_ih, dW_hh = (
-        work.empty(name, (R * blocks, rows + 1, N), like) for name, rows in (("dW_ih", width), ("dW_hh", H))
+    dW_ih, dW_hh = work.empty("dW_ih", (R * blocks, I + 1, N), like), work.empty("dW_hh", (R * blocks, H + 1, N), like)
+    e_blocks = torch.empty(R * blocks, dtype=torch.int64)
+    arguments = (
+        _unit(like),
+        *map(tuple, trace.arrays),
+        tuple(map(_array, (arriving.rows, arriving.exponents, arriving.slots))),
+        _bounds_or_zeros(bounds, R),
+        tuple(map(_array, (dx, exponents, squares, clipped))),
+        tuple(map(_array, (dW_ih, dW_hh, e_blocks))),
     )
-    e_parts = torch.empty(R * blocks, dtype=torch.int64)
-    inputs = _arrays(trace.hs, trace.cs, trace.saved, weights.W_ih, weights.W_hh, trace.lengths, arriving.slots)
-    outputs = _arrays(dx, exponents, squares, clipped, dW_ih, dW_hh, e_parts)
-    arrays = (_unit(like), *_arrays(trace.inputs.rows), trace.inputs.shift, *inputs)
-    arrays = (*arrays, *_arrays(arriving.rows, arriving.exponents), _or_none(bounds, R), *outputs)
     loop = kernels(trace.rule).backward
-    spread(lambda *item: loop(*arrays, *item), items_of(R, B, blocks))
-    (of_x, of_h), top = _added([dW_ih, dW_hh], e_parts, R, G)
-    sums = {"W_ih": of_x[:, :width], "W_hh": of_h[:, :H], "b": of_x[:, width], "b_hh": of_h[:, H]}
+    spread(lambda *item: loop(*arguments, *item), items_of(R, B, blocks))
+    (of_x, of_h), top = _add_blocks([dW_ih, dW_hh], e_blocks, R, G)
+    sums = {"W_ih": of_x[:, :I], "W_hh": of_h[:, :H], "b": of_x[:, I], "b_hh": of_h[:, H]}
     return Adjoint(exponents, squares, clipped, dx, sums, top)
 
 
-def _added(parts: list[Tensor], exponents: Tensor, R: int, G: int) -> tuple[list[Tensor], Tensor]:
+def _add_blocks(of_blocks: list[Tensor], exponents: Tensor, R: int, G: int) -> tuple[list[Tensor], Tensor]:
     """The sums over the blocks of each replica, from [R * blocks, K, N] to [R, K, G], and their exponents [R]."""
-    each, top = exponents.view(R, -1).numpy(), torch.empty(R, dtype=torch.int64)
+    by_replica, top = exponents.view(R, -1).numpy(), torch.empty(R, dtype=torch.int64)
     sums = []
-    for part in parts:
-        rows = part.view(R, each.shape[1], *part.shape[1:])
-        sums.append(torch.empty(R, rows.shape[2], G, dtype=part.dtype))
-        add_blocks(_unit(part), rows.numpy(), each, sums[-1].numpy(), top.numpy())
+    for of_block in of_blocks:
+        rows = of_block.view(R, by_replica.shape[1], *of_block.shape[1:])
+        sums.append(torch.empty(R, rows.shape[2], G, dtype=of_block.dtype))
+        add_blocks(_unit(of_block), rows.numpy(), by_replica, sums[-1].numpy(), top.numpy())
     return sums, top
 
 
@@ -198,18 +214,20 @@ def direct(
     R, S, B, _ = rows.shape
     squares = torch.empty(R, S, B, 4, dtype=torch.float64)
     dgx = rows.new_empty(R, S, B, trace.weights.W_hh.shape[2] if through else 0)
-    loop, inputs = places.direct(trace.rule), _arrays(rows, exponents, times, trace.hs, trace.cs, trace.saved)
-    arrays = (_unit(rows), *inputs, _or_none(bounds, R), *_arrays(squares, dgx))
-    spread(lambda item, *block: loop(*arrays, *block), items_of(R, B, trace.blocks), rows.numel())
+    arriving, states = tuple(map(_array, (rows, exponents, times))), tuple(trace.arrays.states)
+    arguments = (_unit(rows), arriving, states, _bounds_or_zeros(bounds, R), _array(squares), _array(dgx))
+    loop = places.direct(trace.rule)
+    spread(lambda item, *block: loop(*arguments, *block), items_of(R, B, trace.blocks), rows.numel())
     return squares, dgx
 
 
-def _or_none(bounds: Tensor | None, R: int) -> Any:
+def _bounds_or_zeros(bounds: Tensor | None, R: int) -> Any:
     return np.zeros(R) if bounds is None else bounds.numpy()
 
 
-def _arrays(*tensors: Tensor) -> list[Any]:
-    return [(tensor if tensor.is_contiguous() else tensor.contiguous()).numpy() for tensor in tensors]
+def _array(tensor: Tensor) -> Any:
+    """A tensor as the compiled code takes it: contiguous."""
+    return (tensor if tensor.is_contiguous() else tensor.contiguous()).numpy()
 
 
 def _unit(like: Tensor) -> Any:

@@ -8,11 +8,13 @@ could no longer change a sum (a vanished gradient) cost nothing at all.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
+from rnnlab.scan.fast.arrays import Counts, Reals
 from rnnlab.scan.fast.gemm import add_matmul_transposed, address, copy_panel_row, itemsize, panel_width
 from rnnlab.scan.fast.nonlinearities import OPTIONS
 from rnnlab.scan.fast.scaled_rows import (
@@ -26,6 +28,7 @@ from rnnlab.scan.fast.scaled_rows import (
     rescale,
     scale,
 )
+from rnnlab.scan.pointwise import copy
 
 CHUNK = 192
 """Rows that are gathered: their panel of columns stays in the L1 cache."""
@@ -37,6 +40,58 @@ LEAST, MOST = np.float32(2.0**-NEAR), np.float32(2.0**NEAR)
 
 ZERO, FINITE, NONFINITE = 0, 1, 2
 """The kinds of a gathered row: exactly zero, finite, or with an entry that is not finite."""
+
+
+class Gathered(NamedTuple):
+    """Room for the rows of some timesteps, until they are added to the sums; n rows of a block a timestep."""
+
+    dgx: Reals
+    """[timesteps, gates, n * H]: gradients of the input pre-activations."""
+    dgh: Reals
+    """The same of the recurrent ones; it is dgx itself for a rule without `own_dgh`."""
+    inputs: Reals
+    """[timesteps * n, I + 1]: x_t and, in the last column, ones: so a product's last row is the bias's gradient."""
+    states: Reals
+    """[timesteps * n, H + 1]: h_{t-1}, and ones."""
+    exponents: Counts
+    """[timesteps * n], of the rows of dgx and dgh."""
+    kinds: Counts
+    """[timesteps * n]: ZERO, FINITE or NONFINITE."""
+    sizes: Counts
+    """[timesteps * n]: scratch for the exponents of what the rows add."""
+    columns: Reals
+    """[timesteps * n + 1, panel_width]: scratch for a packed panel."""
+
+
+@register_jitable(**OPTIONS)
+def pre_activations(timesteps, gates, numbers, unit):  # type: ignore[no-untyped-def]
+    """Zeros [timesteps, gates, numbers] with a panel's width behind them, because panels are copied whole."""
+    size = timesteps * gates * numbers
+    return np.zeros(size + panel_width(unit), type(unit))[:size].reshape(timesteps, gates, numbers)
+
+
+@register_jitable(**OPTIONS)
+def room_for(n, gates, H, I, own_dgh, unit):  # type: ignore[no-untyped-def]
+    """Room for some CHUNK rows, at least for one timestep of n."""
+    timesteps = max(CHUNK // n, 1)
+    rows, dtype = timesteps * n, type(unit)
+    dgx = pre_activations(timesteps, gates, n * H, unit)
+    dgh = pre_activations(timesteps if own_dgh else 0, gates, n * H, unit)
+    if not own_dgh:
+        dgh = dgx
+    inputs, states = np.ones((rows, I + 1), dtype), np.ones((rows, H + 1), dtype)
+    exponents, kinds, sizes = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+    columns = np.zeros((rows + 1, panel_width(unit)), dtype)
+    return Gathered(dgx, dgh, inputs, states, exponents, kinds, sizes, columns)
+
+
+@register_jitable(**OPTIONS)
+def gather_states(gathered, timestep, states, inputs):  # type: ignore[no-untyped-def]
+    """Copy the states h_{t-1} [n, H] and inputs x_t [n, I] of a block to a timestep's room."""
+    n, H, I = states.shape[0], states.shape[1], inputs.shape[1]
+    for k in range(n):
+        copy(states[k], gathered.states[timestep * n + k, :H])
+        copy(inputs[k], gathered.inputs[timestep * n + k, :I])
 
 
 @register_jitable(**OPTIONS)
@@ -74,17 +129,28 @@ def normalize_row(dgx, dgh, own_dgh, n, k, e, unit):  # type: ignore[no-untyped-
 
 
 @register_jitable(**OPTIONS)
-def common_exponent(states, inputs, count, exponents, kinds, e, sizes):  # type: ignore[no-untyped-def]
-    """The exponent that the sums need for these rows: at least e; EMPTY where the rows would change nothing.
+def normalize_gathered(gathered, timestep, own_dgh, e, unit):  # type: ignore[no-untyped-def]
+    """Normalize the rows of a timestep, from exponents e [n], and note their exponents and kinds."""
+    n = e.shape[0]
+    dgx, dgh = gathered.dgx[timestep], gathered.dgh[timestep]
+    for k in range(n):
+        s = timestep * n + k
+        gathered.exponents[s], gathered.kinds[s] = normalize_row(dgx, dgh, own_dgh, n, k, e[k], unit)
 
-    states [count, H + 1], inputs [count, I + 1], exponents and kinds [count]. Writes to sizes [count] the exponents of
-    what the rows add. A row adds h^T d and x^T d: with states that grow, that may stay the same while d vanishes.
+
+@register_jitable(**OPTIONS)
+def common_exponent(gathered, count, e):  # type: ignore[no-untyped-def]
+    """The exponent that the sums need for the first `count` rows: at least e; EMPTY where they would change nothing.
+
+    Writes to `sizes` the exponents of what the rows add. A row adds h^T d and x^T d: with states that grow, that may
+    stay the same while d vanishes.
     """
+    states, inputs, sizes, kinds = gathered.states, gathered.inputs, gathered.sizes, gathered.kinds
     top, any_nonfinite = EMPTY, False
     bounded = max(largest_exponent(states.reshape(states.size)), largest_exponent(inputs.reshape(inputs.size))) <= NEAR
     for s in range(count):
         if kinds[s] == FINITE:
-            sizes[s] = exponents[s]
+            sizes[s] = gathered.exponents[s]
             if not bounded:
                 sizes[s] += max(largest_exponent(states[s]), largest_exponent(inputs[s]))
             top = max(top, sizes[s])
@@ -95,8 +161,9 @@ def common_exponent(states, inputs, count, exponents, kinds, e, sizes):  # type:
 
 
 @register_jitable(**OPTIONS)
-def align_rows(rows, count, exponents, kinds, sizes, e, unit):  # type: ignore[no-untyped-def]
+def align_rows(rows, gathered, count, e, unit):  # type: ignore[no-untyped-def]
     """Rescale rows [count, N] to the exponent e of the sums; zero where they would change nothing."""
+    exponents, kinds, sizes = gathered.exponents, gathered.kinds, gathered.sizes
     for s in range(count):
         if kinds[s] == ZERO or (kinds[s] == FINITE and sizes[s] < e + NEGLIGIBLE):
             clear(rows[s])
@@ -151,27 +218,24 @@ def raise_exponent(sums, by, unit):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(**OPTIONS)
-def add_gathered(  # type: ignore[no-untyped-def]
-    unit, n, timesteps, own_dgh, dgx, dgh, states, inputs, exponents, kinds, sizes, columns, sum_hh, sum_ih, e
-):
-    """Add the gathered rows of all timesteps to the sums at exponent e; returns their exponent after that.
+def add_gathered(gathered, timesteps, n, own_dgh, sum_ih, sum_hh, e, unit):  # type: ignore[no-untyped-def]
+    """Add n rows of each gathered timestep to sum_ih [I + 1, N] and sum_hh [H + 1, N], both at exponent e.
 
-    dgx, dgh [timesteps, gates, n * H]; states [rows, H + 1] and inputs [rows, I + 1], whose last column is ones again
-    afterwards: so the last rows of the sums [H + 1, N] and [I + 1, N] are the gradients of the biases.
+    Returns the exponent of both after that. The last column of states and inputs is ones again afterwards.
     """
-    count = timesteps * n
-    common = common_exponent(states, inputs, count, exponents, kinds, e, sizes)
+    count, states, inputs, columns = timesteps * n, gathered.states, gathered.inputs, gathered.columns
+    common = common_exponent(gathered, count, e)
     if common == EMPTY:
         return e
     raise_exponent(sum_hh, common - e, unit)
     raise_exponent(sum_ih, common - e, unit)
-    align_rows(states, count, exponents, kinds, sizes, common, unit)
-    align_rows(inputs, count, exponents, kinds, sizes, common, unit)
+    align_rows(states, gathered, count, common, unit)
+    align_rows(inputs, gathered, count, common, unit)
     if own_dgh:
-        add_products(unit, n, timesteps, dgh, states, sum_hh, inputs[:, :0], sum_ih[:0], columns)
-        add_products(unit, n, timesteps, dgx, states[:, :0], sum_hh[:0], inputs, sum_ih, columns)
+        add_products(unit, n, timesteps, gathered.dgh, states, sum_hh, inputs[:, :0], sum_ih[:0], columns)
+        add_products(unit, n, timesteps, gathered.dgx, states[:, :0], sum_hh[:0], inputs, sum_ih, columns)
     else:
-        add_products(unit, n, timesteps, dgx, states, sum_hh, inputs, sum_ih, columns)
+        add_products(unit, n, timesteps, gathered.dgx, states, sum_hh, inputs, sum_ih, columns)
     for s in range(count):
         states[s, states.shape[1] - 1] = inputs[s, inputs.shape[1] - 1] = unit
     return common
