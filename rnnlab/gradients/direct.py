@@ -7,39 +7,13 @@ readings beside it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from rnnlab.gradients.passes import Pass, Readings, by_state, in_range
-from rnnlab.logspace import LOG10_2, scaled_rows
+from rnnlab.gradients.passes import Pass, Readings, by_state
 from rnnlab.network.network import Network
+from rnnlab.scaled import Scaled
 from rnnlab.scan.fast import scan as fast
-
-
-class _Rows(NamedTuple):
-    """Gradient rows at the places of the loss: true value = mantissa [R, S, B, N] * 2^exponent [R, S, B]."""
-
-    mantissa: Tensor
-    exponent: Tensor
-
-    @classmethod
-    def of(cls, rows: Tensor, exponent: Tensor | int = 0) -> _Rows:
-        mantissa, more = scaled_rows(rows.double())
-        return cls(mantissa, more + exponent)
-
-    def log10_norm(self) -> Tensor:
-        """log10 of the true norm of each row, [R, S, B]."""
-        norm: Tensor = torch.linalg.vector_norm(self.mantissa, dim=-1)
-        return norm.log10() + self.exponent.double() * LOG10_2
-
-    def clamped(self, bounds: Tensor | None) -> _Rows:
-        """Clamped to [-bound, bound] of each replica, in true values."""
-        if bounds is None:
-            return self
-        here = (bounds[:, None, None] * torch.exp2(-self.exponent.double().clamp(-1000, 1000)))[..., None]
-        return _Rows.of(self.mantissa.clamp(-here, here), self.exponent)
 
 
 def direct_readings(network: Network, found: Pass) -> list[Readings]:
@@ -49,18 +23,18 @@ def direct_readings(network: Network, found: Pass) -> list[Readings]:
     From the top layer down through the layers above at the same timestep, with their recurrence held still. With the
     adjoint clip each layer's dL/da_t is clamped on the way, as it is in the scan.
     """
-    assert found.arriving is not None
-    rows, exponents = found.arriving.rows, found.arriving.exponents
+    assert found.upstream is not None
+    rows = found.upstream.rows
     only_h = len(network.cell.states) == 1 and found.bounds is None
     readings: list[Readings] = []
     for index, trace in reversed(list(enumerate(found.traces))):
         through = index > 0 or not only_h
-        squares, dgx = fast.direct(trace, rows, exponents, found.places.times, bounds=found.bounds, through=through)
-        readings.insert(0, Readings(by_state(network.cell, squares, found.bounds), exponents))
+        squares, dgx = fast.direct(trace, rows, found.places.times, bounds=found.bounds, through=through)
+        readings.insert(0, Readings(by_state(network.cell, squares, found.bounds), rows.exponent))
         if index:
             below = (dgx.flatten(1, 2) @ network.layer(index).W_ih.mT).unflatten(1, dgx.shape[1:3])
-            rows, more = in_range(below.double(), below.dtype)
-            exponents = exponents + more
+            mantissa, shift = Scaled.near(below.double(), below.dtype)
+            rows = Scaled(mantissa, rows.exponent + shift)
     return readings
 
 
@@ -71,11 +45,11 @@ def direct_log10(network: Network, found: Pass, index: int) -> dict[str, Tensor]
     adjoint clip each layer's dL/da_t is clamped on the way, as it is in the scan.
     """
     assert found.direct_rows is not None
-    rows = _Rows.of(found.direct_rows)
+    rows = Scaled.of(found.direct_rows.double())
     for above in reversed(range(index + 1, network.shape.layers)):
         a, _ = _through_cell(network, found, above, rows)
         a = a.clamped(found.bounds)
-        rows = _Rows.of(a.mantissa @ network.layer(above).W_ih.double().mT[:, None], a.exponent)
+        rows = Scaled.of(a.mantissa @ network.layer(above).W_ih.double().mT[:, None], a.exponent)
     logs = {"h": rows.log10_norm()}
     if len(network.cell.states) > 1 or found.bounds is not None:
         a, second = _through_cell(network, found, index, rows)
@@ -85,7 +59,7 @@ def direct_log10(network: Network, found: Pass, index: int) -> dict[str, Tensor]
 
 
 @torch.enable_grad()
-def _through_cell(network: Network, found: Pass, index: int, rows: _Rows) -> tuple[_Rows, list[_Rows]]:
+def _through_cell(network: Network, found: Pass, index: int, rows: Scaled) -> tuple[Scaled, list[Scaled]]:
     """One timestep of one layer back, at the places: from dL/dh to dL/da and dL/d(the other states)."""
     cell, layer, places = network.cell, network.layer(index), found.places
     x = places.gather(found.layer_inputs[index]).double()
@@ -98,7 +72,7 @@ def _through_cell(network: Network, found: Pass, index: int, rows: _Rows) -> tup
     state, _ = cell.definition(gx, gh.detach(), tuple(before))
     # Places that are none (padding) have no direct gradient, so whatever state stands there counts for nothing.
     a, *second = torch.autograd.grad(state[0], [gx, *state[1:]], rows.mantissa)
-    return _Rows.of(a, rows.exponent), [_Rows.of(one, rows.exponent) for one in second]
+    return Scaled.of(a, rows.exponent), [Scaled.of(one, rows.exponent) for one in second]
 
 
 def _delayed(states: tuple[Tensor, ...]) -> list[Tensor]:

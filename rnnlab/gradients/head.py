@@ -7,12 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rnnlab.logspace import Scaled
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective, Places
-
-NEAR = 30
-"""Sizes of gradients within 2^+-30 need no exponent, and then nothing has to be shifted later."""
+from rnnlab.scaled import Scaled
 
 
 class Head(NamedTuple):
@@ -46,24 +43,9 @@ def head(network: Network, objective: Objective, places: Places, read: Tensor, t
 
 
 def _narrow(W: Tensor, b: Tensor, dtype: torch.dtype) -> dict[str, Scaled]:
-    """The float64 gradients of W [R, H, O] and b [R, O] in this dtype, with one exponent where they are far from 1."""
-    both = torch.cat([W.flatten(1), b], 1)
-    largest = torch.linalg.vector_norm(both, torch.inf, dim=1)
-    exponent = torch.zeros(len(W), dtype=torch.int64, device=W.device)
-    if not all_near(largest):
-        exponent = torch.frexp(largest.where(largest.isfinite(), 0)).exponent.long()
-        exponent = exponent.where(exponent.abs() > NEAR, 0)
-        both = Scaled(both, -exponent).plain()
-    both = both.to(dtype)
+    """The float64 gradients of W [R, H, O] and b [R, O] in this dtype, with one exponent [R] for both."""
+    both, exponent = Scaled.near(torch.cat([W.flatten(1), b], 1), dtype)
     return {
         "readout.W": Scaled(both[:, : -b.shape[1]].view(W.shape), exponent),
         "readout.b": Scaled(both[:, -b.shape[1] :], exponent),
     }
-
-
-def all_near(largest: Tensor) -> bool:
-    """Whether numbers of these sizes are as good without an exponent: all within 2^+-30, or zero."""
-    sizes = largest.cpu().numpy()
-    if sizes.min() >= 0.5**NEAR and sizes.max() < 2.0**NEAR:
-        return True
-    return bool(((sizes == 0) | ((sizes >= 0.5 ** (NEAR + 1)) & (sizes < 2.0**NEAR))).all())

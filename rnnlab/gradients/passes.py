@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from rnnlab.cells import Cell
-from rnnlab.gradients.head import NEAR, all_near, head
-from rnnlab.logspace import Scaled, scaled_rows
+from rnnlab.gradients.head import head
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective, Places
+from rnnlab.scaled import Scaled
 from rnnlab.scan import general
 from rnnlab.scan.fast import scan as fast
 from rnnlab.scan.fast.arrays import SQUARES
@@ -77,7 +77,7 @@ class Pass:
     """By layer, of a general pass: its states [R, T, B, H]."""
     traces: list[fast.Trace] = field(default_factory=list)
     """By layer, where the compiled scan ran."""
-    arriving: fast.Arriving | None = None
+    upstream: fast.Upstream | None = None
     """There, the direct rows as they reach the top layer."""
 
 
@@ -119,14 +119,14 @@ def fast_pass(
     targets = objective.targets(batch.y, places)
     top = head(network, objective, places, places.gather(traces[-1].hs, shift=1), targets)
     found = Pass(top.losses, top.outputs, targets, places, direct_rows=top.direct)
-    arriving = fast.Arriving(*in_range(top.direct, batch.x.dtype), places.slots)
-    found.arriving, clamped = arriving, torch.zeros(network.replicas, dtype=torch.int64)
+    upstream = fast.Upstream(Scaled.near(top.direct, batch.x.dtype), places.slots)
+    found.upstream, clamped = upstream, torch.zeros(network.replicas, dtype=torch.int64)
     by_name: dict[str, Scaled] = {}
     for index in reversed(range(network.shape.layers)):
-        adjoint = fast.backward(traces[index], arriving, scratch.layers[index], bounds=bounds, wants_dx=index > 0)
+        adjoint = fast.backward(traces[index], upstream, scratch.layers[index], bounds=bounds, wants_dx=index > 0)
         found.readings.insert(0, Readings(by_state(network.cell, adjoint.squares, bounds), adjoint.exponents))
         if index:
-            arriving = _handed_down(adjoint)
+            upstream = _handed_down(adjoint)
         if bounds is not None:
             clamped = clamped + adjoint.clipped.sum(1)
         by_name |= {f"layer{index}.{name}": Scaled(sums, adjoint.sums_exponent) for name, sums in adjoint.sums.items()}
@@ -144,16 +144,6 @@ def _bounds(bound: Bound, network: Network) -> Tensor | None:
         return None
     device = network.parameters["readout.b"].device
     return torch.as_tensor(bound, dtype=torch.float64, device=device).expand(network.replicas).contiguous()
-
-
-def in_range(rows: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Rows in this dtype with exponents; 0 for all that are near 1, so that nothing need be shifted later."""
-    largest = rows.abs().amax(-1)
-    if all_near(largest):
-        return rows.to(dtype), torch.zeros(largest.shape, dtype=torch.int64, device=rows.device)
-    mantissa, exponents = scaled_rows(rows)
-    far = exponents.abs() > NEAR
-    return torch.where(far[..., None], mantissa, rows).to(dtype), exponents.where(far, 0)
 
 
 def by_state(cell: Cell, squares: Tensor, bounds: Tensor | None) -> dict[str, Tensor]:
@@ -224,7 +214,7 @@ def _general_readings(cell: Cell, trace: general.Trace, adjoints: list[Tensor], 
         rows["a"] = torch.stack([trace.before.get(t, nothing) for t in T], 1)
         rows["a_clipped"] = torch.stack([trace.after.get(t, nothing) for t in T], 1)
     # One exponent a row for all its states; squares of float64 values may leave float64's range without it.
-    mantissa, exponents = scaled_rows(torch.cat(list(rows.values()), -1).double())
+    mantissa, exponents = Scaled.of(torch.cat(list(rows.values()), -1).double())
     parts = mantissa.split([value.shape[-1] for value in rows.values()], -1)
     squares = {name: part.square().sum(-1) for name, part in zip(rows, parts, strict=True)}
     return Readings(squares, exponents, "float32" if adjoints[0].dtype == torch.float32 else "float64")
@@ -235,12 +225,12 @@ def _clamped(traces: list[general.Trace], bounds: Tensor, replicas: int) -> Tens
     return torch.stack(counts).sum(0) if counts else torch.zeros(replicas, device=traces[0].states[0][0].device)
 
 
-def _handed_down(adjoint: fast.Adjoint) -> fast.Arriving:
+def _handed_down(adjoint: fast.Adjoint) -> fast.Upstream:
     rows, exponents = adjoint.dx, adjoint.exponents
     if rows.dtype == torch.float64:  # the scan's squares hold float32's whole range, but not float64's
-        rows, more = in_range(rows, rows.dtype)
+        rows, more = Scaled.near(rows, rows.dtype)
         exponents = exponents + more
-    return fast.Arriving(rows, exponents, _every_timestep(rows))
+    return fast.Upstream(Scaled(rows, exponents), _every_timestep(rows))
 
 
 def _every_timestep(rows: Tensor) -> Tensor:

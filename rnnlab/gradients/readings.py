@@ -21,6 +21,7 @@ from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, po
 from rnnlab.network.network import Network
 from rnnlab.scan.fast.norms import read_out_norms, summarize
 from rnnlab.scan.fast.threads import blocks_of, items_of, spread
+from rnnlab.thresholds import UNDERFLOW_MARGIN
 
 Floats = NDArray[np.float64]
 
@@ -32,8 +33,6 @@ _COLUMNS = ("norm", "log10_norm", "log10_p05", "log10_median", "log10_p95", "log
 Table = tuple[int, str, dict[str, Any]]
 """A layer, a state, and its columns [R, T]."""
 
-# Adjoint norms this many times the smallest normal number are still exact to far better than 0.01 decades.
-_MARGIN = 8.0
 # Stands in for a sample lost to underflow while percentiles are taken: below every number, above exact zero.
 # A percentile that lies between it and a number has at least a twentieth of it, and is lost as well.
 _LOST = -1e9
@@ -144,7 +143,7 @@ def underflowed(
     is known, a zero that it does not share was lost between the read-out and the state.
     """
     tiny = float(np.finfo(np.dtype(dtype)).tiny)
-    lowest, doubtful = np.log10(_MARGIN * tiny), np.log10(tiny) / 2
+    lowest, doubtful = np.log10(UNDERFLOW_MARGIN * tiny), np.log10(tiny) / 2
     lost: NDArray[np.bool_] = np.isfinite(log10_norms) & (log10_norms < lowest)
     if log10_direct is not None:
         lost |= np.isneginf(log10_norms) & np.isfinite(log10_direct)

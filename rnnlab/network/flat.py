@@ -16,15 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnlab.logspace import Scaled, log2_norm
+from rnnlab.scaled import Scaled, log2_norm
+from rnnlab.thresholds import FACTOR, SURE_NORM
 
 Floats = NDArray[np.float64]
 
 # Elements that a vectorized loop takes at once, at most: float32, AVX-512, two registers. Rows of whole multiples have
 # no tail that would be rounded differently, and every row begins at the same alignment, alone or in a stack.
 _AT_ONCE = 32
-# Within 2^+-100 a factor is a normal number of both formats, and so is all that matters of a norm above 2^-60.
-_FAR, _LOW = 100, 2.0**-60
 
 
 class Layout:
@@ -56,7 +55,7 @@ class Gradient:
         self._rows, beyond = self._written(width)
         norms = _norms(self._rows)
         # Of these the row does not say the size: vanished, exploded, zero or not finite.
-        self._apart = beyond | ~((norms > _LOW) & (norms < np.inf))
+        self._apart = beyond | ~((norms > SURE_NORM) & (norms < np.inf))
         self.log2_norm = _log2(norms)
         if self._apart.any():
             self.log2_norm[self._apart] = _host(log2_norm(self._chosen(self._apart)))
@@ -82,26 +81,26 @@ class Gradient:
         """
         rows, apart = self._rows, self._apart
         if log2_factor is not None:
-            apart = apart | (np.abs(log2_factor) > _FAR)
-            rows = rows * _column(np.exp2(log2_factor.clip(-_FAR, _FAR)), rows)
+            apart = apart | (np.abs(log2_factor) > FACTOR)
+            rows = rows * _column(np.exp2(log2_factor.clip(-FACTOR, FACTOR)), rows)
         rows = torch.hardshrink(rows, _subnormal(rows.dtype))
         if apart.any():
             parts = self._chosen(apart)
             if log2_factor is not None:
-                parts = [_rescaled(part, log2_factor[apart]) for part in parts]
+                parts = [part.times_power(log2_factor[apart]) for part in parts]
             rows[_index(apart, rows), : self.count] = torch.cat([part.plain().flatten(1) for part in parts], 1)
         return rows
 
     def _written(self, width: int) -> tuple[Tensor, NDArray[np.bool_]]:
         """The plain values, and whose exponents are too far from 0 for them [R]."""
-        each = [part.mantissa.flatten(1) for part in self._parts]
-        rows = torch.cat([*each, each[0].new_zeros(len(each[0]), width - self.count)], 1)
+        flat = [part.mantissa.flatten(1) for part in self._parts]
+        rows = torch.cat([*flat, flat[0].new_zeros(len(flat[0]), width - self.count)], 1)
         beyond = np.zeros(len(rows), np.bool_)
         for exponent, first, last in self._spans():
             powers = _host(exponent)
             if powers.any():
-                beyond |= np.abs(powers) > _FAR
-                rows[:, first:last].mul_(_column(np.ldexp(1.0, powers.clip(-_FAR, _FAR)), rows))
+                beyond |= np.abs(powers) > FACTOR
+                rows[:, first:last].mul_(_column(np.ldexp(1.0, powers.clip(-FACTOR, FACTOR)), rows))
         return rows, beyond
 
     def _spans(self) -> list[tuple[Tensor, int, int]]:
@@ -130,7 +129,7 @@ def stretches(keys: Iterable[Any]) -> list[tuple[int, int]]:
 def row_norms(rows: Tensor) -> Floats:
     """The L2 norm [R] of rows [R, P], in float64: inf beyond its range, inf or nan if not finite."""
     norms = _norms(rows)
-    far = ~((norms > _LOW) & (norms < np.inf))
+    far = ~((norms > SURE_NORM) & (norms < np.inf))
     if far.any():  # the squares of float64 leave float64
         some = rows[_index(far, rows)]
         zero = torch.zeros(len(some), dtype=torch.int64, device=rows.device)
@@ -146,13 +145,6 @@ def _norms(rows: Tensor) -> Floats:
 def _log2(norms: Floats) -> Floats:
     with np.errstate(divide="ignore"):
         return np.log2(norms)
-
-
-def _rescaled(part: Scaled, log2_factor: Floats) -> Scaled:
-    whole = np.floor(log2_factor)
-    factor = _column(np.exp2(log2_factor - whole), part.mantissa)
-    shift = torch.from_numpy(whole.astype(np.int64)).to(part.exponent.device)
-    return Scaled((part.mantissa.flatten(1) * factor).view_as(part.mantissa), part.exponent + shift)
 
 
 def _column(values: Floats, like: Tensor) -> Tensor:

@@ -19,10 +19,10 @@ from rnnlab.cells import Cell, Rnn
 from rnnlab.clips import ClipNorm
 from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_pass
 from rnnlab.gradients.readings import Curve, curves
-from rnnlab.logspace import Scaled
 from rnnlab.network.flat import Gradient, Layout
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
+from rnnlab.scaled import Scaled
 
 F32 = torch.float32
 LAYERS, T, H, B = 2, 340, 4, 3

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnlab.logspace import Scaled, log2_norm
 from rnnlab.network.flat import Gradient, Layout, row_norms
+from rnnlab.scaled import Scaled, log2_norm
 
 DTYPES = [torch.float32, torch.float64]
 SHAPES = {"W": (3, 4), "U": (2, 3, 2), "b": (5,)}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +27,7 @@ from rnnlab.network.objective import Objective
 from rnnlab.scan import pointwise
 from rnnlab.scan.fast import direct as places
 from rnnlab.scan.fast import nonlinearities as compiled
-from rnnlab.scan.fast.kernels import kernels
+from rnnlab.scan.fast.kernels import compiled_sources, kernels
 
 CELLS_BY_RULE = [Rnn(nonlinearity=n) for n in ("tanh", "relu", "sigmoid", "linear")] + [Lstm(), Gru()]
 LAST = Objective("class", "last", per_timestep=False)
@@ -244,3 +247,24 @@ def test_a_compiled_loop_is_read_on_one_screen_and_takes_its_arrays_in_groups(ce
         function = loop.py_func  # type: ignore[attr-defined]
         assert len(inspect.signature(function).parameters) <= 12
         assert len(inspect.getsource(function).splitlines()) <= 60
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_whatever_is_compiled_in_is_part_of_the_key_of_the_disk_cache(cell: str) -> None:
+    """Numba watches one file; a change in another that it imports must compile the loops anew."""
+    rule = CELLS[cell]().rule()
+    assert rule is not None
+    sources, only_types = compiled_sources(rule), {"rnnlab.scan.rule", "rnnlab.cells.base"}
+    for file in sources:
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rnnlab"):
+                names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+                for name in names:
+                    if is_module(name) and name not in only_types:
+                        assert Path(importlib.import_module(name).__file__ or "") in sources, f"{file.name}: {name}"
+
+
+def is_module(name: str) -> bool:
+    """Whether this is a file, and not a package or a name inside of a module."""
+    root = Path(inspect.getfile(pointwise)).parents[2]
+    return root.joinpath(*name.split(".")).with_suffix(".py").exists()

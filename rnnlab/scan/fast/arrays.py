@@ -53,7 +53,7 @@ class States(NamedTuple):
     """[R*T*B*width*H]: block after block of rows, each [T, width, rows, H]; the activated gates come first."""
 
 
-class ArrivingRows(NamedTuple):
+class Upstream(NamedTuple):
     """The gradient that reaches dL/dh_t from outside the layer: the read-out, or the layer above."""
 
     rows: Reals

@@ -14,6 +14,7 @@ from rnnlab.scan.fast.gemm import address, matmul, pack, panel_width
 from rnnlab.scan.fast.nonlinearities import OPTIONS
 from rnnlab.scan.fast.scaled_rows import accumulate, clamp, clear, clear_all, normalize, sum_of_squares
 from rnnlab.scan.pointwise import copy
+from rnnlab.thresholds import ANY_FLOAT64, BEYOND_FLOAT32
 
 
 @register_jitable(**OPTIONS)
@@ -83,14 +84,14 @@ def clear_ended(hs, cs, lengths, t):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(**OPTIONS)
-def add_arriving(arriving, dh, dc, e, unit, r, t, first):  # type: ignore[no-untyped-def]
+def add_upstream(upstream, dh, dc, e, unit, r, t, first):  # type: ignore[no-untyped-def]
     """Add what arrives at timestep t to dh [n * H], exponents e [n]; returns whether anything arrived."""
     n, any_did = e.shape[0], False
     for k in range(n):
-        slot = arriving.slots[r, t, first + k]
+        slot = upstream.slots[r, t, first + k]
         if slot >= 0:
             any_did = True
-            row, e_row = arriving.rows[r, slot, first + k], arriving.exponents[r, slot, first + k]
+            row, e_row = upstream.rows[r, slot, first + k], upstream.exponents[r, slot, first + k]
             e[k] = accumulate(row_view(dh, 1, n, k)[0], row_view(dc, 1, n, k)[0], e[k], row, e_row, unit)
     return any_did
 
@@ -121,7 +122,7 @@ def clip_row(d, own, own_d, bound, e, squares, limit):  # type: ignore[no-untype
     Writes their squared norms before and after to squares [4]; limit [1] is scratch. Returns how many entries of d were
     beyond the bound.
     """
-    limit[0] = min(math.ldexp(bound, -min(max(e, -1000), 1000)), 3e38)  # a bound beyond the format clamps nothing
+    limit[0] = min(math.ldexp(bound, -min(max(e, -ANY_FLOAT64), ANY_FLOAT64)), BEYOND_FLOAT32)
     squares[2], squares[3], count = 0.0, 0.0, 0
     for g in range(d.shape[0]):
         squares[2] += sum_of_squares(d[g])

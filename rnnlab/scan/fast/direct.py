@@ -1,7 +1,7 @@
 """The direct gradient on the compiled scan: a cell's rule, once, at each read-out timestep.
 
-What arrives from the read-out (or from the layer above at the same timestep) goes through the timestep it arrives at
-and no further, by the same rule and the same saved activations as in the scan.
+The gradient that comes from the read-out (or from the layer above at the same timestep) goes back through that one
+timestep and no further, by the same rule and the same saved activations as in the scan.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def direct(rule: Rule) -> Callable[..., None]:
             copy(saved[t, at : at + H], out[w * H : (w + 1) * H])
 
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
-    def at_read_outs(unit, arriving, states, bounds, squares, dgx, r, first, last):  # type: ignore[no-untyped-def]
+    def at_read_outs(unit, upstream, states, bounds, squares, dgx, r, first, last):  # type: ignore[no-untyped-def]
         """Rows [R, S, B, H] to squares [R, S, B, 4] and dgx [R, S, B, G*H] at the same exponents.
 
-        arriving: the rows, their exponents and their timesteps [R, S, B], -1 for none. bounds [R]: of the adjoint clip.
+        upstream: the rows, their exponents and their timesteps [R, S, B], -1 for none. bounds [R]: of the adjoint clip.
         """
         stamp  # noqa: B018  part of the key of the disk cache
-        (rows, exponents, timesteps), states = arriving, States(*states)
+        (rows, exponents, timesteps), states = upstream, States(*states)
         hs, cs, dtype = states.hs, states.cs, states.hs.dtype
         H, C, n = hs.shape[3], cs.shape[3], last - first
         saved = saved_of_block(states, width, r, first, last)

@@ -18,15 +18,16 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
+from rnnlab import thresholds
 from rnnlab.scan import pointwise
 from rnnlab.scan.fast import arrays, blocks
 from rnnlab.scan.fast import gemm as products
 from rnnlab.scan.fast import nonlinearities as compiled
 from rnnlab.scan.fast import scaled_rows as rows
 from rnnlab.scan.fast import weight_gradients as sums
-from rnnlab.scan.fast.arrays import AdjointArrays, ArrivingRows, LayerInputs, States, Weights, WeightSums
+from rnnlab.scan.fast.arrays import AdjointArrays, LayerInputs, States, Upstream, Weights, WeightSums
 from rnnlab.scan.fast.blocks import (
-    add_arriving,
+    add_upstream,
     clear_ended,
     clear_row,
     clip_row,
@@ -121,12 +122,12 @@ def _backward(rule: Rule) -> Callable[..., None]:
 
     @njit(nogil=True, cache=True, **compiled.OPTIONS)
     def backward(  # type: ignore[no-untyped-def]
-        unit, inputs, weights, states, arriving, bounds, adjoint, sums, item, r, first, last
+        unit, inputs, weights, states, upstream, bounds, adjoint, sums, item, r, first, last
     ):
-        """ArrivingRows to AdjointArrays and, at index `item`, WeightSums; bounds [R] of the adjoint clip, or 0."""
+        """Upstream to AdjointArrays and, at index `item`, WeightSums; bounds [R] of the adjoint clip, or 0."""
         stamp  # noqa: B018
         inputs, weights, states = LayerInputs(*inputs), Weights(*weights), States(*states)
-        arriving, adjoint, sums = ArrivingRows(*arriving), AdjointArrays(*adjoint), WeightSums(*sums)
+        upstream, adjoint, sums = Upstream(*upstream), AdjointArrays(*adjoint), WeightSums(*sums)
         hs, cs, x, shift, n = states.hs, states.cs, inputs.x, inputs.shift, last - first
         T, I, H, G, C = hs.shape[1] - 1, weights.W_ih.shape[1], hs.shape[3], weights.W_hh.shape[2], cs.shape[3]
         M, L, passes_on, dtype = padded_width(H, unit), padded_width(I, unit), adjoint.dx.shape[1] > 0, hs.dtype
@@ -144,7 +145,7 @@ def _backward(rule: Rule) -> Callable[..., None]:
         dc, dc_prev = np.zeros(n * C, dtype), np.zeros(n * C, dtype)
         e, limit, begun = np.zeros(n, np.int64), np.zeros(1, dtype), False
         for t in range(T - 1, -1, -1):
-            begun |= add_arriving(arriving, dh, dc, e, unit, r, t, first)
+            begun |= add_upstream(upstream, dh, dc, e, unit, r, t, first)
             if not begun:  # exact zeros need no products
                 read_zeros(adjoint, r, t, first, last)
                 continue
@@ -176,11 +177,16 @@ def _backward(rule: Rule) -> Callable[..., None]:
     return loop
 
 
+def compiled_sources(rule: Rule) -> list[Path]:
+    """The files whose code or constants are compiled into the loops of this rule."""
+    modules = (arrays, blocks, compiled, pointwise, products, rows, sums, thresholds)
+    files = {inspect.getsourcefile(item) for item in (rule.forward, compiled_sources, *modules)}
+    return sorted(Path(file) for file in files if file)
+
+
 def source_stamp(rule: Rule) -> str:
-    """Changes when any source that is compiled into the kernel changes: Numba itself watches this file alone."""
-    modules = (arrays, blocks, compiled, pointwise, products, rows, sums)
-    files = {inspect.getsourcefile(item) for item in (rule.forward, source_stamp, *modules)}
+    """Changes when any source that is compiled into the loops changes: Numba itself watches their own file alone."""
     digest = hashlib.sha256()
-    for file in sorted(filter(None, files)):
-        digest.update(Path(file).read_bytes())
+    for file in compiled_sources(rule):
+        digest.update(file.read_bytes())
     return digest.hexdigest() + rule.forward.__name__

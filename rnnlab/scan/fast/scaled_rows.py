@@ -14,17 +14,9 @@ from numba.extending import overload, register_jitable
 
 from rnnlab.scan.fast.nonlinearities import OPTIONS
 from rnnlab.scan.pointwise import copy
+from rnnlab.thresholds import NEGLIGIBLE, ROW, ROW_SQUARES, SMALLEST_FLOAT32
 
-LARGEST, SMALLEST = 2.0**20, 2.0**-20
-"""Bounds on the squared norm of a row's mantissa."""
-
-NEGLIGIBLE = -70
-"""A row this many powers of two below the largest adds nothing to a sum, in float64 either; its last bits would be
-subnormal numbers in float32, which a CPU is slow on."""
-
-
-NEAR = 20
-"""A row whose largest entry is within 2^-20 and 2^20 need not be rescaled to be judged by its exponent."""
+SMALLEST, LARGEST = ROW_SQUARES
 
 
 @register_jitable(error_model="numpy", fastmath={"contract", "reassoc"})
@@ -118,34 +110,34 @@ def align(row, by, top, unit):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(**OPTIONS)
-def accumulate(dh, dc, e, arriving, e_arriving, unit):  # type: ignore[no-untyped-def]
-    """Add arriving [H] * 2^e_arriving to dh [H] * 2^e; returns the exponent that dh and dc [C] have after that.
+def accumulate(dh, dc, e, upstream, e_upstream, unit):  # type: ignore[no-untyped-def]
+    """Add upstream [H] * 2^e_upstream to dh [H] * 2^e; returns the exponent that dh and dc [C] have after that.
 
     The common exponent comes from the entries of the rows and not from their exponents alone: a row of zeros has an
     exponent too, and a row that has come through saturated units is far smaller than its exponent says.
     """
-    top = largest_exponent(arriving)
+    top = largest_exponent(upstream)
     if top == ZERO_EXPONENT:
         return e
     own = max(largest_exponent(dh), largest_exponent(dc))
     if own == ZERO_EXPONENT:
-        copy(arriving, dh)
-        return e_arriving
+        copy(upstream, dh)
+        return e_upstream
     if own == NONFINITE_EXPONENT or top == NONFINITE_EXPONENT:
-        add_to(dh, arriving)
+        add_to(dh, upstream)
         return e
-    if abs(own) > NEAR:
+    if abs(own) > ROW:
         rescale(dh, -own, unit)
         rescale(dc, -own, unit)
         e, own = e + own, 0
     # 2^127 is a number of float32, and the largest factor that this can come to.
-    common = max(e, e_arriving + (max(top, -126) if abs(top) > NEAR else 0))
+    common = max(e, e_upstream + (max(top, SMALLEST_FLOAT32) if abs(top) > ROW else 0))
     align(dh, e - common, own, unit)
     align(dc, e - common, own, unit)
-    if e_arriving - common + top >= NEGLIGIBLE:
-        factor = unit * np.float32(math.ldexp(1.0, e_arriving - common))
+    if e_upstream - common + top >= NEGLIGIBLE:
+        factor = unit * np.float32(math.ldexp(1.0, e_upstream - common))
         for j in range(dh.shape[0]):
-            dh[j] += factor * arriving[j]
+            dh[j] += factor * upstream[j]
     return common
 
 

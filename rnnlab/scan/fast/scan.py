@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rnnlab.scaled import Scaled
 from rnnlab.scan.fast import direct as places
 from rnnlab.scan.fast import norms as summaries
 from rnnlab.scan.fast.arrays import LayerInputs, States, Weights
@@ -84,12 +85,13 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Arriving:
-    """What reaches a layer from above: rows [R, S, B, H], exponents [R, S, B]; slots [R, T, B] says which, or -1."""
+class Upstream:
+    """The gradient that reaches dL/dh_t from outside the layer: from the read-out, or from the layer above."""
 
-    rows: Tensor
-    exponents: Tensor
+    rows: Scaled
+    """[R, S, B, H], an exponent each row"""
     slots: Tensor
+    """int64 [R, T, B]: which of the S rows reaches timestep t, -1 for none."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,9 @@ def prepare(rule: Rule, dtype: torch.dtype) -> bool:
     W = x.new_zeros(1, 1, rule.gates)
     work, slots, before = Workspace(), torch.zeros(1, 2, 1, dtype=torch.int64), _misses(loops)
     trace = forward(rule, Inputs(x), Layer(W, W, W[:, 0], None), lengths, work)
-    exponents = torch.ones(1, 2, 1, dtype=torch.int64)
-    backward(trace, Arriving(x, exponents, slots), work)
-    direct(trace, x, exponents, slots)
+    rows = Scaled(x, torch.ones(1, 2, 1, dtype=torch.int64))
+    backward(trace, Upstream(rows, slots), work)
+    direct(trace, rows, slots)
     summaries.warm()
     return _misses(loops) > before
 
@@ -154,7 +156,7 @@ def forward(rule: Rule, inputs: Inputs, weights: Layer, lengths: Tensor, work: W
 
 
 def backward(
-    trace: Trace, arriving: Arriving, work: Workspace, *, bounds: Tensor | None = None, wants_dx: bool = False
+    trace: Trace, upstream: Upstream, work: Workspace, *, bounds: Tensor | None = None, wants_dx: bool = False
 ) -> Adjoint:
     """Run the scan back from the last timestep: total dL/dh_t and dL/dc_t for every t on the way, in one pass.
 
@@ -173,7 +175,7 @@ def backward(
     arguments = (
         _unit(like),
         *map(tuple, trace.arrays),
-        tuple(map(_array, (arriving.rows, arriving.exponents, arriving.slots))),
+        tuple(map(_array, (*upstream.rows, upstream.slots))),
         _bounds_or_zeros(bounds, R),
         tuple(map(_array, (dx, exponents, squares, clipped))),
         tuple(map(_array, (dW_ih, dW_hh, e_blocks))),
@@ -198,26 +200,25 @@ def _add_blocks(of_blocks: list[Tensor], exponents: Tensor, R: int, G: int) -> t
 
 def direct(
     trace: Trace,
-    rows: Tensor,
-    exponents: Tensor,
-    times: Tensor,
+    rows: Scaled,
+    timesteps: Tensor,
     *,
     bounds: Tensor | None = None,
     through: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """One timestep back from rows [R, S, B, H] that arrive at `times` [R, S, B], with the recurrence held still.
+    """One timestep back from rows [R, S, B, H] at `timesteps` [R, S, B], with the recurrence held still.
 
     Returns squares [R, S, B, 4], as in Adjoint, and dL/d(input pre-activations) [R, S, B, G*H], both at the exponents
-    [R, S, B] of the rows. A time of -1 is no place, and gives zero. Without `through` only dL/dh_t is looked at, and
-    there are no pre-activations.
+    of the rows. Where the timestep is -1 they are zero. Without `through` there is dL/dh_t alone, and no
+    pre-activations.
     """
-    R, S, B, _ = rows.shape
+    R, S, B, _ = rows.mantissa.shape
     squares = torch.empty(R, S, B, 4, dtype=torch.float64)
-    dgx = rows.new_empty(R, S, B, trace.weights.W_hh.shape[2] if through else 0)
-    arriving, states = tuple(map(_array, (rows, exponents, times))), tuple(trace.arrays.states)
-    arguments = (_unit(rows), arriving, states, _bounds_or_zeros(bounds, R), _array(squares), _array(dgx))
+    dgx = rows.mantissa.new_empty(R, S, B, trace.weights.W_hh.shape[2] if through else 0)
+    upstream, states = tuple(map(_array, (*rows, timesteps))), tuple(trace.arrays.states)
+    arguments = (_unit(dgx), upstream, states, _bounds_or_zeros(bounds, R), _array(squares), _array(dgx))
     loop = places.direct(trace.rule)
-    spread(lambda item, *block: loop(*arguments, *block), items_of(R, B, trace.blocks), rows.numel())
+    spread(lambda item, *block: loop(*arguments, *block), items_of(R, B, trace.blocks), rows.mantissa.numel())
     return squares, dgx
 
 

@@ -18,8 +18,6 @@ from rnnlab.scan.fast.arrays import Counts, Reals
 from rnnlab.scan.fast.gemm import add_matmul_transposed, address, copy_panel_row, itemsize, panel_width
 from rnnlab.scan.fast.nonlinearities import OPTIONS
 from rnnlab.scan.fast.scaled_rows import (
-    NEAR,
-    NEGLIGIBLE,
     NONFINITE_EXPONENT,
     ZERO_EXPONENT,
     clear,
@@ -29,6 +27,7 @@ from rnnlab.scan.fast.scaled_rows import (
     scale,
 )
 from rnnlab.scan.pointwise import copy
+from rnnlab.thresholds import NEGLIGIBLE, ROW
 
 CHUNK = 192
 """Rows that are gathered: their panel of columns stays in the L1 cache."""
@@ -36,7 +35,7 @@ CHUNK = 192
 EMPTY = -(2**62)
 """The exponent of a sum to which nothing has been added yet."""
 
-LEAST, MOST = np.float32(2.0**-NEAR), np.float32(2.0**NEAR)
+LEAST, MOST = np.float32(2.0**-ROW), np.float32(2.0**ROW)
 
 ZERO, FINITE, NONFINITE = 0, 1, 2
 """The kinds of a gathered row: exactly zero, finite, or with an entry that is not finite."""
@@ -96,7 +95,7 @@ def gather_states(gathered, timestep, states, inputs):  # type: ignore[no-untype
 
 @register_jitable(**OPTIONS)
 def is_near_one(row):  # type: ignore[no-untyped-def]
-    """Whether one of the first 8 entries of a row is within 2^-NEAR and 2^NEAR: for most rows this is enough."""
+    """Whether one of the first 8 entries of a row is within 2^-ROW and 2^ROW: for most rows this is enough."""
     near = False
     for j in range(min(row.shape[0], 8)):
         near |= LEAST < abs(row[j]) < MOST
@@ -119,7 +118,7 @@ def normalize_row(dgx, dgh, own_dgh, n, k, e, unit):  # type: ignore[no-untyped-
         return e, ZERO
     if top == NONFINITE_EXPONENT:
         return e, NONFINITE
-    if abs(top) > NEAR:
+    if abs(top) > ROW:
         for g in range(dgx.shape[0]):
             rescale(dgx[g, k * H : (k + 1) * H], -top, unit)
             if own_dgh:
@@ -147,7 +146,7 @@ def common_exponent(gathered, count, e):  # type: ignore[no-untyped-def]
     """
     states, inputs, sizes, kinds = gathered.states, gathered.inputs, gathered.sizes, gathered.kinds
     top, any_nonfinite = EMPTY, False
-    bounded = max(largest_exponent(states.reshape(states.size)), largest_exponent(inputs.reshape(inputs.size))) <= NEAR
+    bounded = max(largest_exponent(states.reshape(states.size)), largest_exponent(inputs.reshape(inputs.size))) <= ROW
     for s in range(count):
         if kinds[s] == FINITE:
             sizes[s] = gathered.exponents[s]
