@@ -20,7 +20,7 @@ The packages and modules, each importing only from those above it:
     atomic           a file written whole or not at all
     provenance       versions, commit and process that a run was made with
     interruptions    Ctrl-C and SIGTERM between two updates
-    logspace         numbers as mantissa and power of two, and norms of such rows
+    logspace         norms and percentiles of numbers that no format can hold, in NumPy
     analysis         arrays in, figures out: rate, horizon, verdict, intervals
     scan             one loop over time: a cell's rule, the general scan, the compiled one
     cells            rnn, lstm, gru

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rnnlab.clips import CLIPS, Clip
 from rnnlab.network.flat import Gradient, Layout
-from rnnlab.scaled import Scaled, log2_norm
+from rnnlab.scan.scaled import Scaled, log2_norm
 
 DTYPES = [torch.float32, torch.float64]
 SHAPES = [(5, 7), (1,), (33,), (4, 2)]

@@ -138,9 +138,9 @@ def _check_runs(runs: Runs, success: str | None) -> None:
 
 
 def _write_sheet(kind: str, findings: Findings, target: str) -> None:
-    from rnnlab.report import export as sheets
+    from rnnlab.report import export
 
-    text: str = getattr(sheets, _SHEETS[kind])(findings)
+    text: str = getattr(export, _SHEETS[kind])(findings)
     if target == "-":
         print(text, end="")
         return

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from rnnlab.gradients.passes import Pass, Readings, by_state
 from rnnlab.network.network import Network
-from rnnlab.scaled import Scaled
 from rnnlab.scan.fast import scan as fast
+from rnnlab.scan.scaled import Scaled
 
 
 def direct_readings(network: Network, found: Pass) -> list[Readings]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective, Places
-from rnnlab.scaled import Scaled
+from rnnlab.scan.scaled import Scaled
 
 
 class Head(NamedTuple):

@@ -17,11 +17,11 @@ from rnnlab.cells import Cell
 from rnnlab.gradients.head import head
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective, Places
-from rnnlab.scaled import Scaled
 from rnnlab.scan import general
 from rnnlab.scan.fast import scan as fast
-from rnnlab.scan.fast.arrays import SQUARES
+from rnnlab.scan.fast.layer_arrays import SQUARES
 from rnnlab.scan.layer import Layer
+from rnnlab.scan.scaled import Scaled
 
 Bound = float | Tensor | None
 """Of the adjoint clip: one for all replicas, or one for each [R]."""

@@ -21,7 +21,7 @@ from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, po
 from rnnlab.network.network import Network
 from rnnlab.scan.fast.norms import read_out_norms, summarize
 from rnnlab.scan.fast.threads import blocks_of, items_of, spread
-from rnnlab.thresholds import UNDERFLOW_MARGIN
+from rnnlab.scan.thresholds import UNDERFLOW_MARGIN
 
 Floats = NDArray[np.float64]
 

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnlab.scaled import Scaled, log2_norm
-from rnnlab.thresholds import FACTOR, SURE_NORM
+from rnnlab.scan.scaled import Scaled, log2_norm
+from rnnlab.scan.thresholds import FACTOR, SURE_NORM
 
 Floats = NDArray[np.float64]
 

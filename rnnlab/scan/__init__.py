@@ -1,5 +1,7 @@
 """One loop over time, forward and back.
 
+thresholds    from which size on a number gets an exponent, and why
+scaled       numbers with a power of two, for tensors
 pointwise    the nonlinearities of a rule in NumPy, on a run of numbers
 rule         what the compiled scan needs to know of a cell
 layer        the parameters of one layer

@@ -15,7 +15,7 @@ from rnnlab.cells import CELLS, Cell
 from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_forward, fast_pass, general_forward, general_pass
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
-from rnnlab.scaled import Scaled
+from rnnlab.scan.scaled import Scaled
 
 PLACEMENTS = ["last", "all", 2, -2]
 

@@ -22,7 +22,7 @@ from rnnlab.gradients.readings import Curve, curves
 from rnnlab.network.flat import Gradient, Layout
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
-from rnnlab.scaled import Scaled
+from rnnlab.scan.scaled import Scaled
 
 F32 = torch.float32
 LAYERS, T, H, B = 2, 340, 4, 3

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlab.network.flat import Gradient, Layout, row_norms
-from rnnlab.scaled import Scaled, log2_norm
+from rnnlab.scan.scaled import Scaled, log2_norm
 
 DTYPES = [torch.float32, torch.float64]
 SHAPES = {"W": (3, 4), "U": (2, 3, 2), "b": (5,)}

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from rnnlab.compare.collection import load_runs
 from rnnlab.errors import UsageError
-from rnnlab.report import export as sheets
+from rnnlab.report import export
 from rnnlab.report.export import as_csv, as_json, as_latex, as_markdown, check_ready
 from rnnlab.report.findings import Findings, label, short_names
 from rnnlab.report.terminal.comparison import report
@@ -195,7 +195,7 @@ def test_every_cell_of_a_latex_table_is_escaped(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     check_ready(["csv", "markdown", "latex"])
-    monkeypatch.setattr(sheets.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
     check_ready(["csv"])
     for kind, package in (("markdown", "tabulate"), ("latex", "jinja2")):
         with pytest.raises(UsageError, match=rf"--{kind} is made with {package}: pip install 'rnnlab\[report\]'"):

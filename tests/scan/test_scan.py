@@ -25,20 +25,19 @@ from rnnlab.logspace import log10_of_squares, log10_total
 from rnnlab.network.network import Network, Shape, draw
 from rnnlab.network.objective import Objective
 from rnnlab.scan import pointwise
-from rnnlab.scan.fast import direct as places
-from rnnlab.scan.fast import nonlinearities as compiled
+from rnnlab.scan.fast import direct, nonlinearities
 from rnnlab.scan.fast.kernels import compiled_sources, kernels
 
 CELLS_BY_RULE = [Rnn(nonlinearity=n) for n in ("tanh", "relu", "sigmoid", "linear")] + [Lstm(), Gru()]
 LAST = Objective("class", "last", per_timestep=False)
 
 
-@njit(**compiled.OPTIONS)
+@njit(**nonlinearities.OPTIONS)
 def compiled_sigmoid(row):  # type: ignore[no-untyped-def]
     pointwise.sigmoid(row)
 
 
-@njit(**compiled.OPTIONS)
+@njit(**nonlinearities.OPTIONS)
 def compiled_tanh(row):  # type: ignore[no-untyped-def]
     pointwise.tanh(row)
 
@@ -243,7 +242,7 @@ def test_the_second_process_compiles_nothing() -> None:
 def test_a_compiled_loop_is_read_on_one_screen_and_takes_its_arrays_in_groups(cell: str) -> None:
     rule = CELLS[cell]().rule()
     assert rule is not None
-    for loop in (*kernels(rule), places.direct(rule)):
+    for loop in (*kernels(rule), direct.direct(rule)):
         function = loop.py_func  # type: ignore[attr-defined]
         assert len(inspect.signature(function).parameters) <= 12
         assert len(inspect.getsource(function).splitlines()) <= 60

@@ -3,6 +3,8 @@
 nonlinearities      exp, sigmoid and tanh as polynomials that LLVM vectorizes
 gemm                matrix products inside compiled code
 scaled_rows         rows of a gradient, each with its power of two
+layer_arrays        the arrays of one layer, grouped
+blocks              the pieces of one timestep, on a block of rows
 weight_gradients    dL/dW summed while the scan goes back
 kernels             the loop over time, forward and back
 direct              the direct gradient at the read-out timesteps

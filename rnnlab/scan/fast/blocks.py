@@ -14,7 +14,7 @@ from rnnlab.scan.fast.gemm import address, matmul, pack, panel_width
 from rnnlab.scan.fast.nonlinearities import OPTIONS
 from rnnlab.scan.fast.scaled_rows import accumulate, clamp, clear, clear_all, normalize, sum_of_squares
 from rnnlab.scan.pointwise import copy
-from rnnlab.thresholds import ANY_FLOAT64, BEYOND_FLOAT32
+from rnnlab.scan.thresholds import ANY_FLOAT64, BEYOND_FLOAT32
 
 
 @register_jitable(**OPTIONS)

@@ -13,10 +13,10 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from rnnlab.scan.fast import nonlinearities as compiled
-from rnnlab.scan.fast.arrays import States
+from rnnlab.scan.fast import nonlinearities
 from rnnlab.scan.fast.blocks import clip_row, saved_of_block
 from rnnlab.scan.fast.kernels import source_stamp
+from rnnlab.scan.fast.layer_arrays import States
 from rnnlab.scan.fast.scaled_rows import clear, sum_of_squares
 from rnnlab.scan.pointwise import copy
 from rnnlab.scan.rule import Rule
@@ -25,17 +25,17 @@ from rnnlab.scan.rule import Rule
 @functools.cache
 def direct(rule: Rule) -> Callable[..., None]:
     """The compiled loop over read-out timesteps with this rule inside."""
-    step_backward = register_jitable(**compiled.OPTIONS)(rule.backward)
+    step_backward = register_jitable(**nonlinearities.OPTIONS)(rule.backward)
     own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
 
-    @register_jitable(**compiled.OPTIONS)
+    @register_jitable(**nonlinearities.OPTIONS)
     def gather_row(saved, t, k, n, H, out):  # type: ignore[no-untyped-def]
         """Copy what row k of a block saved [T, width * n * H] at timestep t to out [width * H]."""
         for w in range(width):
             at = (w * n + k) * H
             copy(saved[t, at : at + H], out[w * H : (w + 1) * H])
 
-    @njit(nogil=True, cache=True, **compiled.OPTIONS)
+    @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
     def at_read_outs(unit, upstream, states, bounds, squares, dgx, r, first, last):  # type: ignore[no-untyped-def]
         """Rows [R, S, B, H] to squares [R, S, B, 4] and dgx [R, S, B, G*H] at the same exponents.
 

@@ -2,7 +2,7 @@
 
 A call works on one replica r and a block of rows first to last-1 of its batch, over all timesteps: rows never meet
 inside a scan, so blocks run on threads of their own without waiting for each other, and a block's state stays in cache.
-Going back, each row carries dL/dh_t (and dL/dc_t) with an exponent of its own (`rows.py`).
+Going back, each row carries dL/dh_t (and dL/dc_t) with an exponent of its own (`scaled_rows.py`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,8 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from rnnlab import thresholds
-from rnnlab.scan import pointwise
-from rnnlab.scan.fast import arrays, blocks
-from rnnlab.scan.fast import gemm as products
-from rnnlab.scan.fast import nonlinearities as compiled
-from rnnlab.scan.fast import scaled_rows as rows
-from rnnlab.scan.fast import weight_gradients as sums
-from rnnlab.scan.fast.arrays import AdjointArrays, LayerInputs, States, Upstream, Weights, WeightSums
+from rnnlab.scan import pointwise, thresholds
+from rnnlab.scan.fast import blocks, gemm, layer_arrays, nonlinearities, scaled_rows, weight_gradients
 from rnnlab.scan.fast.blocks import (
     add_upstream,
     clear_ended,
@@ -41,6 +35,7 @@ from rnnlab.scan.fast.blocks import (
     saved_of_block,
 )
 from rnnlab.scan.fast.gemm import address, matmul, padded_width
+from rnnlab.scan.fast.layer_arrays import AdjointArrays, LayerInputs, States, Upstream, Weights, WeightSums
 from rnnlab.scan.fast.scaled_rows import add_to, clear, clear_all, sum_of_squares
 from rnnlab.scan.fast.weight_gradients import EMPTY, add_gathered, gather_states, normalize_gathered, room_for
 from rnnlab.scan.pointwise import copy
@@ -61,10 +56,10 @@ def kernels(rule: Rule) -> Kernels:
 
 
 def _forward(rule: Rule) -> Callable[..., None]:
-    step_forward = register_jitable(**compiled.OPTIONS)(rule.forward)
+    step_forward = register_jitable(**nonlinearities.OPTIONS)(rule.forward)
     own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
 
-    @njit(nogil=True, cache=True, **compiled.OPTIONS)
+    @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
     def forward(unit, inputs, weights, states, r, first, last):  # type: ignore[no-untyped-def]
         """LayerInputs, Weights and zero states at index 0 to all other States."""
         stamp  # noqa: B018  part of the key of the disk cache
@@ -98,10 +93,10 @@ def _forward(rule: Rule) -> Callable[..., None]:
 
 
 def _backward(rule: Rule) -> Callable[..., None]:
-    step_backward = register_jitable(**compiled.OPTIONS)(rule.backward)
+    step_backward = register_jitable(**nonlinearities.OPTIONS)(rule.backward)
     own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
 
-    @register_jitable(**compiled.OPTIONS)
+    @register_jitable(**nonlinearities.OPTIONS)
     def read_rows(adjoint, dgx, dgh, dc, dh_prev, dc_prev, e, lengths, bound, limit, r, t, first):  # type: ignore[no-untyped-def]
         """Write the adjoint of timestep t after the rule, and clip dgx, dgh [gates * n * H] where there is a bound."""
         n = e.shape[0]
@@ -120,7 +115,7 @@ def _backward(rule: Rule) -> Callable[..., None]:
                 e[k] = 0
             adjoint.exponents[r, t, row] = e[k]
 
-    @njit(nogil=True, cache=True, **compiled.OPTIONS)
+    @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
     def backward(  # type: ignore[no-untyped-def]
         unit, inputs, weights, states, upstream, bounds, adjoint, sums, item, r, first, last
     ):
@@ -179,7 +174,7 @@ def _backward(rule: Rule) -> Callable[..., None]:
 
 def compiled_sources(rule: Rule) -> list[Path]:
     """The files whose code or constants are compiled into the loops of this rule."""
-    modules = (arrays, blocks, compiled, pointwise, products, rows, sums, thresholds)
+    modules = (layer_arrays, blocks, gemm, nonlinearities, pointwise, scaled_rows, thresholds, weight_gradients)
     files = {inspect.getsourcefile(item) for item in (rule.forward, compiled_sources, *modules)}
     return sorted(Path(file) for file in files if file)
 

@@ -14,7 +14,7 @@ from numba.extending import overload, register_jitable
 
 from rnnlab.scan.fast.nonlinearities import OPTIONS
 from rnnlab.scan.pointwise import copy
-from rnnlab.thresholds import NEGLIGIBLE, ROW, ROW_SQUARES, SMALLEST_FLOAT32
+from rnnlab.scan.thresholds import NEGLIGIBLE, ROW, ROW_SQUARES, SMALLEST_FLOAT32
 
 SMALLEST, LARGEST = ROW_SQUARES
 

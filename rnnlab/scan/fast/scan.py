@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnlab.scaled import Scaled
-from rnnlab.scan.fast import direct as places
-from rnnlab.scan.fast import norms as summaries
-from rnnlab.scan.fast.arrays import LayerInputs, States, Weights
+from rnnlab.scan.fast import direct as direct_loop
+from rnnlab.scan.fast import norms
 from rnnlab.scan.fast.gemm import padded_width
 from rnnlab.scan.fast.kernels import kernels
+from rnnlab.scan.fast.layer_arrays import LayerInputs, States, Weights
 from rnnlab.scan.fast.threads import blocks_of, items_of, spread
 from rnnlab.scan.fast.weight_gradients import add_blocks
 from rnnlab.scan.layer import Layer
 from rnnlab.scan.rule import Rule
+from rnnlab.scan.scaled import Scaled
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Adjoint:
 
 def prepare(rule: Rule, dtype: torch.dtype) -> bool:
     """Compile what a measured update runs, for this dtype, or read it from disk; True when it had to be compiled."""
-    loops = (*kernels(rule), places.direct(rule), add_blocks, *summaries.KERNELS)
+    loops = (*kernels(rule), direct_loop.direct(rule), add_blocks, *norms.KERNELS)
     x, lengths = torch.zeros(1, 2, 1, 1, dtype=dtype), torch.full((1, 1), 2)
     W = x.new_zeros(1, 1, rule.gates)
     work, slots, before = Workspace(), torch.zeros(1, 2, 1, dtype=torch.int64), _misses(loops)
@@ -121,7 +121,7 @@ def prepare(rule: Rule, dtype: torch.dtype) -> bool:
     rows = Scaled(x, torch.ones(1, 2, 1, dtype=torch.int64))
     backward(trace, Upstream(rows, slots), work)
     direct(trace, rows, slots)
-    summaries.warm()
+    norms.warm()
     return _misses(loops) > before
 
 
@@ -217,7 +217,7 @@ def direct(
     dgx = rows.mantissa.new_empty(R, S, B, trace.weights.W_hh.shape[2] if through else 0)
     upstream, states = tuple(map(_array, (*rows, timesteps))), tuple(trace.arrays.states)
     arguments = (_unit(dgx), upstream, states, _bounds_or_zeros(bounds, R), _array(squares), _array(dgx))
-    loop = places.direct(trace.rule)
+    loop = direct_loop.direct(trace.rule)
     spread(lambda item, *block: loop(*arguments, *block), items_of(R, B, trace.blocks), rows.mantissa.numel())
     return squares, dgx
 

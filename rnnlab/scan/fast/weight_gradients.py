@@ -14,8 +14,8 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from rnnlab.scan.fast.arrays import Counts, Reals
 from rnnlab.scan.fast.gemm import add_matmul_transposed, address, copy_panel_row, itemsize, panel_width
+from rnnlab.scan.fast.layer_arrays import Counts, Reals
 from rnnlab.scan.fast.nonlinearities import OPTIONS
 from rnnlab.scan.fast.scaled_rows import (
     NONFINITE_EXPONENT,
@@ -27,7 +27,7 @@ from rnnlab.scan.fast.scaled_rows import (
     scale,
 )
 from rnnlab.scan.pointwise import copy
-from rnnlab.thresholds import NEGLIGIBLE, ROW
+from rnnlab.scan.thresholds import NEGLIGIBLE, ROW
 
 CHUNK = 192
 """Rows that are gathered: their panel of columns stays in the L1 cache."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnlab.logspace import LOG10_2
-from rnnlab.thresholds import ANY_FLOAT64, NO_EXPONENT
+from rnnlab.scan.thresholds import ANY_FLOAT64, NO_EXPONENT
 
 
 class Scaled(NamedTuple):

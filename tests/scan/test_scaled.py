@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mpmath import mp
 from torch import Tensor
 
-from rnnlab.scaled import Scaled, log2_norm
-from rnnlab.thresholds import NO_EXPONENT
+from rnnlab.scan.scaled import Scaled, log2_norm
+from rnnlab.scan.thresholds import NO_EXPONENT
 
 INF, NAN = math.inf, math.nan
 F64 = torch.float64
