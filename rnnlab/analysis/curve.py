@@ -1,7 +1,7 @@
 """What a curve of log10 |dL/dh_t| against lag says: the rate, the horizon and the verdict.
 
-Every function takes `log10_norm` with the marks of a frame: -inf is exactly zero, +inf is not finite, NaN is
-underflow (see tables.read_gradients). docs/RECORDS.md gives the definitions at length, with their sources.
+Every function takes `log10_norm` with sentinel values: -inf is exactly zero, +inf is not finite, NaN is underflow (see
+`rnnlab.runs.readers.read_gradients`). docs/RECORDS.md gives the definitions at length, with their sources.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Word = Literal["vanishing", "exploding", "stable", "none"]
 FEWEST_POINTS = 5
 # A fitted line that moves by less than this over the whole window is called stable.
 DECADES_OF_A_TREND = 1.0
-# A curve that moves by a decade or more and whose line explains less than this is said not to be exponential.
+# A curve that moves by a decade or more and whose line explains less than this is called not exponential.
 POOR_R2 = 0.9
 FALLEN_TO = 0.01
 # Below this spread, in decades, a curve is a constant and R² would be one rounding error over another.
@@ -70,7 +70,7 @@ def fit(lag: ArrayLike, log10_norm: ArrayLike, window: tuple[int, int] | None = 
 
 
 def horizon(lag: ArrayLike, log10_norm: ArrayLike, fallen_to: float = FALLEN_TO) -> float | None:
-    """How many timesteps before its largest value the gradient has first fallen to 1% of it.
+    """How many timesteps before its largest value the gradient first falls to 1% of that value.
 
     With p the lag of the largest value (the smallest such lag), the first lag q > p where
     log10_norm(q) <= log10_norm(p) + log10(fallen_to), less p; q lies on the straight line between the two recorded
@@ -107,7 +107,7 @@ def effective_lag(lag: ArrayLike, log10_norm: ArrayLike) -> float | None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One word on a curve, the figures behind it, and what was left out of them."""
+    """One word for a curve, the figures that it follows from, and how many points they leave out."""
 
     word: Word
     reason: str
@@ -158,10 +158,9 @@ class Verdict:
         # Without a fit the reason says it already.
         if self.gone_from is None or self.word == "none":
             return ""
-        what = {(True, False): "exactly zero", (False, True): "below what the number format holds"}
-        return (
-            f"It is {what.get((self.zeros > 0, self.underflow > 0), 'zero or underflow')} from lag {self.gone_from} on."
-        )
+        kinds = {(True, False): "exactly zero", (False, True): "below what the number format holds"}
+        kind = kinds.get((self.zeros > 0, self.underflow > 0), "zero or underflow")
+        return f"It is {kind} from lag {self.gone_from} on."
 
     def _shape(self) -> str:
         return "" if self.exponential else "It is no exponential: trust the curve, not the rate."
@@ -173,11 +172,11 @@ class Verdict:
 
     def _left_out(self) -> str:
         counts = {"exactly zero": self.zeros, "underflow": self.underflow, "not finite": self.nonfinite}
-        said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-        return f"Not in the fit: {said}." if said and self.fit is not None else ""
+        listed = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+        return f"Not in the fit: {listed}." if listed and self.fit is not None else ""
 
 
-def judge(lag: ArrayLike, log10_norm: ArrayLike, log10_direct: ArrayLike | None = None) -> Verdict:
+def verdict_of(lag: ArrayLike, log10_norm: ArrayLike, log10_direct: ArrayLike | None = None) -> Verdict:
     """The verdict on one curve. With b (lag_max - lag_min) the change of the fitted line across its window:
 
     vanishing: the change is -1 decade or less, or beyond some lag the gradient is underflow, or exactly zero for half
@@ -188,7 +187,7 @@ def judge(lag: ArrayLike, log10_norm: ArrayLike, log10_direct: ArrayLike | None 
     """
     x, y = _ordered(lag, log10_norm)
     line = fit(x, y)
-    word, reason = _word(x, y, line)
+    word, reason = _word_and_reason(x, y, line)
     return Verdict(
         word=word,
         reason=reason,
@@ -202,14 +201,14 @@ def judge(lag: ArrayLike, log10_norm: ArrayLike, log10_direct: ArrayLike | None 
     )
 
 
-def _word(x: NDArray[np.float64], y: NDArray[np.float64], line: Fit | None) -> tuple[Word, str]:
+def _word_and_reason(x: NDArray[np.float64], y: NDArray[np.float64], line: Fit | None) -> tuple[Word, str]:
     points, finite, overflow = len(y), int(np.isfinite(y).sum()), int(np.isposinf(y).sum())
     change = line.change if line else 0.0
     gone = _gone_from(x, y)
     if overflow:
         return ("exploding", "") if change >= DECADES_OF_A_TREND else ("none", f"{overflow} of {points} not finite")
     if not finite:
-        return "none", _nothing(y)
+        return "none", _reason_without_numbers(y)
     if gone is not None and (np.isnan(y[x >= gone]).any() or (line and 2 * (x >= gone).sum() >= points)):
         return "vanishing", ""
     if gone is not None and line is None:
@@ -229,7 +228,7 @@ def _with_error(rate: float, error: float) -> str:
     return f"{rate:+.{digits}f} ± {error:.{digits}f}"
 
 
-def _nothing(y: NDArray[np.float64]) -> str:
+def _reason_without_numbers(y: NDArray[np.float64]) -> str:
     if not len(y):
         return "no gradient was recorded"
     if np.isneginf(y).all():

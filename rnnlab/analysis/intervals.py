@@ -22,7 +22,7 @@ class Interval:
     low: float | None
     high: float | None
     values: tuple[float, ...] = ()
-    """What it is taken over; of a success rate, nothing."""
+    """The values that the mean is taken over; none for a success rate."""
 
     @property
     def n(self) -> int:
@@ -56,7 +56,7 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> Interval | None:
     """Success rate with Wilson's score interval; None where n is 0.
 
     With p = k/n and the normal quantile z: (p + z²/2n -+ z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n). It stays in [0, 1]
-    and is never of no width, also where all runs succeed (Wilson 1927; Brown, Cai and DasGupta 2001).
+    and has a width even where all runs succeed (Wilson 1927; Brown, Cai and DasGupta 2001).
     """
     from scipy.special import ndtri
 
@@ -81,17 +81,17 @@ class Paired:
     """Whether the groups' own intervals overlap; None where one of them has none."""
 
     @property
-    def told_apart(self) -> bool:
-        """Whether the interval of the difference leaves zero out."""
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside the interval of the difference."""
         low, high = self.difference.low, self.difference.high
         return low is not None and high is not None and not low <= 0 <= high
 
     @property
     def word(self) -> str:
-        """What can be said, and no more."""
+        """What follows from the intervals, in words."""
         if self.difference.low is None:
             return f"{len(self.seeds)} shared seeds, too few to say"
-        if not self.told_apart:
+        if not self.excludes_zero:
             return "not told apart"
         return "differ, seed by seed; their own intervals overlap" if self.overlap else "differ"
 
@@ -112,7 +112,9 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Paired | 
     )
 
 
-def _overlap(one: Interval | None, other: Interval | None) -> bool | None:
-    if one is None or other is None or one.low is None or one.high is None or other.low is None or other.high is None:
+def _overlap(first: Interval | None, second: Interval | None) -> bool | None:
+    if first is None or first.low is None or first.high is None:
         return None
-    return one.low <= other.high and other.low <= one.high
+    if second is None or second.low is None or second.high is None:
+        return None
+    return first.low <= second.high and second.low <= first.high

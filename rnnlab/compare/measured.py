@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnlab.analysis.curve import Verdict, effective_lag, judge
+from rnnlab.analysis.curve import Verdict, effective_lag, verdict_of
 from rnnlab.analysis.intervals import FEWEST_SEEDS, half_width
 from rnnlab.errors import RunFolderError, UsageError
 from rnnlab.runs.grids import Floats, GradientGrids, Grid
@@ -56,7 +56,7 @@ def measure_run(run: Run, at: int | None = None, on_readings: OnReadings | None 
 def measured(run: Run, grid: Grid, row: int) -> Measured:
     """The figures of a run at one row of its grid."""
     lags, norms = grid.curve(row)
-    verdict = judge(lags, norms, grid.curve(row, "log10_direct")[1])
+    verdict = verdict_of(lags, norms, grid.curve(row, "log10_direct")[1])
     far = math.inf if verdict.horizon is None and not verdict.nonfinite and np.isfinite(norms).any() else None
     result = run.info.get("result") or {}
     ended = run.status == "completed"

@@ -1,4 +1,4 @@
-"""What is read of runs again and again, in a quicker form: readings as Parquet, configs in the store of store.py."""
+"""Faster copies of files that are read often: gradients.csv as Parquet, configs in a `Store`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ S = TypeVar("S")
 
 
 def cached_gradients(run: RunFolder) -> pa.Table:
-    """The cached columns of a run's gradients.csv, with the sentinel values of tables.read_table.
+    """The cached columns of a run's gradients.csv, with the sentinel values of `readers.read_table`.
 
     Raises RunFolderError where the file is missing or broken.
     """
@@ -39,7 +39,7 @@ def cached_gradients(run: RunFolder) -> pa.Table:
     if stamp is not None and (cached := _read(path, stamp)) is not None:
         return cached
     table = read_table(run.gradients, GRADIENTS).select(CACHED_COLUMNS)
-    # A run that is still being written has another file in a moment.
+    # The file of a run that is still training changes again soon.
     if stamp is not None and stamp == stamp_of(run.gradients) and os.path.getsize(run.gradients) > _SMALLEST_CSV:
         _write(table, path, stamp)
     return table
@@ -69,7 +69,7 @@ def read_config(run: RunFolder) -> dict[str, Any]:
 
 
 def cached_configs(root: Path, runs: Iterable[RunFolder]) -> dict[str, dict[str, Any]]:
-    """The resolved configs of all runs of a folder, by name; those that cannot be read are not there."""
+    """The resolved configs of all runs of a folder, by name; those that cannot be read are left out."""
     folders = {run.name: run for run in runs}
     stamps = {name: stamp for name, run in folders.items() if (stamp := stamp_of(run.config)) is not None}
     with Store(root, "config") as store:
@@ -100,14 +100,14 @@ def _write(table: pa.Table, path: Path, stamp: str) -> None:
     stamped = table.replace_schema_metadata({_STAMP: stamp.encode()})
     with contextlib.suppress(OSError, RunFailedError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _forget_removed(path.parent)
+        _delete_stale(path.parent)
         with atomic(path) as file:
             parquet.write_table(stamped, file, compression="lz4", use_dictionary=["state"], write_statistics=False)
 
 
 @lru_cache
-def _forget_removed(folder: Path) -> None:
-    """Delete what is kept of runs that are there no more; once a process, since it looks at every run."""
+def _delete_stale(folder: Path) -> None:
+    """Delete the copies of runs that no longer exist; once per process, since it looks at every run."""
     for file in folder.glob("*.parquet"):
         if not RunFolder(folder.parent.parent / file.stem).is_run:
             file.unlink(missing_ok=True)

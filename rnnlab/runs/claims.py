@@ -1,14 +1,14 @@
-"""Who is training what just now, so that no two processes ever train the same run.
+"""Which process is training which run, so that no two processes ever train the same one.
 
-A lease with a heartbeat, in a SQLite file that all who train in the folder share: each of them has one lease and says
-every few seconds that it is alive. A claim is a key under a lease: a run's identity, so that sweeps share their work,
-or its folder (`folder_key`), so that one process alone writes there, a sweep or `rnnlab train`. A lease without a beat
-for `stale_after` seconds, or whose process is known to be gone, holds nothing any more. Beats are stamped by the host
+Leases with heartbeats, in a SQLite file that all processes that train in the folder share: each has one lease and
+renews it every few seconds. A claim is a key under a lease: a run's identity, so that sweeps share their work,
+or its folder (`folder_key`), so that only one process writes there, a sweep or `rnnlab train`. A lease without a beat
+for `stale_after` seconds, or whose process is known to have ended, is not valid any more. Beats are stamped by the host
 that writes them: clocks that differ by more than a few seconds need a larger `stale_after`. The file system must have
 locks (a few NFS mounts have none).
 
-The file is the truth about claims: no run folder says them. It is no part of the store (store.py), which remembers what
-the run folders say and can be made again from them. So a claims file that cannot be used is an error, never made anew.
+The file is the only record of the claims. It is not a part of the store (`store`), which can be made again from the run
+folders. So a claims file that cannot be used is an error, and is never replaced.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Holder:
 
 
 def folder_key(name: str) -> str:
-    """The key of a run's folder; an identity looks otherwise."""
+    """The key of a run's folder; no identity has this form."""
     return f"folder {name}"
 
 
@@ -70,7 +70,7 @@ class Claims:
         self._owner = secrets.token_hex(16)
         self._mine: set[str] = set()
         self._lock, self._ended = threading.RLock(), threading.Event()
-        self._thread = threading.Thread(target=self._beat_until_the_end, name="rnnlab-claims", daemon=True)
+        self._thread = threading.Thread(target=self._beat_until_ended, name="rnnlab-claims", daemon=True)
 
     def __enter__(self) -> Self:
         try:
@@ -91,7 +91,7 @@ class Claims:
     def take(self, identities: Iterable[str]) -> set[str]:
         """Claim these runs; returns those that this process holds now.
 
-        They were free, held by this process before, or under a lease that holds nothing any more.
+        They were free, held by this process before, or under a lease that is not valid any more.
         """
         wanted = list(dict.fromkeys(identities))
         with self._file() as file:
@@ -132,7 +132,7 @@ class Claims:
             "INSERT OR IGNORE INTO claims VALUES (?, ?)", ((identity, self._owner) for identity in self._mine)
         )
 
-    def _beat_until_the_end(self) -> None:
+    def _beat_until_ended(self) -> None:
         while not self._ended.wait(self._every):
             # A full disk may have room again at the next beat.
             with contextlib.suppress(RunFolderError, RunFailedError):
@@ -169,8 +169,8 @@ class Claims:
         with self._lock:
             try:
                 with contextlib.closing(sqlite3.connect(self._path, _WAIT, isolation_level=None)) as file:
-                    # Whoever dies holds nothing, so there is nothing to keep through a power cut: a claim takes 2 ms
-                    # where waiting for the disk takes it 30.
+                    # A power cut ends all processes, and their claims with them: no commit has to wait for the
+                    # disk, and a claim takes 2 ms instead of 30.
                     file.execute("PRAGMA synchronous = OFF")
                     file.executescript(_TABLES)
                     file.execute("BEGIN IMMEDIATE")
@@ -179,5 +179,5 @@ class Claims:
             except sqlite3.Error as error:
                 if "disk is full" in str(error):
                     raise RunFailedError(f"{self._path} cannot be written: the disk is full") from error
-                cure = "give another folder with --out, or delete the file if nothing trains there"
-                raise RunFolderError(f"{self._path} cannot be used: {error}; {cure}") from error
+                hint = "give another folder with --out, or delete the file if nothing trains there"
+                raise RunFolderError(f"{self._path} cannot be used: {error}; {hint}") from error

@@ -47,16 +47,16 @@ METRICS = (*_OF_AN_UPDATE, *_OF_PROBES, _SECONDS)
 
 
 def metrics_columns(probes: Iterable[Probe]) -> tuple[Column, ...]:
-    """The columns of a run with these probes: METRICS, and behind them those of probes that were added to the table."""
+    """The columns of a run with these probes: METRICS, then those of probes that were added to the table."""
     known = {column.name for column in METRICS}
     return (*METRICS, *(column for probe in probes for column in probe.columns if column.name not in known))
 
 
-# What one row takes on disk, on average; a plan of a run may count on it.
+# The average size of one row on disk; the plan of a run is computed with it.
 GRADIENT_ROW_BYTES = 110
 METRICS_ROW_BYTES = 250
 
 
 def metrics_row_bytes(probes: Iterable[Probe]) -> int:
-    """The same of metrics.csv in a run with these probes."""
+    """The average size of one row of metrics.csv in a run with these probes."""
     return METRICS_ROW_BYTES + 20 * (len(metrics_columns(probes)) - len(METRICS))

@@ -25,7 +25,7 @@ STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
 
 
 class RunFolder:
-    """The folder of one run. No other module names its files.
+    """The folder of one run. Only this class knows the names of its files.
 
     A folder with a readable `run.json` is a run. `create` makes both in one step, so that no process sees a run folder
     without one. `run.json` is strict JSON: a number that is not finite is the text "inf", "-inf" or "nan", which
@@ -102,7 +102,7 @@ class RunFolder:
         """Make the folder of a run with a `run.json` of status `running`: both or neither.
 
         With `force` an older run of that name is deleted, so call this when the run really starts.
-        With `dead` the process that wrote the older run is known to have ended, even where run.json does not tell.
+        With `dead` the process that wrote the older run is known to have ended, even if run.json does not show it.
         With `numbered` a taken name becomes name-2, name-3, ... instead. Raises as `check` does.
         """
         names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2))) if numbered else iter([name])
@@ -127,14 +127,14 @@ class RunFolder:
         return _make(cls(Path(root) / name), lambda fresh: fresh._write_all(files), force)
 
     def _write_all(self, files: Mapping[str, bytes]) -> None:
-        for own in self.files:
-            if own.name in files:
-                with atomic(own) as file:
-                    file.write(files[own.name])
+        for path in self.files:
+            if path.name in files:
+                with atomic(path) as file:
+                    file.write(files[path.name])
 
     def contents(self) -> dict[str, bytes]:
         """The bytes of each file by its name, for another machine."""
-        return {own.name: own.read_bytes() for own in self.files if own.is_file()}
+        return {path.name: path.read_bytes() for path in self.files if path.is_file()}
 
     def write_run(self, info: Mapping[str, Any]) -> None:
         """Write `run.json` whole. Raises RunFailedError, and then the old one is as it was."""
@@ -167,16 +167,16 @@ class RunFolder:
 
 
 def bookkeeping(root: str | os.PathLike[str]) -> Path:
-    """The hidden folder beside the runs, for what was read of them (store.py) and who trains them (claims.py)."""
+    """The hidden folder beside the runs, for the store (`store`) and the claims (`claims`)."""
     return Path(root) / ".rnnlab"
 
 
 def _check_root(root: Path) -> None:
-    there = next(folder for folder in [root.absolute(), *root.absolute().parents] if os.path.exists(folder))
-    if not there.is_dir():
-        raise RunFolderError(f"{there} is a file, and runs need a folder; give another with --out")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise RunFolderError(f"{there} cannot be written; give another folder with --out")
+    nearest = next(folder for folder in [root.absolute(), *root.absolute().parents] if os.path.exists(folder))
+    if not nearest.is_dir():
+        raise RunFolderError(f"{nearest} is a file, and runs need a folder; give another with --out")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise RunFolderError(f"{nearest} cannot be written; give another folder with --out")
 
 
 def _check_free(run: RunFolder, force: bool, dead: bool) -> None:
@@ -189,8 +189,8 @@ def _check_free(run: RunFolder, force: bool, dead: bool) -> None:
             f"{run.path} is there already ({_status_or_broken(run)}); choose another --name, or replace it with --force"
         )
     if _status_or_broken(run) == "running" and not dead:
-        who = trained_by(run.read_run().get("process") or {})
-        raise RunExistsError(f"{run.path} {who}, or choose another --name")
+        owner = trained_by(run.read_run().get("process") or {})
+        raise RunExistsError(f"{run.path} {owner}, or choose another --name")
 
 
 def _is_empty_folder(path: Path) -> bool:
@@ -237,7 +237,7 @@ def _put_in_place(fresh: Path, path: Path, force: bool) -> None:
 
 
 def _write_first(name: str, info: Mapping[str, Any], fresh: RunFolder) -> None:
-    """The `run.json` that a run begins with."""
+    """Write the `run.json` that a run begins with."""
     first = {"name": name, "status": "running", "reason": "", "started": now(), "ended": None}
     fresh.write_run({**first, "process": this_process(), **info})
 

@@ -34,11 +34,11 @@ class Grid:
     values: dict[str, Floats]
 
     def at(self, update: int | None = None) -> int:
-        """The row of an update: the recorded one nearest to it; by default the last one that is finite everywhere."""
+        """The row of the recorded update nearest to `update`; by default of the last one that is finite everywhere."""
         if update is not None:
             return int(np.argmin(np.abs(self.updates - update)))
         whole = np.flatnonzero(~np.isposinf(self.values["log10_norm"]).any(1))
-        # The update that a run diverges at has no curve to look at; the one before it shows where it went.
+        # The update that a run diverges at has no finite curve; the one before it shows the explosion.
         return int(whole[-1]) if whole.size else 0
 
     def curve(self, row: int, column: str = "log10_norm") -> tuple[NDArray[np.int64], Floats]:
@@ -48,7 +48,7 @@ class Grid:
 
 
 class GradientGrids:
-    """All grids of one run; raises RunFolderError where its gradients.csv is missing or broken."""
+    """All grids of one run. Raises RunFolderError where its gradients.csv is missing or broken."""
 
     def __init__(self, run: RunFolder) -> None:
         self._name, self._table = run.name, cached_gradients(run)

@@ -1,6 +1,6 @@
-"""The runs of a folder with their status and identity: what each run.json says, remembered in the store of store.py.
+"""The runs of a folder with their status and identity, from each run.json, kept in a `Store`.
 
-Looking at ten thousand runs reads only the run.json files that are new or have changed.
+Of ten thousand runs only the run.json files that are new or have changed are read.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _RESULT = ("loss", "error", "eval_loss", "eval_error", "test_loss", "test_error"
 
 @dataclass(frozen=True)
 class Entry:
-    """A run as its run.json has it; `identity` is None where its config cannot be read."""
+    """What run.json says of a run; `identity` is None where the config cannot be read."""
 
     name: str
     identity: str | None
     sweep: str | None
-    """The name of the sweep that it was trained by; None where `rnnlab train` did."""
+    """The name of the sweep that trained it; None for `rnnlab train`."""
     status: str
     reason: str
     started: str
@@ -39,7 +39,7 @@ class Entry:
 
 
 class Index:
-    """The index of one folder; `refresh` first. `left_out` says which folders could not be read, and why."""
+    """The index of one folder; call `refresh` first. `left_out` has the folders that could not be read, and why."""
 
     def __init__(self, root: str | PathLike[str]) -> None:
         self.root = Path(root)
@@ -53,13 +53,13 @@ class Index:
         self.close()
 
     def close(self) -> None:
-        """Let go of the store's file."""
+        """Close the store."""
         self._store.close()
 
     def refresh(self, *, ended: bool = True) -> None:
-        """Read the runs that are new or have changed, and forget those that are gone.
+        """Read the runs that are new or have changed, and drop those that were deleted.
 
-        Without `ended`, the files of runs that had ended are not looked at again, only whether the runs are there.
+        Without `ended`, the files of runs that had ended are not read again; only their existence is checked.
         """
         stamps, summaries = self._store.stamps, self._store.values
         known = {name: stamps[name] for name, summary in summaries.items() if not ended and summary["status"] in _ENDED}
@@ -75,7 +75,7 @@ class Index:
         return set(self._store.values)
 
     def by_identity(self, identities: Iterable[str]) -> dict[str, list[Entry]]:
-        """The runs of these identities; one that was trained more than once is there as often."""
+        """The runs of these identities; several entries for a run that was trained more than once."""
         wanted = set(identities)
         entries: dict[str, list[Entry]] = {}
         for name, summary in sorted(self._store.values.items()):
@@ -85,7 +85,7 @@ class Index:
 
 
 def _stamps(root: Path, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Each run's name and the stamp of its run.json; that of the known ones is as it was."""
+    """Each run's name and the stamp of its run.json; for known runs the given stamp."""
     with contextlib.suppress(FileNotFoundError), os.scandir(root) as folders:
         for folder in folders:
             if folder.name.startswith("."):
@@ -98,7 +98,7 @@ def _stamps(root: Path, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _summary(run: RunFolder) -> dict[str, Any]:
-    """What the index remembers of a run. Raises RunFolderError."""
+    """The part of run.json that the index keeps. Raises RunFolderError."""
     info = run.read_run()
     names = ("sweep", "status", "reason", "process", "started", "updates", "updates_per_second")
     result, verdict = info.get("result") or {}, info.get("verdict") or {}
@@ -107,7 +107,7 @@ def _summary(run: RunFolder) -> dict[str, Any]:
 
 
 def _identity(run: RunFolder) -> str | None:
-    """That of a run whose run.json does not say it, from its config."""
+    """The identity computed from the config, for a run.json without one."""
     from rnnlab.config import load_config
 
     try:

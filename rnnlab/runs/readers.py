@@ -1,4 +1,4 @@
-"""The readers of a run's two CSV files, as Arrow tables and as pandas frames; columns.py says what is in them."""
+"""The readers of a run's two CSV files, as Arrow tables and as pandas frames. Their columns are in `columns`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_gradients(path: str | Path) -> pd.DataFrame:
 def read_metrics(path: str | Path) -> pd.DataFrame:
     """metrics.csv as a frame; NaN where a cell is empty (not measured) or `nan`. Raises RunFolderError.
 
-    Columns behind those of METRICS are numbers of probes that were added by whoever made the run.
+    Columns after those of METRICS are numbers from probes that the user added.
     """
     return as_frame(read_table(path, METRICS, open_ended=True))
 
@@ -56,18 +56,18 @@ def read_table(path: str | Path, columns: Sequence[Column], *, open_ended: bool 
     if not whole:
         return _empty(columns)
     if open_ended:
-        columns = (*columns, *_more(data, columns))
+        columns = (*columns, *_added_columns(data, columns))
     if not data[:4096].replace(b"\r\n", b"\n", 1).startswith(header_of(columns)):
         raise RunFolderError(f"{path} does not begin with the columns that this version of rnnlab reads")
     try:
         table = _parsed(pa.py_buffer(data).slice(0, whole), columns)
         return pa.table({column.name: _with_sentinels(table[column.name], column) for column in columns})
     except (pa.ArrowInvalid, ValueError) as error:
-        raise RunFolderError(f"{path} is broken: {_place(str(error))}") from error
+        raise RunFolderError(f"{path} is broken: {_first_line(str(error))}") from error
 
 
-def _more(data: bytes, columns: Sequence[Column]) -> Sequence[Column]:
-    """The columns that a file has behind these, by its first line."""
+def _added_columns(data: bytes, columns: Sequence[Column]) -> Sequence[Column]:
+    """The columns that a file has after these, according to its first line."""
     names = data[: data.index(b"\n")].decode(errors="replace").rstrip("\r").split(",")[len(columns) :]
     known = {"", *(column.name for column in columns)}
     return [Column(name, "number", "", "", "") for name in dict.fromkeys(names) if name not in known]
@@ -76,7 +76,7 @@ def _more(data: bytes, columns: Sequence[Column]) -> Sequence[Column]:
 def _parsed(data: pa.Buffer, columns: Sequence[Column]) -> pa.Table:
     from pyarrow import csv
 
-    # One thread: with more, errors do not know their row. cache.map_in_threads reads several files at once instead.
+    # One thread: with more, errors do not know their row. `cache.map_in_threads` reads several files at once.
     return csv.read_csv(
         data,
         read_options=csv.ReadOptions(use_threads=False, block_size=_BLOCK),
@@ -125,7 +125,7 @@ def _with_sentinels(cells: pa.ChunkedArray, column: Column) -> pa.ChunkedArray |
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:
-    """The table as a frame, texts as texts."""
+    """The table as a frame; columns of text become strings."""
     import pandas as pd
 
     cells = {name: table[name] for name in table.column_names}
@@ -151,6 +151,6 @@ def codes_of(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], pd.Index[str]]
     return whole.indices.to_numpy(), pd.Index(whole.dictionary.to_pylist(), dtype="str")
 
 
-def _place(message: str) -> str:
-    """What Arrow says of a line or a cell, without the line itself."""
+def _first_line(message: str) -> str:
+    """Arrow's message, without the content of the line."""
     return message.removeprefix("CSV parse error: ").split("\n")[0][:200]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnlab.analysis.curve import Verdict, judge
+from rnnlab.analysis.curve import Verdict, verdict_of
 from rnnlab.errors import UsageError
 from rnnlab.runs.cache import read_config
 from rnnlab.runs.folder import RunFolder, status_of
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One run: its settings, how it went, and its records; files are read when they are asked for.
+    """One run: its settings, how it went, and its records. A file is read when it is first needed.
 
-    A config that has been read already is not read again. Raises RunFolderError where the folder is no run, or the
-    file asked for is missing or broken.
+    `config` is given where it was read already. Raises RunFolderError where the folder is not a run, or the file that
+    is needed is missing or broken.
     """
 
     def __init__(self, path: str | Path, config: dict[str, Any] | None = None) -> None:
@@ -59,7 +59,7 @@ class Run:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What conditions are about: the settings, and besides `status`, `name` and `sweep`."""
+        """The values that conditions can test: the settings, `status`, `name` and `sweep`."""
         return {**self.settings, "status": self.status, "name": self.name, "sweep": self.info.get("sweep")}
 
     @cached_property
@@ -103,7 +103,7 @@ class Run:
         curve = self.curve(update, layer, state)
         # Below the top layer, and in c, the direct gradient is not the loss's own read-out.
         top = state == "h" and self._layer(layer) == self._layer(-1)
-        return judge(curve["lag"], curve["log10_norm"], curve["log10_direct"] if top else None)
+        return verdict_of(curve["lag"], curve["log10_norm"], curve["log10_direct"] if top else None)
 
     def _layer(self, layer: int) -> int:
         layers = sorted(int(index) for index in self.gradients["layer"].unique())

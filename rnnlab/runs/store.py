@@ -1,8 +1,8 @@
-"""What was read of the runs of a folder, kept beside them so that it is not read again: one rule for all of it.
+"""A cache of values read from the runs of a folder, in a SQLite file beside them.
 
-The runs' own files are the truth. What was read of a file is good for as long as the file has the same stamp. All that
-is kept can be deleted at any time; what is missing, broken or of another version is made again, and where nothing can
-be written, it lives in memory.
+The files of the runs are the truth. A value is valid while the stamp of the file that it was read from is the same. The
+cache can be deleted at any time: what is missing, broken or of another version is read again. Where no file can be
+written, the values are in memory only.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from rnnlab.errors import RunFolderError
 from rnnlab.runs.folder import bookkeeping
 
 _VERSION = 1
-"""Of the form of everything that is kept; another form needs another number."""
-# A table a kind: reading one kind then reads its pages in order, and no others.
+"""The version of the format; another format needs another number."""
+# One table for each kind: reading one kind then reads its pages in order, and no others.
 _TABLE = "CREATE TABLE IF NOT EXISTS {} (name TEXT PRIMARY KEY, stamp TEXT NOT NULL, value TEXT NOT NULL)"
 _WAIT = 30.0
 """Seconds that another process may be writing."""
@@ -30,9 +30,9 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def stamp_of(path: str | os.PathLike[str]) -> str | None:
-    """The version of what is kept, and the size, inode and time of change of a file; None where there is no file.
+    """The version of the format, and the size, inode and time of change of a file; None where there is no file.
 
-    Take the stamp before reading: a file that is written meanwhile has another one, and is read again.
+    Take the stamp before reading: a file that changes meanwhile gets another stamp, and is read again.
     """
     try:
         status = os.stat(path)
@@ -42,7 +42,7 @@ def stamp_of(path: str | os.PathLike[str]) -> str | None:
 
 
 class Store:
-    """Values of one kind (a word: the name of a table) that JSON can hold, one a run, by the run's name."""
+    """JSON values of one kind (the name of a table), one for each run, by the run's name."""
 
     def __init__(self, root: str | os.PathLike[str], kind: str) -> None:
         self._root, self._kind = Path(root), kind
@@ -59,7 +59,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; what is known stays known in memory."""
+        """Close the file; the values stay in memory."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -72,13 +72,13 @@ class Store:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """What was read of each run, as of the last refresh."""
+        """The value of each run, as of the last refresh."""
         return MappingProxyType(self._values)
 
     def refresh(self, stamps: Mapping[str, str], read: Callable[[str], Any]) -> dict[str, str]:
-        """Read the runs whose stamp is another one than before, and forget those that have none any more.
+        """Read the runs whose stamp has changed, and drop those that have none any more.
 
-        Returns the runs for which `read` raised RunFolderError, and what it said; they are not known.
+        Returns the runs for which `read` raised RunFolderError, each with its message; they have no value.
         """
         unreadable, changed = {}, []
         for name, stamp in stamps.items():
@@ -110,7 +110,7 @@ class Store:
             self.close()
 
     def _open(self) -> None:
-        """Open the file where there is a folder to have it in; make it anew where it is broken."""
+        """Open the file if the folder exists; replace it if it is broken."""
         if self._file is not None or self._closed or not self._root.is_dir():
             return
         path = bookkeeping(self._root) / "store.sqlite"
@@ -119,7 +119,7 @@ class Store:
                 self._file = _connected(path, self._kind)
                 self._load(self._file)
                 return
-            except (OSError, sqlite3.OperationalError):  # locked, or of an archive that cannot be written
+            except (OSError, sqlite3.OperationalError):  # locked, or in a folder that cannot be written
                 break
             except (sqlite3.DatabaseError, ValueError):
                 if self._file is not None:
@@ -146,7 +146,7 @@ def _connected(path: Path, kind: str) -> sqlite3.Connection:
         (version,) = file.execute("PRAGMA user_version").fetchone()
         if version not in (0, _VERSION):
             raise sqlite3.DatabaseError(f"version {version}")
-        # What a power cut spoils is made again; waiting for the disk at every commit is for the runs.
+        # After a power cut the cache is made again, so no commit has to wait for the disk.
         file.execute("PRAGMA synchronous = OFF")
         file.execute(_TABLE.format(kind))
         if version == 0:

@@ -1,4 +1,4 @@
-"""The writers of a run's two CSV files; columns.py says what is in them, and tables.py reads them."""
+"""Write a run's two CSV files. Their columns are in `columns`; `readers` reads them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class _Csv:
         self._last: int | None = None
         header = header_of(columns)
         try:
-            _drop_torn_tail(path, header)
-            # Unbuffered: a row is with the system once it is written, and closing has nothing left to fail at.
+            _drop_partial_line(path, header)
+            # Unbuffered: a written row has reached the system, and closing cannot fail any more.
             self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise RunFolderError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -46,19 +46,19 @@ class _Csv:
         self._last = update
 
     def _put(self, data: bytes) -> None:
-        whole = self._file.tell()
+        length = self._file.tell()
         view = memoryview(data)
         try:
             while view:
                 view = view[self._file.write(view) :]
         except OSError as error:
             with contextlib.suppress(OSError):
-                self._file.truncate(whole)
+                self._file.truncate(length)
             raise RunFailedError(
-                f"{self._path} cannot be written: {error.strerror or error}; {self._kept()}"
+                f"{self._path} cannot be written: {error.strerror or error}; {self._advice()}"
             ) from error
 
-    def _kept(self) -> str:
+    def _advice(self) -> str:
         kept = "nothing was added to it" if self._last is None else f"its rows up to update {self._last} are kept"
         return f"{kept}; make room on the disk, or choose another with --out, and start the run again"
 
@@ -67,7 +67,7 @@ class _Csv:
 
 
 class _Log:
-    """What both logs are: a table with columns, opened for appending, and closed."""
+    """What both logs have in common: a CSV file with columns, opened for appending."""
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         self._columns = columns
@@ -84,7 +84,7 @@ class _Log:
 
 
 class GradientLog(_Log):
-    """Appends to gradients.csv; an interrupted file is gone on with, its torn last line dropped.
+    """Appends to gradients.csv. A file from an interrupted run is continued, without its half-written last line.
 
     Raises RunFolderError when the file cannot be opened or is another table, RunFailedError when it cannot grow.
     """
@@ -109,7 +109,7 @@ class GradientLog(_Log):
         """One row a timestep; all arrays have one entry a timestep.
 
         In the log10 arrays -inf is exactly zero, inf and nan are not finite, and an entry that is *masked*
-        (`numpy.ma`) is underflow: not zero, and out of the number format's reach.
+        (`numpy.ma`) is underflow: not zero, but too small for the number format.
         """
         logs = (log10_norm, log10_p05, log10_median, log10_p95, log10_direct)
         cells = [_counts(t), _counts(lag), _numbers(norm), *map(_decades, logs)]
@@ -118,7 +118,7 @@ class GradientLog(_Log):
 
 
 class MetricsLog(_Log):
-    """Appends to metrics.csv, one row an update; opened, interrupted and closed as GradientLog is.
+    """Appends to metrics.csv, one row an update. Opening, continuing and closing are as in GradientLog.
 
     columns: those of the run's probes, as `metrics_columns` gives them.
     """
@@ -160,18 +160,18 @@ def _decades(values: ArrayLike) -> list[str]:
     return cells
 
 
-def _drop_torn_tail(path: Path, header: bytes) -> None:
-    """Cut what follows the last newline; refuse a file that is another table."""
+def _drop_partial_line(path: Path, header: bytes) -> None:
+    """Remove the bytes after the last newline. Raises RunFolderError for a file with other columns."""
     if not path.exists():
         return
     with path.open("r+b") as file:
         head = file.read(len(header))
         if not header.startswith(head):
             raise RunFolderError(f"{path} does not begin with the columns that this version of rnnlab writes")
-        file.truncate(_whole(path))
+        file.truncate(_whole_lines_length(path))
 
 
-def _whole(path: Path) -> int:
+def _whole_lines_length(path: Path) -> int:
     """The length in bytes of the lines that end with a newline."""
     with path.open("rb") as file:
         end = file.seek(0, io.SEEK_END)
@@ -185,7 +185,7 @@ def _whole(path: Path) -> int:
 
 
 def truncate_after(path: Path, update: int) -> None:
-    """Drop the rows of later updates, and a torn last line, so that a run can go on after `update`."""
+    """Remove the rows of later updates and a half-written last line, so that a run can go on after `update`."""
     try:
         with path.open("r+b") as file:
             keep = 0

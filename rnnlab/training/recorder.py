@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnnlab.analysis.curve import judge
+from rnnlab.analysis.curve import verdict_of
 from rnnlab.atomic import atomic
 from rnnlab.config import Config, StopRule
 from rnnlab.errors import RnnlabError, RunFolderError
@@ -115,7 +115,7 @@ class Recorder:
         self.close()
         end: dict[str, Any] = {"updates": self.done, "updates_per_second": self.done / seconds, "result": result}
         if self.curve is not None:
-            end["verdict"] = judge(*self.curve).as_dict()
+            end["verdict"] = verdict_of(*self.curve).as_dict()
         self.dir.finish(status, reason, **end)
 
     def give_up(self, status: str, reason: str) -> None:

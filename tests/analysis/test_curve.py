@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from rnnlab.analysis.curve import FEWEST_POINTS, _with_error, fit, horizon, judge
+from rnnlab.analysis.curve import FEWEST_POINTS, _with_error, fit, horizon, verdict_of
 
 LAG = np.arange(100)
 ZERO, UNDERFLOW, NONFINITE = -np.inf, np.nan, np.inf
@@ -74,7 +74,7 @@ def test_the_horizon_of_an_exponential_is_in_closed_form(rho: float, start: floa
 def test_the_order_of_the_rows_means_nothing(data: st.DataObject) -> None:
     order = np.array(data.draw(st.permutations(range(30))))
     y = np.cos(np.arange(30)) - np.arange(30) / 5
-    assert judge(order, y[order]) == judge(np.arange(30), y)
+    assert verdict_of(order, y[order]) == verdict_of(np.arange(30), y)
 
 
 def test_the_horizon_counts_from_the_largest_value() -> None:
@@ -115,7 +115,7 @@ def test_a_gradient_that_does_not_fall_has_no_horizon() -> None:
     ],
 )
 def test_the_word(y: np.ndarray, word: str) -> None:
-    verdict = judge(LAG, y)
+    verdict = verdict_of(LAG, y)
     assert (verdict.word, verdict.reason) == (word, "")
     assert verdict.text.startswith(word)
 
@@ -133,7 +133,7 @@ def test_the_word(y: np.ndarray, word: str) -> None:
     ],
 )
 def test_where_nothing_can_be_said_the_reason_is(y: np.ndarray, reason: str) -> None:
-    verdict = judge(LAG[: len(y)], y)
+    verdict = verdict_of(LAG[: len(y)], y)
     assert verdict.word == "none"
     assert reason in verdict.reason
     assert verdict.text.startswith(f"no verdict: {verdict.reason}.")
@@ -142,35 +142,35 @@ def test_where_nothing_can_be_said_the_reason_is(y: np.ndarray, reason: str) -> 
 def test_what_is_left_out_is_counted_and_said() -> None:
     y = -0.1 * LAG
     y[[1, 2, 3]], y[[4, 5]], y[90:] = ZERO, UNDERFLOW, UNDERFLOW
-    verdict = judge(LAG, y)
+    verdict = verdict_of(LAG, y)
     assert (verdict.zeros, verdict.underflow, verdict.nonfinite) == (3, 12, 0)
     assert "Not in the fit: 3 exactly zero, 12 underflow." in verdict.text
     assert "zero or underflow from lag 90 on" in verdict.text
 
 
 def test_a_bent_curve_is_said_to_be_no_exponential() -> None:
-    bent = judge(LAG, np.abs(LAG - 50) * 0.1)
+    bent = verdict_of(LAG, np.abs(LAG - 50) * 0.1)
     assert not bent.exponential
     assert "no exponential" in bent.text
     # Noise about a level has no R² to speak of and is flat all the same.
-    assert judge(LAG, np.random.default_rng(0).normal(0, 0.05, 100)).exponential
-    assert judge(LAG, -0.1 * LAG).exponential
+    assert verdict_of(LAG, np.random.default_rng(0).normal(0, 0.05, 100)).exponential
+    assert verdict_of(LAG, -0.1 * LAG).exponential
 
 
 def test_many_read_outs_are_said_and_one_is_not() -> None:
-    assert "read at 100 timesteps" in judge(LAG, 0.0 * LAG, 0.0 * LAG).text
-    assert "read at" not in judge(LAG, 0.0 * LAG, np.where(LAG == 0, 0.0, ZERO)).text
+    assert "read at 100 timesteps" in verdict_of(LAG, 0.0 * LAG, 0.0 * LAG).text
+    assert "read at" not in verdict_of(LAG, 0.0 * LAG, np.where(LAG == 0, 0.0, ZERO)).text
 
 
 @pytest.mark.parametrize("y", [-0.1 * LAG, 0.0 * LAG, np.full(100, NONFINITE), np.where(LAG > 9, UNDERFLOW, -LAG)])
 def test_a_verdict_is_strict_json(y: np.ndarray) -> None:
-    assert json.loads(json.dumps(judge(LAG, y).as_dict(), allow_nan=False))["text"] == judge(LAG, y).text
+    assert json.loads(json.dumps(verdict_of(LAG, y).as_dict(), allow_nan=False))["text"] == verdict_of(LAG, y).text
 
 
 @pytest.mark.parametrize(("first_zero", "word"), [(99, "stable"), (60, "stable"), (50, "vanishing"), (20, "vanishing")])
 def test_a_few_exact_zeros_at_the_end_are_not_vanishing(first_zero: int, word: str) -> None:
     """A flat curve whose end is exactly zero: the word follows the larger half, and the zeros are said."""
-    verdict = judge(LAG, np.where(first_zero <= LAG, -np.inf, 0.0))
+    verdict = verdict_of(LAG, np.where(first_zero <= LAG, -np.inf, 0.0))
     assert verdict.word == word
     assert f"exactly zero from lag {first_zero} on" in verdict.text
 

@@ -76,7 +76,7 @@ def test_pairing_covers_the_difference_where_seeds_matter() -> None:
         assert low is not None
         assert high is not None
         hits += low <= 2.0 <= high
-        apart += found.told_apart
+        apart += found.excludes_zero
         overlapping += bool(found.overlap)
     assert hits / 4_000 == pytest.approx(0.95, abs=4 * 0.0035)
     # What the groups' own intervals could not have said.
@@ -98,7 +98,7 @@ def test_pairs_say_no_more_than_they_know() -> None:
     few = paired({0: 1.0, 1: 2.0}, {0: 3.0, 1: 4.0, 2: 5.0})
     assert few is not None
     assert few.word == "2 shared seeds, too few to say"
-    assert not few.told_apart
+    assert not few.excludes_zero
     same = paired(dict(enumerate([1.0, 2.0, 3.0])), dict(enumerate([1.1, 1.8, 3.1])))
     assert same is not None
     assert same.word == "not told apart"

@@ -82,7 +82,7 @@ def test_what_was_kept_of_a_run_that_is_gone_goes_too(run: Run) -> None:
     cached_gradients(run.dir)
     other = fake_run(run.path.parent, "other")
     shutil.rmtree(run.path)
-    cache._forget_removed.cache_clear()
+    cache._delete_stale.cache_clear()
     cached_gradients(other.dir)
     assert [path.name for path in kept(run).parent.iterdir()] == ["other.parquet"]
 

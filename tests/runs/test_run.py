@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from fakes import fake_run
 
-from rnnlab.analysis.curve import judge
+from rnnlab.analysis.curve import verdict_of
 from rnnlab.errors import UsageError
 from rnnlab.runs.readers import read_gradients, read_metrics
 from rnnlab.runs.run import Run
@@ -40,7 +40,7 @@ def test_the_curve_is_the_top_layer_at_the_last_update_unless_asked_otherwise(tm
 def test_the_verdict_is_that_of_the_curve(tmp_path: Path) -> None:
     run = fake_run(tmp_path, layers=2)
     curve = run.curve(0)
-    assert run.verdict(0) == judge(curve["lag"], curve["log10_norm"], curve["log10_direct"])
+    assert run.verdict(0) == verdict_of(curve["lag"], curve["log10_norm"], curve["log10_direct"])
     line = run.verdict(0).fit
     assert line is not None
     assert line.rate == pytest.approx(-10)

@@ -109,7 +109,7 @@ def _pairs(findings: Findings, unicode: bool) -> Iterator[RenderableType]:
     known = [pair for pair in findings.pairs if pair.comparison.difference.low is not None]
     if not known:
         return
-    sure = sum(pair.comparison.told_apart for pair in known)
+    sure = sum(pair.comparison.excludes_zero for pair in known)
     one_in = "; one in 20 intervals misses by chance" if len(known) > 1 else ""
     yield Text(f"decay rates seed by seed: {sure} of {len(known)} pairs differ (95%, each by itself{one_in})", "dim")
     ordered = sorted(known, key=lambda pair: -abs(pair.comparison.effect or 0))[:_MOST_PAIRS]
@@ -131,7 +131,7 @@ def _pairs(findings: Findings, unicode: bool) -> Iterator[RenderableType]:
             _word(pair.comparison),
         )
     yield table
-    if any(pair.comparison.told_apart and pair.comparison.overlap for pair in ordered):
+    if any(pair.comparison.excludes_zero and pair.comparison.overlap for pair in ordered):
         yield Text("* their own intervals overlap: it is the pairing by seed that tells them apart", "dim")
     if len(known) > len(ordered):
         yield Text(f"and {len(known) - len(ordered)} more in --json and --html", "dim")
@@ -139,7 +139,7 @@ def _pairs(findings: Findings, unicode: bool) -> Iterator[RenderableType]:
 
 
 def _word(comparison: Paired) -> str:
-    return ("differ *" if comparison.overlap else "differ") if comparison.told_apart else "not told apart"
+    return ("differ *" if comparison.overlap else "differ") if comparison.excludes_zero else "not told apart"
 
 
 def _notes(findings: Findings, unicode: bool) -> Iterator[RenderableType]:
