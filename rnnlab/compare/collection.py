@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
-# From so many on, reading every config anew is what takes the time.
-_MANY = 100
+# From this number on the configs are read from the cache, which is then faster.
+_CACHE_FROM = 100
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +39,7 @@ class Runs(Sequence[Run]):
     unreadable: Mapping[Path, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        # The list that was handed in may change; this may not.
+        # The caller may change its list later; this object does not change.
         object.__setattr__(self, "runs", tuple(self.runs))
         object.__setattr__(self, "unreadable", dict(self.unreadable))
 
@@ -100,15 +100,15 @@ class Runs(Sequence[Run]):
         return self._joined(lambda run: run.metrics, METRICS)
 
     def readable(self) -> Runs:
-        """The runs whose settings, gradients and metrics can be read; the others are in its `left_out`. Reads all."""
+        """The runs whose settings, gradients and metrics can be read, after reading them all; the others are in `left_out`."""
         read, unreadable = self._read(lambda run: (run.gradients, run.metrics))
         return Runs([run for run, _ in read], {**self.unreadable, **unreadable})
 
     def where(self, *conditions: str) -> Runs:
-        """The runs of which all conditions hold, such as `task.length >= 100` or `model.cell = [lstm, gru]`.
+        """The runs for which all conditions hold, such as `task.length >= 100` or `model.cell = [lstm, gru]`.
 
-        A run whose settings cannot be read is left out, and `left_out` says so. Raises UsageError where a condition is
-        none, or about a key that no run has.
+        A run whose settings cannot be read is left out, and `left_out` says so. Raises UsageError for a text
+        that is not a condition, and for a key that no run has.
         """
         if not conditions:
             return self
@@ -126,9 +126,9 @@ class Runs(Sequence[Run]):
         return Runs(kept, unreadable)
 
     def group_by(self, *keys: str) -> Groups:
-        """The runs in groups of equal settings but for the seed, to compare by these keys.
+        """The runs in groups of equal settings except for the seed, to be compared by these keys.
 
-        Without keys they are the settings that tell the groups apart. See groups.Groups.
+        Without keys, by the settings that distinguish the groups. See `rnnlab.compare.groups.Groups`.
         """
         return Groups.of(self.runs, keys, self.unreadable)
 
@@ -141,14 +141,14 @@ class Runs(Sequence[Run]):
 
         read, unreadable = self._read(frame_of)
         if unreadable:
-            said = "; ".join(f"{self.names[path]}: {reason}" for path, reason in unreadable.items())
-            warnings.warn(f"left out of the frame: {said}", stacklevel=3)
+            reasons = "; ".join(f"{self.names[path]}: {reason}" for path, reason in unreadable.items())
+            warnings.warn(f"left out of the frame: {reasons}", stacklevel=3)
         if not read:
             return pd.DataFrame(columns=["run", *(column.name for column in columns)])
         lengths = [len(frame) for _, frame in read]
         settings = [run.settings for run, _ in read]
         labels: dict[str, list[Any]] = {"run": [self.name_of(run) for run, _ in read]}
-        labels |= {key: [of_run.get(key) for of_run in settings] for key in _differing(settings)}
+        labels |= {key: [run_settings.get(key) for run_settings in settings] for key in _differing(settings)}
         added = pd.DataFrame({key: _repeated(values, lengths) for key, values in labels.items()})
         return pd.concat([added, pd.concat([frame for _, frame in read], ignore_index=True)], axis=1)
 
@@ -165,7 +165,7 @@ class Runs(Sequence[Run]):
 
 
 def load_runs(folder: str | Path = "runs") -> Runs:
-    """The runs in a folder, or the one run that the folder is; folders that are no run are left out and named.
+    """The runs in a folder, or the folder itself if it is a run. Unreadable folders are in `left_out`.
 
     Raises RunFolderError where there is no such folder.
     """
@@ -173,23 +173,23 @@ def load_runs(folder: str | Path = "runs") -> Runs:
     if not root.is_dir():
         raise RunFolderError(f"{root} is not a folder; runs are where `rnnlab train --out` put them (runs/)")
     paths = [root] if RunFolder(root).is_run else sorted(path for path in root.iterdir() if path.is_dir())
-    # A hidden folder is a run half-made or half-deleted, or another program's.
-    run_dirs = [RunFolder(path) for path in paths if not path.name.startswith(".")]
-    # They are the folders of one folder: no two have one name.
-    configs = cached_configs(root, [run for run in run_dirs if run.is_run]) if len(run_dirs) > _MANY else {}
+    # A hidden folder is a run that is being made or deleted, or belongs to another program.
+    run_folders = [RunFolder(path) for path in paths if not path.name.startswith(".")]
+    # All in one folder, so no two have the same name.
+    configs = cached_configs(root, [run for run in run_folders if run.is_run]) if len(run_folders) > _CACHE_FROM else {}
     runs: list[Run] = []
     unreadable: dict[Path, str] = {}
-    for run_dir in run_dirs:
+    for run_folder in run_folders:
         try:
-            runs.append(Run(run_dir.path, configs.get(run_dir.name)))
+            runs.append(Run(run_folder.path, configs.get(run_folder.name)))
         except RunFolderError as error:
-            unreadable[run_dir.path] = str(error)
+            unreadable[run_folder.path] = str(error)
     return Runs(runs, unreadable)
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for one in settings for key in one if key not in LABELS)
-    return [key for key in keys if len({plain(one.get(key)) for one in settings}) > 1]
+    keys = dict.fromkeys(key for run in settings for key in run if key not in LABELS)
+    return [key for key in keys if len({plain(run.get(key)) for run in settings}) > 1]
 
 
 def _repeated(values: Sequence[Any], lengths: Sequence[int]) -> Any:

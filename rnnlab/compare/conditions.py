@@ -1,4 +1,4 @@
-"""Conditions on runs, as one writes them: `task.length >= 100`, `model.cell = [lstm, gru]`, `status != failed`."""
+"""Conditions on runs, as text: `task.length >= 100`, `model.cell = [lstm, gru]`, `status != failed`."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
 }
 _FORM = re.compile(r"\s*([^\s<>=!]+)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
-_CURE = "write KEY, then one of = != < <= > >=, then a value, such as task.length>=100"
+_HINT = "write KEY, then one of = != < <= > >=, then a value, such as task.length>=100"
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition: a dotted key, a sign, and one value or several of which one must be the setting's."""
+    """One condition: a dotted key, a sign, and one value or several, one of which the setting must have."""
 
     key: str
     sign: str
     values: tuple[Any, ...]
     text: str
-    """The value as it was written: a setting that is text is compared with that as well."""
+    """The value as it was written; a setting that is text is compared with it as well."""
 
     def holds(self, facts: Mapping[str, Any]) -> bool:
         """Whether it holds; a run without that setting fulfils `!=` and nothing else."""
@@ -56,10 +56,10 @@ class Condition:
 
 
 def condition(text: str) -> Condition:
-    """The condition that a text stands for. Raises UsageError, naming the cure, where it is none."""
+    """The condition that a text stands for. Raises UsageError, with a hint, for any other text."""
     match = _FORM.fullmatch(text)
     if match is None or not match[3]:
-        raise UsageError(f"{text!r} is no condition; {_CURE}")
+        raise UsageError(f"{text!r} is no condition; {_HINT}")
     key, sign, written = match.groups()
     values = _values(written, text)
     if sign in ("<", "<=", ">", ">=") and not (len(values) == 1 and _is_number(values[0])):
@@ -71,8 +71,8 @@ def key_among(key: str, known: Collection[str]) -> str:
     """The key, if it is known; raises UsageError with the nearest one."""
     if key in known:
         return key
-    near = nearest(key, known) or nearest(key, [one.rpartition(".")[2] for one in known])
-    full = next((one for one in known if one == near or one.endswith(f".{near}")), near)
+    near = nearest(key, known) or nearest(key, [name.rpartition(".")[2] for name in known])
+    full = next((name for name in known if name == near or name.endswith(f".{near}")), near)
     raise UsageError(f"no run has a setting {key!r}" + (f"; did you mean {full!r}?" if near else ""))
 
 
@@ -82,7 +82,7 @@ def named(key: str, facts: Collection[str]) -> str:
 
 
 def _values(written: str, text: str) -> tuple[Any, ...]:
-    # Imported here: most commands have no condition and do without YAML.
+    # Imported here: most commands have no condition and do not need YAML.
     from rnnlab.config.yaml_tree import value_of
 
     try:

@@ -1,4 +1,4 @@
-"""One group: runs of equal settings but for the seed, and what their gradients say together."""
+"""One group: runs whose settings are equal except for the seed, and the figures of their gradients."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rnnlab.compare.measured import Measured, MedianCurve, median_curve, succeed
 from rnnlab.runs.run import Run
 
 COUNTED = ("completed", "diverged")
-"""A run of this status has come to its end, and counts as a success or as none."""
+"""A run with one of these statuses has ended, and counts as a success or as a failure to succeed."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of equal settings but for the seed: its values of the keys that tell groups apart, and its members."""
+    """Runs whose settings are equal except for the seed, and the values of the keys that distinguish the groups."""
 
     values: Mapping[str, Any]
     runs: tuple[Run, ...]
@@ -39,7 +39,7 @@ class Group:
         return sum(run.status in COUNTED for run in self.runs)
 
     def solved(self, rule: str | None = None) -> tuple[Run, ...]:
-        """The runs that succeeded by the rule, or by their own (see curves.succeeded)."""
+        """The runs that succeeded by the rule, or by their own (see `measured.succeeded`)."""
         return tuple(run for run in self.runs if succeeded(run, rule))
 
 
@@ -49,7 +49,7 @@ class MeasuredGroup:
 
     group: Group
     measured: tuple[Measured, ...]
-    """Of the runs that recorded a gradient."""
+    """The readings of the runs that recorded a gradient."""
     solved: tuple[Run, ...]
     """The runs that succeeded."""
 
@@ -79,7 +79,7 @@ class MeasuredGroup:
         return wilson(len(self.solved), self.ended)
 
     def each(self, figure: str) -> dict[int, float]:
-        """By seed, one figure of each run that has it: rate, horizon, effective_lag, error, clip_rate."""
+        """One figure by seed, for the runs that have it: rate, horizon, effective_lag, error or clip_rate."""
         values = ((reading.seed, getattr(reading, figure)) for reading in self.measured)
         return {seed: value for seed, value in values if value is not None}
 
@@ -95,7 +95,7 @@ class MeasuredGroup:
 
     @cached_property
     def curve(self) -> MedianCurve | None:
-        """The median of log10 |dL/dh_t| by lag, with its band."""
+        """The median of log10 |dL/dh_t| by lag, with the interval of the mean."""
         return median_curve([reading.curve for reading in self.measured]) if self.measured else None
 
     @property

@@ -1,4 +1,4 @@
-"""Runs in groups of equal settings but for the seed, and what their gradients say, as pandas frames."""
+"""Runs in groups of equal settings except for the seed, and the figures of their gradients as pandas frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from rnnlab.analysis.intervals import Interval, wilson
 from rnnlab.compare.conditions import plain
 from rnnlab.compare.group import Group, MeasuredGroup, comparisons, grouped
-from rnnlab.compare.group_keys import differing_keys, distinguishing_keys, expanded_keys, told_apart_by
+from rnnlab.compare.group_keys import differing_keys, distinguishing_keys, expanded_keys, with_needed_keys
 from rnnlab.compare.measured import Measured, OnReadings, measure_run
 from rnnlab.compare.run_names import run_names
 from rnnlab.config.facts import NO_IDENTITY
@@ -28,10 +28,10 @@ _STATUS_RANK = {"completed": 3, "diverged": 2, "running": 1}
 
 @dataclass(frozen=True)
 class Groups(Sequence[Group]):
-    """Groups of runs, in the order of their values. `by` are the keys asked for, `also` those that differ besides.
+    """Groups of runs, in the order of their values. `by` are the keys to compare, `also` the others that differ.
 
     Runs that differ in anything but seed, device, name and notes are never in one group. Of several runs of one
-    identity the one that got farthest is taken, and `repeated` counts the others.
+    identity the most complete one is used, and `repeated` counts the others.
     """
 
     groups: tuple[Group, ...]
@@ -43,29 +43,28 @@ class Groups(Sequence[Group]):
     """All keys in which the runs differ."""
     repeated: int
     names: Mapping[Path, str]
-    """The name that each run's folder is shown under, of those that are left out as well."""
+    """The name that each run's folder is shown under, including those that are left out."""
     unreadable: Mapping[Path, str]
     """The folders of which something could not be read, each with the reason."""
     _readings: dict[int | None, dict[Path, Measured | str]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """By update, what was read of each run: it is read once, and stays as it was when a run goes on."""
+    """By update, the readings of each run: read once, and not again when a run goes on."""
 
     @classmethod
     def of(cls, runs: Iterable[Run], by: Sequence[str] = (), unreadable: Mapping[Path, str] | None = None) -> Groups:
-        """The runs in groups, to be compared by these keys, or by the fewest keys that tell the groups apart.
+        """The runs in groups, compared by these keys, or by as few keys as distinguish the groups.
 
-        Raises UsageError where a key is unknown, or where too many settings differ to be compared without being asked
-        to.
+        Raises UsageError where a key is unknown, or where no keys are given and too many settings differ.
         """
         given = list(runs)
-        readable, without_seed = _with_a_seed(given)
+        readable, without_seed = _with_seed(given)
         left_out = {**(unreadable or {}), **without_seed}
-        kept = _once_each(readable)
+        kept = _without_repetitions(readable)
         table = [run.settings for run in kept]
         differing = differing_keys(table)
         keys = expanded_keys(by, table, differing) if by else distinguishing_keys(table, differing)
-        also = told_apart_by(table, differing, keys)[len(keys) :]
+        also = with_needed_keys(table, differing, keys)[len(keys) :]
         return cls(
             groups=grouped(kept, [*also, *keys]),
             by=tuple(keys),
@@ -108,7 +107,7 @@ class Groups(Sequence[Group]):
 
         `success` is a rule such as `error < 0.05` on the final validation; without one it is each run's own
         `train.stop`, and `error < 0.01` for a run that has none (the 1% of Pascanu, Mikolov and Bengio 2013).
-        `on_readings` is for whoever needs more of the readings than these figures: they are read once for both.
+        `on_readings` is for a caller that needs more of the readings than these figures: they are read once for both.
         """
         if at not in self._readings or on_readings is not None:
             read = map_in_threads(lambda run: measure_run(run, at, on_readings), self.runs)
@@ -117,8 +116,8 @@ class Groups(Sequence[Group]):
         unmeasured = {path: result for path, result in results.items() if isinstance(result, str)}
         members = []
         for group in self.groups:
-            of_group = [results[run.path] for run in group.runs]
-            readings = tuple(result for result in of_group if not isinstance(result, str))
+            group_results = [results[run.path] for run in group.runs]
+            readings = tuple(result for result in group_results if not isinstance(result, str))
             members.append(MeasuredGroup(group, readings, group.solved(success)))
         return MeasuredGroups(self, tuple(members), at, success, {**self.unreadable, **unmeasured})
 
@@ -131,7 +130,7 @@ class Groups(Sequence[Group]):
         return self.measure(at).curves()
 
     def success_rates(self, success: str | None = None) -> pd.DataFrame:
-        """A row a group: how many of the runs that ended succeeded, the rate, and Wilson's interval."""
+        """A row a group: how many of the ended runs succeeded, the rate, and Wilson's interval."""
         import pandas as pd
 
         rows = []
@@ -143,13 +142,13 @@ class Groups(Sequence[Group]):
         return pd.DataFrame(rows, columns=[*self.also, *self.by, "ended", "successes", "rate", "low", "high"])
 
     def comparisons(self) -> list[tuple[dict[str, Any], list[Group]]]:
-        """The groups to be compared with one another: those that differ in `by` alone, with what the rest is."""
+        """The groups in lists of those that differ only in `by`, each list with its values of `also`."""
         return comparisons(self.groups, self.also)
 
 
 @dataclass(frozen=True)
 class MeasuredGroups(Sequence[MeasuredGroup]):
-    """Groups with what their runs' gradients say at one update, as `Groups.measure` read them."""
+    """Groups with the figures of their runs' gradients at one update, as `Groups.measure` gives them."""
 
     groups: Groups
     members: tuple[MeasuredGroup, ...]
@@ -184,14 +183,14 @@ class MeasuredGroups(Sequence[MeasuredGroup]):
         for group in self.members:
             rate = group.rate or Interval(np.nan, None, None)
             medians = {name: group.median(name) for name in ("horizon", "effective_lag", "error")}
-            about = {"runs": len(group.runs), "seeds": len(group.seeds), "rate": rate.middle}
-            rows.append({**group.values, **about, "low": rate.low, "high": rate.high, **medians})
+            counts = {"runs": len(group.runs), "seeds": len(group.seeds), "rate": rate.middle}
+            rows.append({**group.values, **counts, "low": rate.low, "high": rate.high, **medians})
         figures = ["rate", "low", "high", "horizon", "effective_lag", "error"]
         frame = pd.DataFrame(rows, columns=[*self.groups.also, *self.groups.by, "runs", "seeds", *figures])
         return frame.astype(dict.fromkeys(figures, "float64"))
 
     def curves(self) -> pd.DataFrame:
-        """A row a group and lag: median log10 |dL/dh_t|, the t interval of its mean, and over how many runs."""
+        """A row a group and lag: median log10 |dL/dh_t|, the t interval of its mean, and the number of runs."""
         import pandas as pd
 
         frames = []
@@ -199,17 +198,17 @@ class MeasuredGroups(Sequence[MeasuredGroup]):
             if (curve := group.curve) is not None:
                 columns = {"lag": curve.lags, "median": curve.median, "low": curve.low, "high": curve.high}
                 frame = pd.DataFrame({**columns, "runs": curve.count})
-                for place, (key, value) in enumerate(group.values.items()):
-                    frame.insert(place, key, [value] * len(frame))
+                for position, (key, value) in enumerate(group.values.items()):
+                    frame.insert(position, key, [value] * len(frame))
                 frames.append(frame)
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
     def comparisons(self) -> list[tuple[dict[str, Any], list[MeasuredGroup]]]:
-        """The groups to be compared with one another: those that differ in `by` alone, with what the rest is."""
+        """The groups in lists of those that differ only in `by`, each list with its values of `also`."""
         return comparisons(self.members, self.groups.also)
 
 
-def _with_a_seed(runs: Iterable[Run]) -> tuple[list[Run], dict[Path, str]]:
+def _with_seed(runs: Iterable[Run]) -> tuple[list[Run], dict[Path, str]]:
     """The runs whose config can be read and has a seed, and why the others are left out."""
     kept, left_out = [], {}
     for run in runs:
@@ -221,7 +220,7 @@ def _with_a_seed(runs: Iterable[Run]) -> tuple[list[Run], dict[Path, str]]:
     return kept, left_out
 
 
-def _once_each(runs: list[Run]) -> list[Run]:
+def _without_repetitions(runs: list[Run]) -> list[Run]:
     """One run of each identity: a completed one before others, a later one before an earlier."""
     best: dict[Any, Run] = {}
     # An older run.json has no identity: then runs of the same settings are the same.

@@ -25,7 +25,7 @@ _UNDERFLOW = -1e300
 
 @dataclass(frozen=True)
 class Measured:
-    """What one run's gradient says at one update."""
+    """The figures of one run's gradient at one update."""
 
     run: Run
     seed: int
@@ -37,7 +37,7 @@ class Measured:
     """inf where the gradient does not fall to 1% within the lags that were recorded."""
     effective_lag: float | None
     error: float | None
-    """On the test split, or the validation split where there is none; None for a run that did not come to its end."""
+    """On the test split, or the validation split where there is none; None for a run that did not complete."""
     clip_rate: float | None
 
 
@@ -57,7 +57,7 @@ def measured(run: Run, grid: Grid, row: int) -> Measured:
     """The figures of a run at one row of its grid."""
     lags, norms = grid.curve(row)
     verdict = verdict_of(lags, norms, grid.curve(row, "log10_direct")[1])
-    far = math.inf if verdict.horizon is None and not verdict.nonfinite and np.isfinite(norms).any() else None
+    beyond = math.inf if verdict.horizon is None and not verdict.nonfinite and np.isfinite(norms).any() else None
     result = run.info.get("result") or {}
     ended = run.status == "completed"
     return Measured(
@@ -67,7 +67,7 @@ def measured(run: Run, grid: Grid, row: int) -> Measured:
         verdict=verdict,
         curve=(lags, norms),
         rate=verdict.fit.rate if verdict.fit else None,
-        horizon=far if verdict.horizon is None else verdict.horizon,
+        horizon=beyond if verdict.horizon is None else verdict.horizon,
         effective_lag=effective_lag(lags, norms),
         error=final_error(result) if ended else None,
         clip_rate=number(result.get("clip_rate")),
@@ -75,7 +75,7 @@ def measured(run: Run, grid: Grid, row: int) -> Measured:
 
 
 def number(value: Any) -> float | None:
-    """A figure of run.json, where one that is not finite is a text; None where there is none."""
+    """A number of run.json, where a number that is not finite is written as text; None where it is missing."""
     try:
         return None if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -101,9 +101,9 @@ def succeeded(run: Run, rule: str | None = None) -> bool:
 
 @dataclass(frozen=True)
 class MedianCurve:
-    """By lag: the median over runs, the t interval of the mean, and over how many runs they are.
+    """By lag: the median over runs, the t interval of the mean, and the number of runs.
 
-    The median has the sentinel values of a frame: -inf zero, inf not finite, NaN underflow. The interval is NaN where
+    The median has sentinel values: -inf zero, inf not finite, NaN underflow. The interval is NaN where
     fewer than 3 runs, or not all of them, have a finite point.
     """
 
@@ -117,23 +117,23 @@ class MedianCurve:
 def median_curve(curves: Sequence[Curve]) -> MedianCurve:
     """The median of log10 norms over runs, lag by lag; zero is less than underflow, and that less than any number."""
     lags = np.unique(np.concatenate([lag for lag, _ in curves]))
-    values, there = np.zeros((len(curves), len(lags))), np.zeros((len(curves), len(lags)), bool)
+    values, recorded = np.zeros((len(curves), len(lags))), np.zeros((len(curves), len(lags)), bool)
     for row, (lag, norm) in enumerate(curves):
         at = np.searchsorted(lags, lag)
-        values[row, at], there[row, at] = np.where(np.isnan(norm), _UNDERFLOW, norm), True
+        values[row, at], recorded[row, at] = np.where(np.isnan(norm), _UNDERFLOW, norm), True
     median = np.empty(len(lags))
     band = np.full((2, len(lags)), np.nan)
-    # Almost always all runs have all lags, and this loop is one turn.
-    for pattern in np.unique(there, axis=1).T:
-        at = np.flatnonzero((there == pattern[:, None]).all(0))
-        these = values[np.ix_(pattern, at)]
-        median[at] = _middle(these)
-        sure = at[(np.isfinite(these) & (these > _UNDERFLOW)).all(0)]
-        if pattern.sum() >= FEWEST_SEEDS and sure.size:
-            finite = values[np.ix_(pattern, sure)]
+    # Almost always all runs have all lags, and there is one pattern.
+    for pattern in np.unique(recorded, axis=1).T:
+        at = np.flatnonzero((recorded == pattern[:, None]).all(0))
+        chosen = values[np.ix_(pattern, at)]
+        median[at] = _middle(chosen)
+        all_finite = at[(np.isfinite(chosen) & (chosen > _UNDERFLOW)).all(0)]
+        if pattern.sum() >= FEWEST_SEEDS and all_finite.size:
+            finite = values[np.ix_(pattern, all_finite)]
             half = half_width(finite)
-            band[:, sure] = finite.mean(0) - half, finite.mean(0) + half
-    return MedianCurve(lags, median, band[0], band[1], there.sum(0))
+            band[:, all_finite] = finite.mean(0) - half, finite.mean(0) + half
+    return MedianCurve(lags, median, band[0], band[1], recorded.sum(0))
 
 
 def _middle(values: Floats) -> Floats:
@@ -142,6 +142,6 @@ def _middle(values: Floats) -> Floats:
     low, high = ordered[(n - 1) // 2], ordered[n // 2]
     with np.errstate(invalid="ignore"):
         middle = np.where(low == high, low, (low + high) / 2)
-    # Half way between two sentinel values, or one and a number, is the lower of them.
+    # Between two sentinel values, or a sentinel value and a number, the median is the lower of them.
     middle = np.where(np.isfinite(low) & np.isfinite(high) & (low > _UNDERFLOW), middle, low)
     return np.where(middle == _UNDERFLOW, np.nan, middle)

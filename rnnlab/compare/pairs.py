@@ -1,4 +1,4 @@
-"""Groups compared two by two, seed by seed: those that differ in one key alone, each with the first value of it."""
+"""Pairs of groups that differ in one key only, compared seed by seed; each with the key's first value."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two groups that differ in `key` alone, compared seed by seed.
+    """Two groups that differ in `key` only, compared seed by seed.
 
-    Its values in them are `first` and `second`; `rest` has the keys in which they are alike.
+    Its values in them are `first` and `second`; `rest` has the keys in which they are equal.
     """
 
     key: str
@@ -29,7 +29,7 @@ class Pair:
 
 
 def pairs(measured: MeasuredGroups, figure: str = "rate") -> list[Pair]:
-    """All pairs that share seeds, by a figure that group.MeasuredGroup.each knows."""
+    """All pairs that share seeds, by a figure that `MeasuredGroup.each` knows."""
     return [pair for key in measured.groups.by for pair in _by_key(measured, key, figure)]
 
 

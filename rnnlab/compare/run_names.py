@@ -1,4 +1,4 @@
-"""The names of runs where several are shown: with the folder before it where two runs have one name."""
+"""The names of runs that are shown together; where two runs have the same name, their folders are added."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def run_names(paths: Iterable[Path]) -> dict[Path, str]:
-    """The name that each run's folder is shown under: the shortest end of its path that no other of them has.
+    """For each run's folder the shortest end of its path that no other of them has.
 
-    A name that only one run has stands alone, such as lstm-s0; of two it is a/lstm-s0 and b/lstm-s0.
+    A name that only one run has is shown alone, such as lstm-s0; two with this name are a/lstm-s0 and b/lstm-s0.
     """
     parts = {path: Path(os.path.abspath(path)).parts for path in paths}
     names: dict[tuple[str, ...], str] = {}

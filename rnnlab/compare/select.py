@@ -1,4 +1,4 @@
-"""Which runs a command is about: folders of runs, single runs, names and patterns of names."""
+"""The runs that a command line names: folders of runs, single runs, names and patterns of names."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ DEFAULT = "runs"
 
 
 def choose(given: Sequence[str] = (), where: Sequence[str] = ()) -> Runs:
-    """The runs that words stand for, of which the conditions hold, each once.
+    """The runs that the arguments name and for which the conditions hold, each once.
 
-    A word is a run's folder, a folder of runs, or a name or pattern (`lstm-*`) among the runs of the folders before it
-    (of runs/, if there is none). Raises UsageError where a word stands for nothing, RunFolderError where there is no
-    folder.
+    An argument is a run's folder, a folder of runs, or a name or pattern (`lstm-*`) of runs in the given folders (in
+    runs/ if there are none). Raises UsageError where a name or pattern matches nothing, RunFolderError where a folder
+    is missing.
     """
-    folders = [Path(word) for word in given if _is_folder(word)]
-    patterns = [word for word in given if not _is_folder(word)]
-    _refuse_paths(patterns)
-    all_of = [folder for folder in folders if not RunFolder(folder).is_run]
-    if not folders or (patterns and not all_of):
-        all_of.append(Path(DEFAULT))
-    chosen, unreadable = _single(folder for folder in folders if RunFolder(folder).is_run)
-    for folder in all_of:
+    folders = [Path(argument) for argument in given if _is_folder(argument)]
+    patterns = [argument for argument in given if not _is_folder(argument)]
+    _check_no_paths(patterns)
+    searched = [folder for folder in folders if not RunFolder(folder).is_run]
+    if not folders or (patterns and not searched):
+        searched.append(Path(DEFAULT))
+    chosen, unreadable = _single_runs(folder for folder in folders if RunFolder(folder).is_run)
+    for folder in searched:
         runs = load_runs(folder)
         chosen += _matching(runs, patterns, folder) if patterns else list(runs)
-        unreadable |= _wanted(runs.unreadable, patterns)
-    once = {run.path.resolve(): run for run in chosen}
-    return Runs(list(once.values()), unreadable).where(*where)
+        unreadable |= _matching_unreadable(runs.unreadable, patterns)
+    unique = {run.path.resolve(): run for run in chosen}
+    return Runs(list(unique.values()), unreadable).where(*where)
 
 
-def _is_folder(word: str) -> bool:
-    return Path(word).is_dir()
+def _is_folder(argument: str) -> bool:
+    return Path(argument).is_dir()
 
 
-def _refuse_paths(patterns: Sequence[str]) -> None:
-    for word in patterns:
-        if "/" in word and not any(sign in word for sign in "*?["):
-            raise RunFolderError(f"{word} is not a folder; runs are where `rnnlab train --out` put them (runs/)")
+def _check_no_paths(patterns: Sequence[str]) -> None:
+    for pattern in patterns:
+        if "/" in pattern and not any(sign in pattern for sign in "*?["):
+            raise RunFolderError(f"{pattern} is not a folder; runs are where `rnnlab train --out` put them (runs/)")
 
 
-def _single(folders: Iterable[Path]) -> tuple[list[Run], dict[Path, str]]:
+def _single_runs(folders: Iterable[Path]) -> tuple[list[Run], dict[Path, str]]:
     runs: list[Run] = []
     unreadable: dict[Path, str] = {}
     for folder in folders:
@@ -67,7 +67,7 @@ def _matching(runs: Runs, patterns: Sequence[str], folder: Path) -> list[Run]:
     return chosen
 
 
-def _wanted(unreadable: Mapping[Path, str], patterns: Sequence[str]) -> dict[Path, str]:
+def _matching_unreadable(unreadable: Mapping[Path, str], patterns: Sequence[str]) -> dict[Path, str]:
     return {
         path: reason
         for path, reason in unreadable.items()
