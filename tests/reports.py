@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnlab.compare.collection import load_runs
 from rnnlab.report.findings import Findings
-from rnnlab.report.page.encoding import NOT_FINITE, NOTHING, UNDERFLOW, ZERO
+from rnnlab.report.page.encoding import NOT_FINITE, NOT_RECORDED, UNDERFLOW, ZERO
 
 NASTY = "<script>alert(1)</script>"
 FORMULA = '=HYPERLINK("http://example.com")'
@@ -23,6 +23,6 @@ def findings(root: Path, *by: str, **options: Any) -> Findings:
 def unpacked(packed: dict[str, Any]) -> np.ndarray[Any, Any]:
     codes = np.frombuffer(base64.b64decode(packed["codes"]), "<i2").reshape(packed["shape"])
     values = packed["low"] + (codes.astype(float) + 32000) * packed["step"]
-    for code, mark in ((NOTHING, np.nan), (ZERO, -np.inf), (UNDERFLOW, np.nan), (NOT_FINITE, np.inf)):
-        values[codes == code] = mark
+    for code, value in ((NOT_RECORDED, np.nan), (ZERO, -np.inf), (UNDERFLOW, np.nan), (NOT_FINITE, np.inf)):
+        values[codes == code] = value
     return values

@@ -46,6 +46,6 @@ def ls(
         return
     from rich.console import Console
 
-    from rnnlab.report.terminal.summary import speaks_unicode
+    from rnnlab.report.terminal.summary import supports_unicode
 
-    Console(highlight=False).print(listing(chosen, unicode=speaks_unicode(sys.stdout.encoding)))
+    Console(highlight=False).print(listing(chosen, unicode=supports_unicode(sys.stdout.encoding)))

@@ -181,7 +181,7 @@ def _show(findings: Findings) -> None:
     from rich.console import Console
 
     from rnnlab.report.terminal.comparison import report as in_words
-    from rnnlab.report.terminal.summary import speaks_unicode
+    from rnnlab.report.terminal.summary import supports_unicode
 
     console = Console(highlight=False)
-    console.print(in_words(findings, console.width, unicode=speaks_unicode(sys.stdout.encoding)))
+    console.print(in_words(findings, console.width, unicode=supports_unicode(sys.stdout.encoding)))

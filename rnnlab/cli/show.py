@@ -47,10 +47,10 @@ def show(
 def _show(run: Run) -> None:
     from rich.console import Console
 
-    from rnnlab.report.terminal.listing import about
-    from rnnlab.report.terminal.summary import speaks_unicode, summary
+    from rnnlab.report.terminal.listing import details
+    from rnnlab.report.terminal.summary import summary, supports_unicode
 
-    console, unicode = Console(highlight=False), speaks_unicode(sys.stdout.encoding)
+    console, unicode = Console(highlight=False), supports_unicode(sys.stdout.encoding)
     console.print(summary(run, console.width, unicode=unicode))
     console.print()
-    console.print(about(run, unicode=unicode))
+    console.print(details(run, unicode=unicode))

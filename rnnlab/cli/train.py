@@ -130,7 +130,7 @@ def _show_plan(config: Config, as_json: bool) -> None:
 def _show_summary(run: Run) -> None:
     from rich.console import Console
 
-    from rnnlab.report.terminal.summary import speaks_unicode, summary
+    from rnnlab.report.terminal.summary import summary, supports_unicode
 
     console = Console(highlight=False)
-    console.print(summary(run, console.width, unicode=speaks_unicode(sys.stdout.encoding)))
+    console.print(summary(run, console.width, unicode=supports_unicode(sys.stdout.encoding)))

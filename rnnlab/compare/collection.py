@@ -100,7 +100,7 @@ class Runs(Sequence[Run]):
         return self._joined(lambda run: run.metrics, METRICS)
 
     def readable(self) -> Runs:
-        """The runs whose settings, gradients and metrics can be read, after reading them all; the others are in `left_out`."""
+        """The runs whose settings, gradients and metrics can be read; all are read. `left_out` has the others."""
         read, unreadable = self._read(lambda run: (run.gradients, run.metrics))
         return Runs([run for run, _ in read], {**self.unreadable, **unreadable})
 

@@ -1,7 +1,7 @@
-"""What runs say, in tables, curves, figures and a page. Nothing here prints, and nothing imports torch.
+"""Reports on runs: tables, curves, figures and a page. Nothing here prints, and nothing imports torch.
 
 formatting    numbers, times and names as they are shown
-findings      what a report says, whichever way it is written
+findings      the content of a report, in whatever form it is written
 export        CSV, Markdown, LaTeX, JSON
 terminal      for a terminal
 figures       for papers

@@ -18,9 +18,9 @@ from rnnlab.report.formatting import format_setting
 if TYPE_CHECKING:
     import pandas as pd
 
-_OF_A_RUN = ("update", "rate", "horizon", "effective_lag", "error", "clip_rate")
-# The packages that pandas writes these tables with.
-_NEEDED = {"markdown": "tabulate", "latex": "jinja2"}
+_RUN_FIGURES = ("update", "rate", "horizon", "effective_lag", "error", "clip_rate")
+# The packages that pandas needs for these tables.
+_PACKAGES = {"markdown": "tabulate", "latex": "jinja2"}
 _LATEX = {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
@@ -32,22 +32,22 @@ _LATEX = {
 
 
 def check_ready(kinds: Iterable[str]) -> None:
-    """Raise UsageError, naming the cure, where a package that such a table is written with is not installed."""
+    """Raise UsageError with the command that installs it, where a package for such a table is missing."""
     for kind in kinds:
-        if (package := _NEEDED.get(kind)) and importlib.util.find_spec(package) is None:
+        if (package := _PACKAGES.get(kind)) and importlib.util.find_spec(package) is None:
             raise UsageError(f"--{kind} is made with {package}: pip install 'rnnlab[report]'")
 
 
 def as_csv(findings: Findings) -> str:
-    """A row a group, every figure as a number; a text that a spreadsheet would run is quoted with an apostrophe."""
+    """A row a group, every figure as a number; a text that a spreadsheet would run gets an apostrophe before it."""
     frame = findings.frame()
     for name in frame.columns:
-        frame[name] = frame[name].map(harmless, na_action="ignore")
+        frame[name] = frame[name].map(escape_formula, na_action="ignore")
     text: str = frame.to_csv(index=False, lineterminator="\n")
     return text
 
 
-def harmless(value: Any) -> Any:
+def escape_formula(value: Any) -> Any:
     """The value; with an apostrophe before it where it is a text that a spreadsheet would take for a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
@@ -60,23 +60,23 @@ def as_markdown(findings: Findings) -> str:
 def _markdown(findings: Findings) -> Iterator[str]:
     for fixed, titles, rows in _tables(findings):
         if fixed:
-            yield f"**{_in_markdown(fixed)}**\n"
+            yield f"**{_escape_markdown(fixed)}**\n"
         align = ["left"] * len(findings.groups.by) + ["right"] * len(findings.headings())
-        # Cells stand as they are: -2.00 is not to become -2.
-        yield _frame(titles, rows, _in_markdown).to_markdown(index=False, colalign=align, disable_numparse=True)
+        # The cells stay as they are: -2.00 must not become -2.
+        yield _frame(titles, rows, _escape_markdown).to_markdown(index=False, colalign=align, disable_numparse=True)
         yield ""
-    yield _in_markdown(f"Read {findings.update_text()}; rates in decades per 100 timesteps.")
+    yield _escape_markdown(f"Read {findings.update_text()}; rates in decades per 100 timesteps.")
     yield ""
-    yield from (f"- {_in_markdown(note)}" for note in findings.notes())
+    yield from (f"- {_escape_markdown(note)}" for note in findings.notes())
     yield ""
 
 
-def _in_markdown(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_|<>\[\]~])", r"\\\1", " ".join(text.split()))
 
 
 def as_latex(findings: Findings) -> str:
-    """A tabular (booktabs) a comparison; the notes stand above it as comments."""
+    """A tabular (booktabs) a comparison, with the notes above it as comments."""
     return "\n".join(_latex(findings))
 
 
@@ -87,8 +87,8 @@ def _latex(findings: Findings) -> Iterator[str]:
     for fixed, titles, rows in _tables(findings):
         yield f"% {_one_line(fixed)}" if fixed else "%"
         columns = "l" * len(findings.groups.by) + "r" * len(findings.headings())
-        style = _frame(titles, rows, _in_latex).style.hide(axis="index")
-        # Escaped here: its own escape leaves < and >, which LaTeX's first font shows as other signs.
+        style = _frame(titles, rows, _escape_latex).style.hide(axis="index")
+        # Escaped here: pandas leaves < and >, which LaTeX's default font shows as other characters.
         yield style.to_latex(column_format=columns, hrules=True).rstrip()
     yield ""
 
@@ -97,34 +97,34 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _in_latex(text: str) -> str:
-    """The text escaped; signed figures in mathematics, where a minus is a minus."""
+def _escape_latex(text: str) -> str:
+    """The text escaped; signed numbers in math mode, for a true minus sign."""
     signed = r"[+-]\d[\d.]*"
     if re.fullmatch(rf"{signed}(,? {signed})*", text):
         return re.sub(signed, lambda match: f"${match[0]}$", text.replace(" ", "~"))
     escaped = "".join(_LATEX.get(sign, sign) for sign in _one_line(text))
-    # After the end of a row, LaTeX reads these signs as an option of it.
+    # LaTeX reads these characters after the end of a row as an option of it.
     return f"{{}}{escaped}" if escaped[:1] in ("[", "*") else escaped
 
 
 def _frame(titles: Sequence[str], rows: Sequence[Sequence[str]], escape: Callable[[str], str]) -> pd.DataFrame:
-    """Titles and cells, escaped for the language that they are written in."""
+    """A frame of titles and cells, escaped for the target language."""
     import pandas as pd
 
     return pd.DataFrame([[escape(cell) for cell in row] for row in rows], columns=[*map(escape, titles)])
 
 
 def _tables(findings: Findings) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    """Of each comparison: what is the same in all of it, the titles, and the cells."""
+    """For each comparison: the settings that all its groups share, the titles, and the cells."""
     for fixed, groups in findings.comparisons:
-        same = ", ".join(f"{key} = {format_setting(value)}" for key, value in fixed.items())
-        yield same, findings.titles(), [findings.cells(group) for group in groups]
+        shared = ", ".join(f"{key} = {format_setting(value)}" for key, value in fixed.items())
+        yield shared, findings.titles(), [findings.cells(group) for group in groups]
 
 
 def as_json(findings: Findings) -> str:
-    """Everything: groups, their runs, pairs and notes. A number that is not finite is a text, as in run.json."""
+    """Everything: groups, their runs, pairs and notes. Numbers that are not finite are text, as in run.json."""
     groups = findings.groups
-    about = {
+    header = {
         "by": groups.by,
         "also": groups.also,
         "at": findings.measured.at,
@@ -147,27 +147,27 @@ def as_json(findings: Findings) -> str:
         }
         for pair in findings.pairs
     ]
-    whole = about | {"groups": rows, "pairs": compared, "left_out": findings.measured.left_out}
-    return json.dumps(strict(whole), indent=2, default=str)
+    whole = header | {"groups": rows, "pairs": compared, "left_out": findings.measured.left_out}
+    return json.dumps(strict_json(whole), indent=2, default=str)
 
 
 def _runs(groups: Groups, group: MeasuredGroup) -> Iterator[dict[str, Any]]:
-    """A group's runs, those that recorded a gradient with what it says."""
+    """A group's runs; those that recorded a gradient with its figures."""
     measured = {reading.run.path: reading for reading in group.measured}
     for run in group.runs:
-        about: dict[str, Any] = {"name": groups.name_of(run), "path": str(run.path), "status": run.status}
-        about |= {"seed": run.settings["seed"], "success": run in group.solved}
+        row: dict[str, Any] = {"name": groups.name_of(run), "path": str(run.path), "status": run.status}
+        row |= {"seed": run.settings["seed"], "success": run in group.solved}
         reading = measured.get(run.path)
-        figures = {name: getattr(reading, name) for name in _OF_A_RUN} if reading else {}
-        yield about | figures | ({"verdict": reading.verdict.word} if reading else {})
+        figures = {name: getattr(reading, name) for name in _RUN_FIGURES} if reading else {}
+        yield row | figures | ({"verdict": reading.verdict.word} if reading else {})
 
 
-def strict(value: Any) -> Any:
-    """The value as strict JSON has it: inf, -inf and nan as texts."""
+def strict_json(value: Any) -> Any:
+    """The value for strict JSON: inf and -inf as text, nan as null."""
     if isinstance(value, Mapping):
-        return {str(key): strict(item) for key, item in value.items()}
+        return {str(key): strict_json(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [strict(item) for item in value]
+        return [strict_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value

@@ -1,4 +1,4 @@
-"""What a report says, whichever way it is written: groups in figures and in words, what was left out, and why."""
+"""The content of a report, in whatever form it is written: the figures of groups, and notes on what was left out."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Heading:
 
 
 class Findings:
-    """Groups, their figures at one update, and all that is to be said of them.
+    """Groups, their figures at one update, and notes on them.
 
-    Raises UsageError where so many settings differ besides those asked for that it would be a book of tables.
+    Raises UsageError where the other settings that differ would make more than MOST_COMPARISONS tables.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class Findings:
 
     @property
     def key_names(self) -> dict[str, str]:
-        """Short names for the keys: `clip` for clip.name, `length` for task.length, as far as they stay apart."""
+        """Short names for the keys: `clip` for clip.name, `length` for task.length, as long as they stay different."""
         return short_names([*self.groups.also, *self.groups.by])
 
     def headings(self) -> list[Heading]:
-        """The columns after the keys."""
+        """The columns after those of the keys."""
         return [
             Heading("runs", "runs; in brackets, how many of them have not completed", _runs),
             Heading("seeds", "different seeds", lambda group: str(len(group.seeds))),
@@ -90,7 +90,7 @@ class Findings:
         return [*values, *(heading.cell(group) for heading in self.headings())]
 
     def update_text(self) -> str:
-        """Which update the figures are of, in words."""
+        """In words, the update that the figures belong to."""
         updates = [reading.update for group in self.measured for reading in group.measured]
         span = f"{min(updates):,}" + (f" to {max(updates):,}" if min(updates) < max(updates) else "") if updates else ""
         if not updates:
@@ -100,10 +100,10 @@ class Findings:
         return f"at update {at:,}" if set(updates) == {at} else f"at the readings nearest to update {at:,} ({span})"
 
     def notes(self) -> list[str]:
-        """What a reader has to know: what is not pooled, not finished, left out, not defined."""
-        return [*self._about_settings(), *self._about_runs(), *self._about_readings(), *self._about_words()]
+        """What a reader has to know: what is not pooled, not finished, left out or not defined."""
+        return [*self._setting_notes(), *self._run_notes(), *self._reading_notes(), *self._definition_notes()]
 
-    def _about_settings(self) -> Iterator[str]:
+    def _setting_notes(self) -> Iterator[str]:
         groups = self.groups
         if groups.also:
             keys = ", ".join(groups.also)
@@ -112,7 +112,7 @@ class Findings:
             more = f" and {len(groups.hidden) - 4} more" if groups.hidden[4:] else ""
             yield f"along with these vary {', '.join(groups.hidden[:4])}{more}"
 
-    def _about_runs(self) -> Iterator[str]:
+    def _run_notes(self) -> Iterator[str]:
         statuses: Counter[str] = sum((group.statuses for group in self.measured), Counter())
         if statuses.total() > statuses["completed"]:
             yield "in brackets: how many of the runs have not completed"
@@ -127,7 +127,7 @@ class Findings:
             repeated = format_count(self.groups.repeated, "run")
             yield f"of the same settings and seed as another, and not counted: {repeated}"
 
-    def _about_readings(self) -> Iterator[str]:
+    def _reading_notes(self) -> Iterator[str]:
         left_out = self.measured.left_out
         for name, reason in list(left_out.items())[:10]:
             yield f"left out: {name}: {reason}"
@@ -141,7 +141,7 @@ class Findings:
         if below_range:
             yield f"with zeros or underflow, which are in no fit: {format_count(below_range, 'run')}"
 
-    def _about_words(self) -> Iterator[str]:
+    def _definition_notes(self) -> Iterator[str]:
         if any(group.ended for group in self.measured):
             rule = self.measured.success or "each run's own train.stop, or error < 0.01 where it has none"
             yield f"success: {rule}, on the validation split"
@@ -157,7 +157,7 @@ class Findings:
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The shortest endings of dotted keys that tell them apart; `.name` is left out."""
+    """The shortest endings of dotted keys that distinguish them; `.name` is left out."""
     parts = {key: key.removesuffix(".name").split(".") for key in keys}
     names = {}
     for key, mine in parts.items():
@@ -170,13 +170,13 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def label(group: Group | MeasuredGroup, keys: Sequence[str]) -> str:
-    """A group in words: its values of the keys."""
+    """The name of a group: its values of the keys."""
     return ", ".join(format_setting(group.values[key]) for key in keys) or "all runs"
 
 
 def numbers(group: MeasuredGroup) -> dict[str, Any]:
     """All figures of a group, for programs."""
-    rate, success = group.rate or _NOTHING, group.success or _NOTHING
+    rate, success = group.rate or _NO_INTERVAL, group.success or _NO_INTERVAL
     errors = [*group.each("error").values()]
     statuses = {status: group.statuses[status] for status in ("completed", "diverged", *_UNFINISHED)}
     verdicts = {word: group.verdicts[word] for word in ("vanishing", "stable", "exploding")}
@@ -202,7 +202,7 @@ def numbers(group: MeasuredGroup) -> dict[str, Any]:
     }
 
 
-_NOTHING = Interval(math.nan, None, None)
+_NO_INTERVAL = Interval(math.nan, None, None)
 _ENDS = {"rate": "middle", "low": "low", "high": "high"}
 
 
@@ -224,7 +224,7 @@ def _interval(group: MeasuredGroup) -> str:
 
 
 def horizon(group: MeasuredGroup) -> str:
-    """The median horizon; `>99` where the gradient does not fall that far in 99 timesteps."""
+    """The median horizon; `>99` where the gradient does not fall to 1% within 99 timesteps."""
     middle = group.median("horizon")
     if middle is None or math.isfinite(middle):
         return format_number(middle)

@@ -29,7 +29,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_signed(value: float) -> str:
-    """A rate: a sign, and as many digits as mean something."""
+    """A rate with its sign, and two decimals below 10, one above."""
     return f"{value:+.2f}" if abs(value) < 10 else f"{value:+.1f}"
 
 
@@ -57,5 +57,7 @@ def format_count(number: int, noun: str) -> str:
 
 
 def printable(text: str, unicode: bool = True) -> str:
-    """The text without anything that steers a terminal or that it cannot show."""
-    return "".join(sign if sign.isprintable() and (unicode or sign.isascii()) else "?" for sign in text)
+    """The text with `?` for control characters, and for all that the terminal cannot show."""
+    return "".join(
+        character if character.isprintable() and (unicode or character.isascii()) else "?" for character in text
+    )

@@ -123,14 +123,14 @@ def test_a_group_is_toggled(opened: webdriver.Chrome) -> None:
 
 
 def test_the_slider_moves_the_curves(opened: webdriver.Chrome) -> None:
-    slider, said = named(opened, "position"), named(opened, "position-said")
-    assert said.text == "last of each run"
+    slider, shown = named(opened, "position"), named(opened, "position-text")
+    assert shown.text == "last of each run"
     last = lines(opened)
     slider.send_keys(Keys.HOME)
-    assert said.text == "0"
+    assert shown.text == "0"
     assert lines(opened) != last
     slider.send_keys(Keys.ARROW_RIGHT)
-    assert said.text == "10"
+    assert shown.text == "10"
     # What is drawn is what Python packed.
     name, values = lines(opened)[0]
     place = opened.execute_script("return DATA.groups.findIndex((group) => plain(group.label) === arguments[0])", name)

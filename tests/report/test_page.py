@@ -20,7 +20,7 @@ from reports import FORMULA, NASTY, findings, unpacked
 from rnnlab.errors import UsageError
 from rnnlab.report import page as page_module
 from rnnlab.report.page import check_ready, page
-from rnnlab.report.page.encoding import NOT_FINITE, NOTHING, UNDERFLOW, ZERO, envelope, evenly, pack_decades
+from rnnlab.report.page.encoding import NOT_FINITE, NOT_RECORDED, UNDERFLOW, ZERO, envelope, evenly, pack_decades
 from rnnlab.report.page.run import Size
 
 EVIL = "<img src=x onerror=alert(2)>"
@@ -101,9 +101,15 @@ def test_packing_keeps_marks_and_numbers(given_values: list[float]) -> None:
 
 def test_the_script_reads_the_same_codes() -> None:
     script = (Path(page_module.__file__).parent / "unpack.js").read_text()
-    said = dict(re.findall(r"(\w+) = (-?\d+)", script.split("\nconst MARKS")[0]))
-    ours = {"NOTHING": NOTHING, "ZERO": ZERO, "UNDERFLOW": UNDERFLOW, "NOT_FINITE": NOT_FINITE, "REACH": 32000}
-    assert {name: int(value) for name, value in said.items()} == ours
+    codes = dict(re.findall(r"(\w+) = (-?\d+)", script.split("\nconst SENTINELS")[0]))
+    ours = {
+        "NOT_RECORDED": NOT_RECORDED,
+        "ZERO": ZERO,
+        "UNDERFLOW": UNDERFLOW,
+        "NOT_FINITE": NOT_FINITE,
+        "REACH": 32000,
+    }
+    assert {name: int(value) for name, value in codes.items()} == ours
 
 
 @given(decades, st.integers(4, 30))
@@ -134,13 +140,13 @@ def test_data_fit_whatever_the_number_of_runs(runs: int) -> None:
     if runs <= 500:
         assert heats == runs
         assert runs * size.details * size.detail_lags * 5 * 2 * 4 / 3 < 6e6
-    said = " ".join(size.notes())
-    assert "smallest and the largest value" in said
-    assert ("this page has heat maps of" in said) == (heats < runs)
+    notes = " ".join(size.notes())
+    assert "smallest and the largest value" in notes
+    assert ("this page has heat maps of" in notes) == (heats < runs)
 
 
 def test_a_missing_package_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_module, "_NEEDED", ("jinja2", "no_such_package"))
+    monkeypatch.setattr(page_module, "_PACKAGES", ("jinja2", "no_such_package"))
     with pytest.raises(UsageError, match=r"made with no_such_package: pip install 'rnnlab\[report\]'"):
         check_ready()
 
@@ -151,4 +157,4 @@ def test_a_page_of_runs_that_recorded_nothing(tmp_path: Path) -> None:
             path.write_text(path.read_text().splitlines(keepends=True)[0])
     data = data_of(page(findings(tmp_path)))
     assert data["positions"] == []
-    assert all("recorded no gradient" in run["why"] for run in data["runs"])
+    assert all("recorded no gradient" in run["reason"] for run in data["runs"])

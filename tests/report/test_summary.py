@@ -10,7 +10,7 @@ from fakes import fake_run
 from rich.console import Console
 
 from rnnlab.clips import CLIPS
-from rnnlab.report.terminal.summary import speaks_unicode, summary
+from rnnlab.report.terminal.summary import summary, supports_unicode
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 
@@ -18,7 +18,7 @@ from rnnlab.runs.run import Run
 def rendered(run: Run, width: int, encoding: str = "utf-8", colour: bool = False) -> str:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=stream, width=width, force_terminal=colour, color_system="standard" if colour else None)
-    console.print(summary(run, width, unicode=speaks_unicode(encoding)))
+    console.print(summary(run, width, unicode=supports_unicode(encoding)))
     stream.flush()
     stream.seek(0)
     return stream.read()
@@ -36,7 +36,7 @@ def test_the_summary_fits_and_is_encoded(width: int, encoding: str, tmp_path: Pa
     assert "one: completed" in flat
     assert "-10 ± 0 decades" in flat.replace("+-", "±")
     if width >= 80:
-        for said in (
+        for sentence in (
             "h, update 0",
             "c, update 10",
             "0.0231",
@@ -46,17 +46,17 @@ def test_the_summary_fits_and_is_encoded(width: int, encoding: str, tmp_path: Pa
             "run.json",
             "gradients.csv",
         ):
-            assert said in flat
+            assert sentence in flat
 
 
 @pytest.mark.parametrize(
-    ("clip", "said"),
+    ("clip", "expected"),
     [("norm", "12.5% of updates"), ("value", "12.5% of entries"), ("adjoint", "12.5% of entries"), ("none", None)],
 )
-def test_the_clip_rate_is_a_share_of_what_the_clip_counts(clip: str, said: str | None, tmp_path: Path) -> None:
+def test_the_clip_rate_is_a_share_of_what_the_clip_counts(clip: str, expected: str | None, tmp_path: Path) -> None:
     text = rendered(fake_run(tmp_path, config={"model": {"cell": "rnn"}, "clip": {"name": clip}}), 80)
-    assert ("clipped" in text) == (said is not None)
-    assert said is None or said in text
+    assert ("clipped" in text) == (expected is not None)
+    assert expected is None or expected in text
 
 
 @pytest.mark.parametrize("clip", CLIPS)
@@ -113,4 +113,4 @@ def test_nothing_in_a_run_steers_the_terminal_or_is_read_as_markup(tmp_path: Pat
 
 @pytest.mark.parametrize(("encoding", "speaks"), [("utf-8", True), ("ascii", False), ("cp1252", False), (None, False)])
 def test_what_an_encoding_can_show(encoding: str | None, speaks: bool) -> None:
-    assert speaks_unicode(encoding) == speaks
+    assert supports_unicode(encoding) == speaks

@@ -105,7 +105,7 @@ def test_a_broken_line_is_told(run: Run, line: str, said: str) -> None:
 
 
 def test_configs_are_kept_and_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collection, "_MANY", 1)
+    monkeypatch.setattr(collection, "_CACHE_FROM", 1)
     for seed in range(3):
         fake_run(tmp_path, f"run{seed}", {"seed": seed, "name": f"run{seed}"})
     assert [run.config["seed"] for run in load_runs(tmp_path)] == [0, 1, 2]

@@ -1,7 +1,7 @@
 """Figures for papers: as wide as a column, as vectors, with the data of each as CSV beside it.
 
 data       the data behind each figure
-drawing    what is drawn
+drawing    the drawing of each figure
 """
 
 from __future__ import annotations
@@ -16,16 +16,23 @@ from typing import TYPE_CHECKING, Any
 from rnnlab.atomic import atomic
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.errors import RunFailedError, UsageError, nearest
-from rnnlab.report.export import harmless
-from rnnlab.report.figures.data import Heat, curve_data, heat_data, rate_data, success_data
-from rnnlab.report.figures.drawing import Names, draw_gradient, draw_heatmaps, draw_rates, draw_success, tall
+from rnnlab.report.export import escape_formula
+from rnnlab.report.figures.data import HeatMap, curve_data, heat_data, rate_data, success_data
+from rnnlab.report.figures.drawing import (
+    GroupLabels,
+    draw_gradient,
+    draw_heatmaps,
+    draw_rates,
+    draw_success,
+    height_with_legend,
+)
 from rnnlab.report.findings import Findings
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-MOST_HEATS = 6
+MOST_HEATMAPS = 6
 FORMATS = ("svg", "pdf", "png")
 # Inches: one column of a two-column page.
 WIDTH = 3.3
@@ -40,7 +47,7 @@ _STYLE: Mapping[str, Any] = {
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
     "lines.linewidth": 1.2,
-    # As TrueType, whole and editable; in an SVG as outlines, which need no font anywhere.
+    # Text in a PDF is TrueType and can be edited; in an SVG it is outlines, which need no font.
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
     # The same data give the same bytes.
@@ -51,7 +58,7 @@ _STYLE: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Drawn:
+class FigurePlan:
     """A figure's name, how it is drawn, and the data behind it."""
 
     name: str
@@ -79,16 +86,16 @@ def write_figures(findings: Findings, folder: Path, formats: Sequence[str] = ("p
     written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for drawn in _figures(findings):
+        for plan in _figures(findings):
             with _style():
-                figure = Figure(figsize=(WIDTH, drawn.height))
-                drawn.draw(figure)
+                figure = Figure(figsize=(WIDTH, plan.height))
+                plan.draw(figure)
                 for kind in formats:
-                    with _written(folder / f"{drawn.name}.{kind}", written) as file:
-                        # Without the date, which would be the only thing to differ.
+                    with _written(folder / f"{plan.name}.{kind}", written) as file:
+                        # Without the date: the same data give the same bytes.
                         figure.savefig(file, format=kind, metadata=_UNDATED[kind])
-            with _written(folder / f"{drawn.name}.csv", written) as file:
-                texts = drawn.data.map(harmless)
+            with _written(folder / f"{plan.name}.csv", written) as file:
+                texts = plan.data.map(escape_formula)
                 file.write(texts.to_csv(index=False, lineterminator="\n").encode())
     except (OSError, RunFailedError) as error:
         raise UsageError(f"{folder} cannot be written: {error}") from error
@@ -113,33 +120,33 @@ def _written(path: Path, written: list[Path]) -> Iterator[Any]:
     written.append(path)
 
 
-def _figures(findings: Findings) -> Iterator[Drawn]:
-    """One of each kind a comparison; the second comparison's names say so."""
+def _figures(findings: Findings) -> Iterator[FigurePlan]:
+    """One figure of each kind for each comparison; several comparisons are numbered."""
     for number, (fixed, groups) in enumerate(findings.comparisons, 1):
         suffix = f"-{number}" if len(findings.comparisons) > 1 else ""
-        for drawn in _of(findings, fixed, groups):
-            yield Drawn(f"{drawn.name}{suffix}", drawn.height, drawn.draw, drawn.data)
+        for plan in _figures_of(findings, fixed, groups):
+            yield FigurePlan(f"{plan.name}{suffix}", plan.height, plan.draw, plan.data)
 
 
-def _of(findings: Findings, fixed: Mapping[str, Any], groups: Sequence[MeasuredGroup]) -> Iterator[Drawn]:
-    names = Names(findings, groups)
+def _figures_of(findings: Findings, fixed: Mapping[str, Any], groups: Sequence[MeasuredGroup]) -> Iterator[FigurePlan]:
+    names = GroupLabels(findings, groups)
     lines = [group for group in groups if group.curve is not None]
     if lines:
-        height = tall(2.2, [names.of(group) for group in lines])
-        yield Drawn("gradient", height, lambda figure: draw_gradient(figure, lines, names), curve_data(lines))
+        height = height_with_legend(2.2, [names.of(group) for group in lines])
+        yield FigurePlan("gradient", height, lambda figure: draw_gradient(figure, lines, names), curve_data(lines))
     rated = [group for group in groups if group.rate is not None]
     if rated:
         height = 0.75 + 0.17 * len(rated)
-        yield Drawn("rates", height, lambda figure: draw_rates(figure, rated, names), rate_data(rated))
+        yield FigurePlan("rates", height, lambda figure: draw_rates(figure, rated, names), rate_data(rated))
     if len({group.values.get("task.length") for group in groups if group.ended}) > 1:
         ended = [group for group in groups if group.ended]
-        yield Drawn(
+        yield FigurePlan(
             "success",
-            tall(2.2, sorted({names.rest(group) for group in ended})),
+            height_with_legend(2.2, sorted({names.without_length(group) for group in ended})),
             lambda figure: draw_success(figure, ended, names),
             success_data(ended),
         )
-    candidates = (Heat.of(findings.groups, group, names.of(group)) for group in lines[:MOST_HEATS])
+    candidates = (HeatMap.of(findings.groups, group, names.of(group)) for group in lines[:MOST_HEATMAPS])
     if heats := [heat for heat in candidates if heat is not None]:
         rows = -(-len(heats) // 2)
-        yield Drawn("heatmaps", 0.5 + 1.35 * rows, lambda figure: draw_heatmaps(figure, heats), heat_data(heats))
+        yield FigurePlan("heatmaps", 0.5 + 1.35 * rows, lambda figure: draw_heatmaps(figure, heats), heat_data(heats))

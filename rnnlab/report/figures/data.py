@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Heat:
+class HeatMap:
     """One run's log10 norms by update and timestep."""
 
     title: str
@@ -27,18 +27,16 @@ class Heat:
     values: Any
 
     @classmethod
-    def of(cls, groups: Groups, group: MeasuredGroup, title: str) -> Heat | None:
-        """Of the group's run whose rate is nearest to the mean one."""
+    def of(cls, groups: Groups, group: MeasuredGroup, title: str) -> HeatMap | None:
+        """The heat map of the group's run whose rate is nearest to the mean."""
         if not group.measured:
             return None
         middle = group.rate.middle if group.rate else 0.0
-        chosen = min(group.measured, key=lambda one: abs((one.rate if one.rate is not None else np.inf) - middle))
+        chosen = min(group.measured, key=lambda run: abs((np.inf if run.rate is None else run.rate) - middle))
         grid = GradientGrids(chosen.run.dir).grid()
         values = np.where(grid.recorded & np.isfinite(grid.values["log10_norm"]), grid.values["log10_norm"], np.nan)
-        order = slice(None, None, -1)
-        return cls(
-            title, groups.name_of(chosen.run), grid.updates, int(grid.lags.max()) - grid.lags[order], values[:, order]
-        )
+        t = int(grid.lags.max()) - grid.lags
+        return cls(title, groups.name_of(chosen.run), grid.updates, t[::-1], values[:, ::-1])
 
 
 def curve_data(groups: Sequence[MeasuredGroup]) -> pd.DataFrame:
@@ -79,7 +77,7 @@ def success_data(groups: Sequence[MeasuredGroup]) -> pd.DataFrame:
     return _stacked(groups, rows)
 
 
-def heat_data(heats: Sequence[Heat]) -> pd.DataFrame:
+def heat_data(heats: Sequence[HeatMap]) -> pd.DataFrame:
     """The readings of the runs that are shown."""
     import pandas as pd
 
@@ -92,13 +90,13 @@ def heat_data(heats: Sequence[Heat]) -> pd.DataFrame:
 
 
 def _stacked(groups: Sequence[MeasuredGroup], rows: Callable[[MeasuredGroup], Any]) -> pd.DataFrame:
-    """The rows of all groups under each other, with the groups' settings before them."""
+    """The rows of all groups in one frame, with the groups' settings as the first columns."""
     import pandas as pd
 
     frames = []
     for group in groups:
         frame = pd.DataFrame(rows(group))
-        for place, (key, value) in enumerate(group.values.items()):
-            frame.insert(place, key, [value] * len(frame))
+        for position, (key, value) in enumerate(group.values.items()):
+            frame.insert(position, key, [value] * len(frame))
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)

@@ -1,4 +1,4 @@
-"""What is drawn in each figure."""
+"""The drawing of each figure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnlab.compare.group import MeasuredGroup
-from rnnlab.report.figures.data import Heat
+from rnnlab.report.figures.data import HeatMap
 from rnnlab.report.findings import Findings, label
 from rnnlab.report.formatting import format_setting
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008): told apart by the colour-blind; the dashes and the markers help in grey.
+# Okabe and Ito (2008): colours that colour-blind readers can distinguish; dashes and markers help in grey.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8A6D00")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
 _MARKERS = "osD^vP"
 _MOST_LINES = 12
-_SHORT = 24
+_SHORT_NAME = 24
 
 
-class Names:
-    """What groups are called in a legend: their values of the keys that are compared."""
+class GroupLabels:
+    """The labels of groups in a legend: their values of the keys that are compared."""
 
     def __init__(self, findings: Findings, groups: Sequence[MeasuredGroup]) -> None:
         self._by = findings.groups.by
@@ -35,36 +35,36 @@ class Names:
     def of(self, group: MeasuredGroup) -> str:
         return label(group, self._by)
 
-    def rest(self, group: MeasuredGroup) -> str:
-        """Without the length."""
+    def without_length(self, group: MeasuredGroup) -> str:
+        """The label without the sequence length."""
         return ", ".join(format_setting(group.values[key]) for key in self._by if key != "task.length") or "all runs"
 
 
-def tall(height: float, names: Sequence[str]) -> float:
-    """Room for the legend, which stands above the axes, in two columns where names are short."""
+def height_with_legend(height: float, names: Sequence[str]) -> float:
+    """The height with room for the legend above the axes, in two columns if all names are short."""
     lines = len(names) if 1 < len(names) <= _MOST_LINES else 0
-    return height + 0.14 * (-(-lines // 2) if all(len(name) <= _SHORT for name in names) else lines)
+    return height + 0.14 * (-(-lines // 2) if all(len(name) <= _SHORT_NAME for name in names) else lines)
 
 
-def _look(number: int) -> dict[str, Any]:
+def _line_style(number: int) -> dict[str, Any]:
     turn = number // len(_COLOURS)
     return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _DASHES[(number + turn) % len(_DASHES)]}
 
 
 def _legend(axes: Axes, lines: int) -> None:
     if 1 < lines <= _MOST_LINES:
-        short = all(len(name) <= _SHORT for name in axes.get_legend_handles_labels()[1])
+        short = all(len(name) <= _SHORT_NAME for name in axes.get_legend_handles_labels()[1])
         axes.figure.legend(loc="outside upper left", ncols=2 if short else 1, handlelength=2.4, columnspacing=1.2)
 
 
-def draw_gradient(figure: Figure, groups: Sequence[MeasuredGroup], names: Names) -> None:
+def draw_gradient(figure: Figure, groups: Sequence[MeasuredGroup], names: GroupLabels) -> None:
     """The median curves with their bands."""
     axes = figure.subplots()
     for number, group in enumerate(groups):
         curve = group.curve
         assert curve is not None
         finite = np.where(np.isfinite(curve.median), curve.median, np.nan)
-        axes.plot(curve.lags, finite, label=names.of(group), **_look(number))
+        axes.plot(curve.lags, finite, label=names.of(group), **_line_style(number))
         if len(groups) <= _MOST_LINES:
             shade = _COLOURS[number % len(_COLOURS)]
             axes.fill_between(curve.lags, curve.low, curve.high, color=shade, alpha=0.15, linewidth=0)
@@ -73,8 +73,8 @@ def draw_gradient(figure: Figure, groups: Sequence[MeasuredGroup], names: Names)
     _legend(axes, len(groups))
 
 
-def draw_rates(figure: Figure, groups: Sequence[MeasuredGroup], names: Names) -> None:
-    """Each seed, the mean and its interval, a row a group."""
+def draw_rates(figure: Figure, groups: Sequence[MeasuredGroup], names: GroupLabels) -> None:
+    """Each seed, the mean and its interval, one row for each group."""
     axes = figure.subplots()
     axes.axvline(0, color="0.6", linewidth=0.6)
     for row, group in enumerate(reversed(groups)):
@@ -91,20 +91,23 @@ def draw_rates(figure: Figure, groups: Sequence[MeasuredGroup], names: Names) ->
     axes.set_xlabel("decades per 100 timesteps")
 
 
-def draw_success(figure: Figure, groups: Sequence[MeasuredGroup], names: Names) -> None:
+def draw_success(figure: Figure, groups: Sequence[MeasuredGroup], names: GroupLabels) -> None:
     """Success rates against sequence length, with their intervals."""
     axes = figure.subplots()
-    families = {name: list(members) for name, members in itertools.groupby(sorted(groups, key=names.rest), names.rest)}
+    families = {
+        name: list(members)
+        for name, members in itertools.groupby(sorted(groups, key=names.without_length), names.without_length)
+    }
     for number, (name, members) in enumerate(families.items()):
         members.sort(key=lambda group: float(group.values["task.length"] or 0))
         rates = [rate for group in members if (rate := group.success) is not None]
-        # Side by side, so that intervals at one length do not lie on each other.
+        # Side by side, so that intervals at the same length do not overlap.
         shift = 1 + 0.012 * (number - (len(families) - 1) / 2)
         x = [float(group.values["task.length"] or 0) * shift for group in members]
         y = np.array([rate.middle for rate in rates])
         low, high = (np.array([getattr(rate, end) for rate in rates]) for end in ("low", "high"))
-        look = _look(number) | {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3.5}
-        axes.errorbar(x, y, np.clip([y - low, high - y], 0, 1), label=name, elinewidth=0.8, capsize=1.5, **look)
+        style = _line_style(number) | {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3.5}
+        axes.errorbar(x, y, np.clip([y - low, high - y], 0, 1), label=name, elinewidth=0.8, capsize=1.5, **style)
     axes.set_xticks(sorted({float(group.values["task.length"] or 0) for group in groups}))
     axes.set_ylim(-0.04, 1.04)
     axes.set_xlabel("sequence length $T$")
@@ -112,7 +115,7 @@ def draw_success(figure: Figure, groups: Sequence[MeasuredGroup], names: Names) 
     _legend(axes, len(families))
 
 
-def draw_heatmaps(figure: Figure, heats: Sequence[Heat]) -> None:
+def draw_heatmaps(figure: Figure, heats: Sequence[HeatMap]) -> None:
     """The heat maps of a few runs under one scale."""
     rows, columns = -(-len(heats) // 2), min(2, len(heats))
     panels = figure.subplots(rows, columns, squeeze=False)
@@ -134,7 +137,7 @@ def draw_heatmaps(figure: Figure, heats: Sequence[Heat]) -> None:
             color="white",
             bbox={"facecolor": "0.1", "alpha": 0.65, "pad": 1.5, "linewidth": 0},
         )
-        # A long name may reach over the edge of its panel; it must not move the panels.
+        # A long name may extend beyond its panel, but must not move the panels.
         note.set_in_layout(False)
         image = mesh
     figure.supxlabel("update", fontsize=8)

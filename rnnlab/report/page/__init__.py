@@ -1,6 +1,6 @@
-"""A report as one HTML file that opens offline: its script, its style and all of its data are in it.
+"""A report as one HTML file that opens offline. It contains its scripts, its style and its data.
 
-encoding    numbers in few bytes, curves in few points
+encoding    numbers in few bytes, curves with few points
 run         one run on the page
 payload     the texts and the data of a page
 """
@@ -19,21 +19,21 @@ from rnnlab.report.findings import Findings
 from rnnlab.report.page.run import Thinned
 
 _SCRIPTS = ("unpack.js", "charts.js", "run.js", "groups.js", "page.js")
-_NEEDED = ("jinja2", "plotly")
+_PACKAGES = ("jinja2", "plotly")
 
 
 def check_ready() -> None:
-    """Raise UsageError, naming the cure, where the packages that a page is made with are not installed."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    """Raise UsageError with the command that installs them, where packages for a page are missing."""
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"a page is made with {' and '.join(missing)}: pip install 'rnnlab[report]'")
 
 
 def page(findings: Findings, thinned: Thinned | None = None) -> str:
-    """The page: nothing in it asks another host for anything, and no text of a run is ever read as HTML or script.
+    """The page. It loads nothing from another host, and never treats text of a run as HTML or script.
 
-    The Content-Security-Policy lets in the two scripts by their hashes and refuses all else that is active. Data stand
-    in a block that is no script, with every `<` escaped.
+    The Content-Security-Policy allows the two scripts by their hashes, and nothing else that is active. The data are in
+    a block that is not a script, with every `<` escaped.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -50,9 +50,9 @@ def page(findings: Findings, thinned: Thinned | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    data, shown = payload(findings, thinned)
+    data, texts = payload(findings, thinned)
     return environment.get_template("page.html").render(
-        policy=_policy(scripts), scripts=scripts, style=Markup(_text("page.css")), data=Markup(_in_block(data)), **shown
+        policy=_policy(scripts), scripts=scripts, style=Markup(_text("page.css")), data=Markup(_in_block(data)), **texts
     )
 
 
@@ -63,7 +63,7 @@ def _text(name: str) -> str:
 def _policy(scripts: Sequence[str]) -> str:
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    # Plotly sets styles from its script; an inline style can show nothing that is not in the page.
+    # Plotly sets styles from its script; an inline style can load nothing.
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -71,6 +71,6 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _in_block(data: object) -> str:
-    """JSON that cannot end the element it stands in."""
+    """JSON that cannot end the element that contains it."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,6 +1,6 @@
 "use strict";
-// How charts look, and when they are drawn: as soon as one comes near, and again when what it shows has changed.
-// Colours that the colour-blind tell apart (Okabe and Ito 2008), each with a dash and a marker of its own.
+// How charts look, and when they are drawn: as soon as one is near, and again when its data have changed.
+// Colours that colour-blind readers can distinguish (Okabe and Ito 2008), each with its own dash and marker.
 const LIGHT = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8A6D00"];
 const DARK = ["#56B4E9", "#FF8A45", "#2FC79A", "#E79BC4", "#9BD3F5", "#F0B429", "#FFFFFF", "#D9C66A"];
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
@@ -61,7 +61,7 @@ const CONFIG = {
   modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
 };
 
-// Each chart's name with the function that gives its traces and layout, or a text that says why there are none.
+// Each chart's name with the function that gives its traces and layout, or a text with the reason why there are none.
 const CHARTS = {};
 const NEAR = new Set();
 

@@ -26,7 +26,7 @@ CHARTS.curves = () => {
   for (const { group, number } of groups) {
     const curve = group.curves[Math.min(chosen(), group.curves.length - 1)];
     if (!curve) continue;
-    const { colour, dash } = styleOf(number), { rows, said } = rowsOf(curve.values);
+    const { colour, dash } = styleOf(number), { rows, labels } = rowsOf(curve.values);
     if (ticked("bands") && groups.length <= MOST_BANDS && rows.length === 3) {
       const side = { x: curve.lags, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
       traces.push(Object.assign({ y: scaled(rows[1]) }, side));
@@ -34,7 +34,7 @@ CHARTS.curves = () => {
     }
     if (ticked("seeds")) traces.push(...singleSeeds(group, colour, scaled));
     const text = rows[0].map((value, k) =>
-      `lag ${curve.lags[k]}: ${value === null ? said[0][k] : value.toFixed(2)}, ${curve.runs} run${
+      `lag ${curve.lags[k]}: ${value === null ? labels[0][k] : value.toFixed(2)}, ${curve.runs} run${
         curve.runs > 1 ? "s" : ""
       }`
     );

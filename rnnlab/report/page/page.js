@@ -65,10 +65,10 @@ function readyFilters() {
   else check([...DATA.groups.keys()].slice(0, MOST_AT_FIRST));
 }
 function readySlider() {
-  const slider = document.getElementById("position"), said = document.getElementById("position-said");
+  const slider = document.getElementById("position"), text = document.getElementById("position-text");
   const say = () => {
     const update = DATA.positions[chosen()];
-    said.textContent = update === undefined ? "last of each run" : String(update);
+    text.textContent = update === undefined ? "last of each run" : String(update);
     slider.setAttribute("aria-valuetext", update === undefined ? "the last of each run" : `update ${update}`);
   };
   slider.max = String(DATA.positions.length);

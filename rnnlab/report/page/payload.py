@@ -1,4 +1,4 @@
-"""What a page is made of: the texts that stand in its HTML, and the data that its charts draw."""
+"""The content of a page: the texts of its HTML, and the data of its charts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rnnlab.report.page.encoding import envelope, evenly, pack_decades
 from rnnlab.report.page.run import Reading, Size, Thinned, run_data
 from rnnlab.runs.folder import now
 
-_MOST_POSITIONS = 24
+_SLIDER_POSITIONS = 24
 _CURVE_POINTS = 120
 _TRAINING = ("loss", "error", "eval_loss", "eval_error")
 
@@ -26,14 +26,14 @@ _TRAINING = ("loss", "error", "eval_loss", "eval_error")
 def payload(findings: Findings, thinned: Thinned | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
     """The data of the charts, and the texts of the HTML.
 
-    Where nobody thinned the gradients when the findings were measured, they are read again.
+    Without `thinned` the gradients are read again.
     """
     groups, names = findings.groups, findings.key_names
     if thinned is None:
         thinned = Thinned(groups)
         groups.measure(findings.measured.at, findings.measured.success, thinned.add)
     size = thinned.size
-    # They stand in the order of their groups.
+    # In the order of their groups.
     runs = groups.runs
     group_of = [number for number, group in enumerate(findings.measured) for _ in group.runs]
     readings = thinned.readings(findings.measured)
@@ -51,23 +51,23 @@ def payload(findings: Findings, thinned: Thinned | None = None) -> tuple[dict[st
             for number, (run, group) in enumerate(zip(runs, group_of, strict=True))
         ],
     }
-    return data, _shown(findings, size)
+    return data, _texts(findings, size)
 
 
 def _positions(readings: Sequence[Reading], at: int | None) -> list[int]:
-    """The updates that the slider stops at."""
+    """The updates of the slider's positions."""
     known = [np.asarray(reading.updates) for reading in readings if reading.updates is not None]
     if not known:
         return []
     updates = np.unique(np.concatenate(known))
-    chosen = {int(update) for update in updates[evenly(len(updates), _MOST_POSITIONS)]}
+    chosen = {int(update) for update in updates[evenly(len(updates), _SLIDER_POSITIONS)]}
     if at is not None:
         chosen.add(int(updates[np.abs(updates - at).argmin()]))
     return sorted(chosen)
 
 
 def _start(positions: Sequence[int], at: int | None) -> int:
-    """Where the slider stands at first; behind its last update it says: each run's last finite one."""
+    """The first position of the slider; the one after the last update means each run's last finite update."""
     return len(positions) if at is None or not positions else int(np.argmin(np.abs(np.array(positions) - at)))
 
 
@@ -78,14 +78,14 @@ def _group(
     positions: Sequence[int],
     place: dict[Path, int],
 ) -> dict[str, Any]:
-    about = numbers(group)
+    figures = numbers(group)
     keys = (*findings.groups.also, *findings.groups.by)
     return {
         "label": label(group, keys),
         "values": [format_setting(group.values[key]) for key in keys],
         "runs": [place[run.path] for run in group.runs],
         "rate": _interval(group.rate),
-        "success": {"k": about["successes"], "n": about["ended"], **_interval(group.success)},
+        "success": {"k": figures["successes"], "n": figures["ended"], **_interval(group.success)},
         "length": _length(group),
         "rest": ", ".join(format_setting(group.values[key]) for key in keys if key != "task.length") or "all runs",
         "curves": _curves(group, readings, positions),
@@ -106,7 +106,7 @@ def _length(group: MeasuredGroup) -> float | None:
 
 
 def _curves(group: MeasuredGroup, readings: dict[Path, Reading], positions: Sequence[int]) -> list[dict[str, Any]]:
-    """Median and band at each position of the slider, and last of each run's last finite reading."""
+    """Median and band at each position of the slider, then those of each run's last finite reading."""
     members = [reading for run in group.runs if (reading := readings[run.path]).updates is not None]
     if not members:
         return []
@@ -114,18 +114,18 @@ def _curves(group: MeasuredGroup, readings: dict[Path, Reading], positions: Sequ
     for position in (*positions, None):
         median = median_curve([reading.curve(position) for reading in members])
         kept = envelope(median.median, _CURVE_POINTS)
-        three = np.stack([median.median, median.low, median.high])[:, kept]
-        # Without an interval NaN means just that, and not underflow.
-        there = np.stack([np.ones(len(kept), bool), *np.isfinite(three[1:])])
-        has_band = bool(there[1].any())
+        values = np.stack([median.median, median.low, median.high])[:, kept]
+        # NaN in the band means that there is no interval, and not underflow.
+        recorded = np.stack([np.ones(len(kept), bool), *np.isfinite(values[1:])])
+        has_band = bool(recorded[1].any())
         rows = 3 if has_band else 1
-        packed = pack_decades(three[:rows], there[:rows])
+        packed = pack_decades(values[:rows], recorded[:rows])
         curves.append({"lags": median.lags[kept].tolist(), "values": packed, "runs": len(members)})
     return curves
 
 
 def _training(group: MeasuredGroup, readings: dict[Path, Reading]) -> dict[str, Any]:
-    """Of each series of metrics.csv: the median over the runs by update, and from where to where they go."""
+    """For each series of metrics.csv, by update: the median, the smallest and the largest value over the runs."""
     series: dict[str, Any] = {}
     for name in _TRAINING:
         lines = [
@@ -139,16 +139,16 @@ def _training(group: MeasuredGroup, readings: dict[Path, Reading]) -> dict[str, 
 
 
 def _spread(lines: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
-    """Over the updates that any of the runs has; a run that has ended keeps its last value."""
+    """Over the updates of all runs; a run that has ended keeps its last value."""
     updates = np.unique(np.concatenate([update for update, _ in lines]))
     updates = updates[evenly(len(updates), _CURVE_POINTS)]
     table = np.stack([value[np.searchsorted(update, updates, side="right").clip(1) - 1] for update, value in lines])
-    three = {"median": np.median(table, 0), "low": table.min(0), "high": table.max(0)}
-    rows = {name: [float(f"{value:.5g}") for value in row] for name, row in three.items()}
+    curves = {"median": np.median(table, 0), "low": table.min(0), "high": table.max(0)}
+    rows = {name: [float(f"{value:.5g}") for value in row] for name, row in curves.items()}
     return {"updates": updates.astype(int).tolist(), **rows}
 
 
-def _shown(findings: Findings, size: Size) -> dict[str, Any]:
+def _texts(findings: Findings, size: Size) -> dict[str, Any]:
     groups, names = findings.groups, findings.key_names
     keys = (*groups.also, *groups.by)
     headings = findings.headings()
@@ -162,7 +162,7 @@ def _shown(findings: Findings, size: Size) -> dict[str, Any]:
     known = [pair for pair in findings.pairs if pair.comparison.difference.low is not None]
     pairs = [
         {
-            "who": f"{format_setting(pair.second)} less {format_setting(pair.first)}",
+            "names": f"{format_setting(pair.second)} less {format_setting(pair.first)}",
             "rest": ", ".join(f"{names[key]} {format_setting(value)}" for key, value in pair.rest.items()),
             "difference": format_signed(pair.comparison.difference.middle),
             "between": format_interval(pair.comparison.difference),
@@ -187,6 +187,6 @@ def _shown(findings: Findings, size: Size) -> dict[str, Any]:
 
 
 def _sortable(cell: str) -> str:
-    """What a column is sorted by: the first number of a cell, without the sign that says more than."""
+    """The sort key of a cell: its first number, without the sign `>`."""
     first = cell.replace(">", "").replace("%", "").replace(",", " ").split("/")[0].split()
     return first[0] if first else ""

@@ -7,14 +7,14 @@ function current() {
 
 CHARTS.heat = () => {
   const run = current();
-  if (!run || !run.heat) return run && run.why ? run.why : "this run's heat map is not on the page";
+  if (!run || !run.heat) return run && run.reason ? run.reason : "this run's heat map is not on the page";
   const heat = run.heat, packed = rowsOf(heat.values);
   const last = Math.max(...heat.lags), t = heat.lags.map((lag) => last - lag);
   const x = heat.updates.map((update) => (ticked("log-updates") ? update + 1 : update));
   const turned = (rows) => heat.lags.map((_, at) => rows.map((row) => row[at]));
-  const z = turned(packed.rows), said = turned(packed.said);
+  const z = turned(packed.rows), labels = turned(packed.labels);
   const text = z.map((row, at) =>
-    row.map((value, k) => `update ${heat.updates[k]}, t ${t[at]}: ${value === null ? said[at][k] : value.toFixed(2)}`)
+    row.map((value, k) => `update ${heat.updates[k]}, t ${t[at]}: ${value === null ? labels[at][k] : value.toFixed(2)}`)
   );
   const traces = [{
     type: "heatmap",
@@ -28,14 +28,14 @@ CHARTS.heat = () => {
     colorbar: { thickness: 14, title: { text: "log10", side: "top" } },
   }];
   const kinds = ["exactly zero", "underflow", "not finite"];
-  const marks = said.map((row) => row.map((word) => (kinds.includes(word) ? kinds.indexOf(word) : null)));
-  const there = kinds.filter((_, kind) => marks.some((row) => row.includes(kind)));
-  if (there.length) {
+  const indices = labels.map((row) => row.map((label) => (kinds.includes(label) ? kinds.indexOf(label) : null)));
+  const present = kinds.filter((_, kind) => indices.some((row) => row.includes(kind)));
+  if (present.length) {
     traces.push({
       type: "heatmap",
       x,
       y: t,
-      z: marks,
+      z: indices,
       zmin: 0,
       zmax: 2,
       showscale: false,
@@ -53,7 +53,7 @@ CHARTS.heat = () => {
     underflow: "dark grey: underflow",
     "not finite": "red: not finite",
   };
-  const note = there.map((kind) => words[kind]).join("<br>");
+  const note = present.map((kind) => words[kind]).join("<br>");
   const xaxis = ticked("log-updates") ? { type: "log", title: { text: "update + 1" } } : {};
   return {
     traces,
@@ -69,11 +69,13 @@ CHARTS.heat = () => {
 
 CHARTS.detail = () => {
   const run = current();
-  if (!run || !run.detail) return run && run.why ? run.why : "no gradient was recorded";
+  if (!run || !run.detail) return run && run.reason ? run.reason : "no gradient was recorded";
   const one = run.detail[theRun.detail], packed = rowsOf(one.values), [h, direct, c] = [0, 1, 2].map(styleOf);
   const [total, own, low, high, cell] = packed.rows;
   const hover = (at) =>
-    packed.rows[at].map((value, k) => `lag ${one.lags[k]}: ${value === null ? packed.said[at][k] : value.toFixed(2)}`);
+    packed.rows[at].map((value, k) =>
+      `lag ${one.lags[k]}: ${value === null ? packed.labels[at][k] : value.toFixed(2)}`
+    );
   const traces = [
     { x: one.lags, y: low, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false },
     {
@@ -155,11 +157,11 @@ function chooseRun(number) {
   const facts = document.getElementById("facts");
   facts.replaceChildren();
   for (const [name, value] of run.facts) {
-    const term = document.createElement("dt"), said = document.createElement("dd");
+    const term = document.createElement("dt"), description = document.createElement("dd");
     term.textContent = name;
-    said.textContent = value;
-    if (name === "repeat") said.className = "code";
-    facts.append(term, said);
+    description.textContent = value;
+    if (name === "repeat") description.className = "code";
+    facts.append(term, description);
   }
   chooseDetail(Number(slider.max));
   changed("heat", "norms");
@@ -168,9 +170,9 @@ function chooseDetail(number) {
   const run = current(), slider = document.getElementById("detail");
   theRun.detail = number;
   slider.value = String(number);
-  const said = run.detail ? String(run.detail[number].update) : "none";
-  document.getElementById("detail-said").textContent = said;
-  slider.setAttribute("aria-valuetext", `update ${said}`);
+  const update = run.detail ? String(run.detail[number].update) : "none";
+  document.getElementById("detail-text").textContent = update;
+  slider.setAttribute("aria-valuetext", `update ${update}`);
   changed("detail");
 }
 function readyRuns() {

@@ -1,4 +1,4 @@
-"""A run on the page: its heat map, its curves at some updates, its norms, and where it comes from."""
+"""One run on the page: its heat map, its curves at some updates, its norms, and its origin."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HEAT_BYTES = 3_000_000
 _DETAIL_BYTES = 2_200_000
 _METRICS_BYTES = 1_600_000
-# Of base64, which is four letters for three bytes.
+# Base64 has four letters for three bytes.
 _LETTERS = 4 / 3
 _SMALLEST_HEAT = 400
 _METRICS = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped", "clipped")
@@ -35,7 +35,7 @@ _NORMS = ("grad_norm", "grad_norm_clipped", "clipped")
 
 @dataclass(frozen=True)
 class Size:
-    """How much of each run the page has room for, by how many there are."""
+    """How much of each run fits on the page, given the number of runs."""
 
     runs: int
     heats: int
@@ -47,7 +47,7 @@ class Size:
 
     @classmethod
     def of(cls, runs: int, groups: int) -> Size:
-        """As fine as one can see while they are few; coarser, and at last only some, when they are many."""
+        """Full resolution for few runs; less for more, and heat maps of only some of very many."""
         cells = _HEAT_BYTES / _LETTERS / 2 / max(runs, 1)
         heats = runs if cells >= _SMALLEST_HEAT else max(1, int(runs * cells / _SMALLEST_HEAT))
         cells = max(_SMALLEST_HEAT, min(cells, 96 * 96))
@@ -58,7 +58,7 @@ class Size:
         return cls(runs, heats, updates, int(cells / updates), rows, int(np.clip(details // rows, 24, 160)), metrics)
 
     def notes(self) -> Iterator[str]:
-        """What a reader has to know of it."""
+        """What a reader has to know about it."""
         yield (
             f"curves on this page keep the smallest and the largest value of each of at most 60 stretches; heat maps "
             f"show at most {self.updates} updates and {self.lags} timesteps, evenly chosen. The CSV files have all"
@@ -67,40 +67,40 @@ class Size:
             yield f"this page has heat maps of {self.heats:,} of the {self.runs:,} runs, to be small enough to mail"
 
     def has_heat(self, number: int) -> bool:
-        """Whether there is room for the heat map of that run: of some in every group, evenly chosen."""
+        """Whether there is room for the heat map of that run; the chosen runs are evenly spaced over the groups."""
         return number % -(-self.runs // self.heats) == 0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read of one run for the page; without gradients `updates` is None, and `why` says why."""
+    """The readings of one run for the page; without gradients `updates` is None, and `reason` says why."""
 
     grid: Grid | None
     """The norms alone, at the updates of the heat map."""
     detail: list[dict[str, Any]]
-    """Curves of some updates, as the page has them."""
+    """Curves of some updates, encoded for the page."""
     metrics: dict[str, Floats] | None
-    why: str = ""
+    reason: str = ""
 
     @property
     def updates(self) -> Any:
         return None if self.grid is None else self.grid.updates
 
     def curve(self, update: int | None) -> Curve:
-        """The curve nearest to an update; the last finite one."""
+        """The curve nearest to an update; without one, the last finite curve."""
         assert self.grid is not None
         return self.grid.curve(self.grid.at(update))
 
 
 class Thinned:
-    """The gradients of all runs, each thinned to what the page shows of it as soon as it is read."""
+    """The gradients of all runs, each reduced to what the page shows as soon as it is read."""
 
     def __init__(self, groups: Groups) -> None:
         self.size = Size.of(len(groups.runs), len(groups))
         self._kept: dict[Path, tuple[Grid, list[dict[str, Any]]]] = {}
 
     def add(self, run: Run, readings: GradientGrids, grid: Grid) -> None:
-        """Take what the page shows of a run (see curves.OnReadings)."""
+        """Keep what the page shows of a run (see `measured.OnReadings`)."""
         thin = _thin(grid, self.size)
         cell = _thin(readings.grid("c"), self.size) if "c" in readings.states() else None
         detail = _detail(thin, cell, self.size)
@@ -108,7 +108,7 @@ class Thinned:
         self._kept[run.path] = replace(thin, values={"log10_norm": thin.values["log10_norm"]}), detail
 
     def readings(self, measured: MeasuredGroups) -> dict[Path, Reading]:
-        """All runs, with their metrics, which are read now."""
+        """The readings of all runs, with their metrics, which are read now."""
         runs = measured.groups.runs
         readings = {}
         for run, metrics in zip(runs, map_in_threads(_metrics, runs), strict=True):
@@ -128,7 +128,7 @@ def _metrics(run: Run) -> dict[str, Floats] | None:
 
 
 def _thin(grid: Grid, size: Size) -> Grid:
-    """The updates that the heat map shows, and the last finite one."""
+    """The grid at the updates of the heat map and the last finite one."""
     chosen = np.unique([*evenly(len(grid.updates), size.updates), grid.at()])
     values = {name: each[chosen] for name, each in grid.values.items()}
     return Grid(grid.updates[chosen], grid.lags, grid.recorded[chosen], values)
@@ -137,14 +137,14 @@ def _thin(grid: Grid, size: Size) -> Grid:
 def run_data(
     run: Run, name: str, reading: Reading, group: int, differing: Sequence[str], size: Size, *, heat: bool
 ) -> dict[str, Any]:
-    """A run as the page has it, under a name; `differing` are the settings that the report's runs differ in."""
+    """The data of a run under a name; `differing` are the settings in which the report's runs differ."""
     data: dict[str, Any] = {
         "name": name,
         "group": group,
         "seed": run.settings["seed"],
         "status": run.status,
         "facts": [[name, str(value)] for name, value in _facts(run, differing)],
-        "why": reading.why,
+        "reason": reading.reason,
     }
     if reading.grid is not None:
         if heat:

@@ -1,8 +1,8 @@
 "use strict";
-// The numbers of the page. A log10 norm is a 16-bit code over the range that its table has; four codes are no numbers.
-const NOTHING = -32768, ZERO = -32767, UNDERFLOW = -32766, NOT_FINITE = -32765, REACH = 32000;
-const MARKS = {
-  [NOTHING]: "nothing recorded",
+// The numbers of the page. A log10 norm is a 16-bit code over the range of its table; four codes are not numbers.
+const NOT_RECORDED = -32768, ZERO = -32767, UNDERFLOW = -32766, NOT_FINITE = -32765, REACH = 32000;
+const SENTINELS = {
+  [NOT_RECORDED]: "nothing recorded",
   [ZERO]: "exactly zero",
   [UNDERFLOW]: "underflow",
   [NOT_FINITE]: "not finite",
@@ -13,17 +13,17 @@ function bytesOf(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 }
 
-// Rows of numbers, null where there is none, and rows of what is said in a null's place.
+// Rows of numbers, null where there is none, and rows of labels for the nulls.
 function rowsOf(packed) {
   if (packed.rows) return packed;
   const codes = new Int16Array(bytesOf(packed.codes));
   const width = packed.shape[packed.shape.length - 1];
   packed.rows = [];
-  packed.said = [];
+  packed.labels = [];
   for (let start = 0; start < codes.length; start += width) {
     const part = Array.from(codes.subarray(start, start + width));
-    packed.rows.push(part.map((code) => (code in MARKS ? null : packed.low + (code + REACH) * packed.step)));
-    packed.said.push(part.map((code) => MARKS[code] || ""));
+    packed.rows.push(part.map((code) => (code in SENTINELS ? null : packed.low + (code + REACH) * packed.step)));
+    packed.labels.push(part.map((code) => SENTINELS[code] || ""));
   }
   return packed;
 }

@@ -1,7 +1,7 @@
 """Runs and reports on a terminal.
 
-strip         a curve drawn in characters
+strip         a curve drawn with characters
 summary       one run: figures, gradient, verdict
 listing       runs as a list
-comparison    groups compared
+comparison    groups side by side
 """

@@ -1,4 +1,4 @@
-"""A report on the terminal: a table a comparison, the groups' curves in characters, and what to know about them."""
+"""A report on the terminal: for each comparison a table and the curves of its groups, then pairs and notes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rnnlab.analysis.intervals import Paired
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.report.findings import Findings, label
 from rnnlab.report.formatting import format_count, format_number, format_setting, format_signed, printable
-from rnnlab.report.terminal.strip import span, spark, spark_axis, strip
+from rnnlab.report.terminal.strip import span, sparkline, sparkline_axis, strip
 
 _PANELS = 12
-"""More groups than these get a line each in place of a panel."""
+"""Above this number of groups each gets a line instead of a panel."""
 _WIDE_PANELS = 3
-_LEAST = 24
+_NARROWEST = 24
 _MOST_PAIRS = 12
 
 
 def report(findings: Findings, width: int = 80, *, unicode: bool = True) -> RenderableType:
-    """All of it, for a terminal of so many columns."""
+    """The whole report, for a terminal of this width."""
     parts: list[RenderableType] = [_opening(findings, unicode)]
     for fixed, groups in findings.comparisons:
         if fixed:
@@ -45,7 +45,7 @@ def _opening(findings: Findings, unicode: bool) -> Text:
 
 def _table(findings: Findings, groups: Sequence[MeasuredGroup], width: int, unicode: bool) -> Table:
     titles, rows = findings.titles(), [findings.cells(group) for group in groups]
-    shown = _that_fit(titles, rows, len(findings.groups.by), width)
+    shown = _columns_that_fit(titles, rows, len(findings.groups.by), width)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in shown:
         left = column < len(findings.groups.by)
@@ -55,12 +55,12 @@ def _table(findings: Findings, groups: Sequence[MeasuredGroup], width: int, unic
     return table
 
 
-def _that_fit(titles: Sequence[str], rows: Sequence[Sequence[str]], keys: int, width: int) -> list[int]:
-    """The columns that the width has room for; what says least goes first, the keys and the rate last."""
-    wide = [max(len(title), *(len(row[at]) for row in rows)) + 2 for at, title in enumerate(titles)]
+def _columns_that_fit(titles: Sequence[str], rows: Sequence[Sequence[str]], keys: int, width: int) -> list[int]:
+    """The columns that fit into the width. The least informative are dropped first, the keys and the rate never."""
+    widths = [max(len(title), *(len(row[at]) for row in rows)) + 2 for at, title in enumerate(titles)]
     shown = list(range(len(titles)))
     for name in ("lag", "seeds", "clip", "horizon", "success", "error"):
-        if sum(wide[at] for at in shown) - 2 <= width:
+        if sum(widths[at] for at in shown) - 2 <= width:
             break
         shown = [at for at in shown if at < keys or titles[at] != name]
     return shown
@@ -74,25 +74,25 @@ def _curves(findings: Findings, groups: Sequence[MeasuredGroup], width: int, uni
     limits = span(*(curve.median for _, curve in curves))
     title = Text("median log10 |dL/dh_t| against lag", style="dim")
     if len(curves) > _PANELS:
-        room = max(8, min(max(len(name) for name, _ in curves), width - _LEAST - 2))
+        room = max(8, min(max(len(name) for name, _ in curves), width - _NARROWEST - 2))
         longest = max(int(curve.lags.max()) for _, curve in curves)
         scale = f"each line: 1e{limits[1]:g} at its top, 1e{limits[0]:g} at its foot, lag 0 to {longest}"
         lines = [
             f"{_cut(name, room):<{room}} "
-            + spark(curve.lags, curve.median, width - room - 1, unicode=unicode, limits=limits, last=longest)
+            + sparkline(curve.lags, curve.median, width - room - 1, unicode=unicode, limits=limits, last=longest)
             for name, curve in curves
         ]
-        axis = f"{'':<{room}} {spark_axis(longest, width - room - 1)}"
+        axis = f"{'':<{room}} {sparkline_axis(longest, width - room - 1)}"
         return Lines(title, Text("\n".join([*lines, axis, scale]), no_wrap=True, overflow="crop"))
-    two = len(curves) > _WIDE_PANELS and width >= 2 * _LEAST + 2
-    panel, height = ((width - 2) // 2, 5) if two else (width, 6)
+    two_columns = len(curves) > _WIDE_PANELS and width >= 2 * _NARROWEST + 2
+    panel, height = ((width - 2) // 2, 5) if two_columns else (width, 6)
     panels = [
         Text(f"{_cut(name, panel)}\n" + strip(c.lags, c.median, panel, height, unicode=unicode, limits=limits))
         for name, c in curves
     ]
     for text in panels:
         text.no_wrap, text.overflow = True, "crop"
-    if not two:
+    if not two_columns:
         return Lines(title, *panels)
     grid = Table.grid(padding=(0, 2, 0, 0))
     for at in range(0, len(panels), 2):
@@ -105,26 +105,26 @@ def _cut(text: str, width: int) -> str:
 
 
 def _pairs(findings: Findings, unicode: bool) -> Iterator[RenderableType]:
-    # Below 3 shared seeds there is nothing to say that the table does not show.
+    # Below 3 shared seeds there is no interval, and the table shows the rest.
     known = [pair for pair in findings.pairs if pair.comparison.difference.low is not None]
     if not known:
         return
-    sure = sum(pair.comparison.excludes_zero for pair in known)
-    one_in = "; one in 20 intervals misses by chance" if len(known) > 1 else ""
-    yield Text(f"decay rates seed by seed: {sure} of {len(known)} pairs differ (95%, each by itself{one_in})", "dim")
+    differ = sum(pair.comparison.excludes_zero for pair in known)
+    hint = "; one in 20 intervals misses by chance" if len(known) > 1 else ""
+    yield Text(f"decay rates seed by seed: {differ} of {len(known)} pairs differ (95%, each by itself{hint})", "dim")
     ordered = sorted(known, key=lambda pair: -abs(pair.comparison.effect or 0))[:_MOST_PAIRS]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name, justify in (("", "left"), ("diff", "right"), ("95%", "right"), ("d", "right"), ("", "left")):
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
     for pair in ordered:
         rest = ", ".join(format_setting(value) for value in pair.rest.values())
-        who = f"{format_setting(pair.second)} less {format_setting(pair.first)}" + (f" ({rest})" if rest else "")
+        names = f"{format_setting(pair.second)} less {format_setting(pair.first)}" + (f" ({rest})" if rest else "")
         difference = pair.comparison.difference
         assert difference.low is not None
         assert difference.high is not None
         ends = f"{format_signed(difference.low)} {format_signed(difference.high)}"
         table.add_row(
-            Text(printable(who, unicode)),
+            Text(printable(names, unicode)),
             format_signed(difference.middle),
             ends,
             format_number(pair.comparison.effect, 2),

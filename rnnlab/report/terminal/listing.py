@@ -1,4 +1,4 @@
-"""Runs as a list, and one run's settings and origin, for a terminal."""
+"""Runs as a list, and the settings and origin of one run, for a terminal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rows(runs: Runs, keys: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def key_settings(runs: Runs) -> list[str]:
-    """The settings that tell the runs apart, the seed among them; those that follow from others are left out."""
+    """The settings that distinguish the runs, with the seed; those that follow from others are left out."""
     table = [_settings(run) for run in runs]
     seeds = {settings.get("seed") for settings in table}
     return [*needed_keys(table), *(["seed"] if len(seeds) > 1 else [])]
@@ -63,23 +63,23 @@ def listing(runs: Runs, *, unicode: bool = True) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for title in _titles(keys):
         justify: Literal["left", "right"] = "right" if title in ("rate", "error") else "left"
-        cut = title not in ("status", "verdict", "rate", "error")
-        table.add_column(printable(title, unicode), justify=justify, no_wrap=not cut, overflow="fold")
+        folds = title not in ("status", "verdict", "rate", "error")
+        table.add_column(printable(title, unicode), justify=justify, no_wrap=not folds, overflow="fold")
     for row in rows(runs, keys):
         colours = ["", *(COLOURS.get(str(row[name]), "") for name in ("status", "verdict"))]
         cells = [printable(cell, unicode) for cell in _cells(row, keys[:_MOST_KEYS])]
         table.add_row(*(Text(cell, style) for cell, style in itertools.zip_longest(cells, colours, fillvalue="")))
-    return Group(table, Text(rest, style="dim")) if (rest := _rest(keys)) else table
+    return Group(table, Text(rest, style="dim")) if (rest := _more_settings(keys)) else table
 
 
 def plain_listing(runs: Runs) -> Iterator[str]:
-    """The same without a terminal: nothing is cut, for it goes into a file or through grep."""
+    """The same for a file or a pipe: no cell is folded."""
     keys = key_settings(runs)
     lines = [_titles(keys), *(_cells(row, keys[:_MOST_KEYS]) for row in rows(runs, keys))]
-    wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        yield "  ".join(printable(cell).ljust(width) for cell, width in zip(line, wide, strict=True)).rstrip()
-    if rest := _rest(keys):
+        yield "  ".join(printable(cell).ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    if rest := _more_settings(keys):
         yield rest
 
 
@@ -88,7 +88,7 @@ def _titles(keys: Sequence[str]) -> list[str]:
     return ["run", "status", "verdict", "rate", "error", *(names[key] for key in keys[:_MOST_KEYS])]
 
 
-def _rest(keys: Sequence[str]) -> str:
+def _more_settings(keys: Sequence[str]) -> str:
     rest = len(keys) - _MOST_KEYS
     return f"they differ in {rest} more settings; --json has them all" if rest > 0 else ""
 
@@ -99,7 +99,7 @@ def _cells(row: dict[str, Any], keys: Sequence[str]) -> list[str]:
     return [row["name"], str(row["status"]), str(row["verdict"] or "-"), rate, format_number(row["error"]), *settings]
 
 
-def about(run: Run, *, unicode: bool = True) -> RenderableType:
+def details(run: Run, *, unicode: bool = True) -> RenderableType:
     """A run's settings, where it comes from, and the command that repeats it."""
     table = Table(Column(overflow="fold"), Column(overflow="fold"), box=None, show_header=False, pad_edge=False)
     for key, value in [*_origin(run), *((key, format_setting(value)) for key, value in _settings(run).items())]:
@@ -122,7 +122,7 @@ def _origin(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def repeat_command(run: Run) -> str:
-    """The command that trains the run again, from its own config, under a name of its own."""
+    """The command that trains the run again from its own config, under a new name."""
     config = run.path / "config.yaml"
     out = [] if run.path.parent == Path("runs") else ["--out", str(run.path.parent)]
     return shlex.join(["rnnlab", "train", "--config", str(config), "--name", f"{run.name}-again", *out])

@@ -1,4 +1,4 @@
-"""A curve of log10 norm against lag, drawn in characters."""
+"""A curve of log10 norm against lag, drawn with characters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BRAILLE: Bits = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80
 _ASCII: Bits = np.array([[1], [2]])
 _ASCII_CELLS = " '.:"
 
-_MARKS = {"0": "exactly zero", "u": "underflow", "!": "not finite"}
+_LETTERS = {"0": "exactly zero", "u": "underflow", "!": "not finite"}
 
 
 def strip(
@@ -32,7 +32,7 @@ def strip(
 ) -> str:
     """The curve as lines of at most `width` characters: `height` rows of plot, the lag axis, and its legend if needed.
 
-    `log10_norm` has the sentinel values of a frame: -inf zero, inf not finite, NaN underflow. Such a point leaves a gap
+    `log10_norm` has sentinel values: -inf zero, inf not finite, NaN underflow. Such a point leaves a gap
     in the curve and a letter on the axis. `limits` are the values at the bottom and at the top, so that several curves
     are drawn alike.
     """
@@ -53,7 +53,7 @@ def strip(
     return "\n".join(line.rstrip()[:width] for line in lines)
 
 
-def spark(
+def sparkline(
     lag: ArrayLike,
     log10_norm: ArrayLike,
     width: int,
@@ -70,13 +70,13 @@ def spark(
     return line.rstrip()
 
 
-def spark_axis(last: int, width: int) -> str:
-    """What stands under sparks: the first lag, the word, the last lag."""
+def sparkline_axis(last: int, width: int) -> str:
+    """The line under sparklines: the first lag, the word `lag`, the last lag."""
     return "0" + f"lag {last}".rjust(max(0, width - 1))
 
 
 def span(*curves: ArrayLike) -> tuple[float, float]:
-    """Whole decades around the finite points of all curves, two at least, so that a flat curve looks flat."""
+    """Whole decades around the finite points of all curves, at least two, so that a flat curve looks flat."""
     values = np.concatenate([np.asarray(curve, np.float64).ravel() for curve in curves])
     values = values[np.isfinite(values)]
     if not values.size:
@@ -95,18 +95,18 @@ def _draw(
     unicode: bool,
 ) -> list[str]:
     dots = _BRAILLE if unicode else _ASCII
-    tall, wide = dots.shape
-    canvas = np.zeros((rows * tall, columns * wide), bool)
-    across = _places(x, columns * wide)
+    height, width = dots.shape
+    canvas = np.zeros((rows * height, columns * width), bool)
+    across = _places(x, columns * width)
     with np.errstate(invalid="ignore"):
-        down = (high - y) / (high - low) * (rows * tall - 1)
+        down = (high - y) / (high - low) * (rows * height - 1)
     for at in np.flatnonzero((y >= low) & (y <= high)):
         canvas[round(down[at]), across[at]] = True
         if at and np.isfinite(y[at - 1]):
             steps = int(max(abs(across[at] - across[at - 1]), abs(down[at] - down[at - 1]))) + 2
             line = np.linspace(down[at - 1], down[at], steps).round().astype(int).clip(0, len(canvas) - 1)
             canvas[line, np.linspace(across[at - 1], across[at], steps).round().astype(int)] = True
-    cells = canvas.reshape(rows, tall, columns, wide).transpose(0, 2, 1, 3)
+    cells = canvas.reshape(rows, height, columns, width).transpose(0, 2, 1, 3)
     return ["".join(map(_glyph(unicode), row)) for row in (cells * dots).sum((2, 3)).tolist()]
 
 
@@ -115,7 +115,7 @@ def _glyph(unicode: bool) -> Callable[[int], str]:
 
 
 def _places(x: NDArray[np.float64], places: int) -> Bits:
-    """Which of so many places each lag falls on, the first lag on the first and the last on the last."""
+    """The place of each lag among so many, from the first lag on the first to the last lag on the last."""
     length = np.ptp(x) if x.size else 0.0
     return np.zeros(len(x), int) if not length else np.round((x - x[0]) / length * (places - 1)).astype(int)
 
@@ -135,7 +135,7 @@ def _value_labels(low: float, high: float, rows: int) -> list[str]:
 
 
 def _lag_axis(x: NDArray[np.float64], y: NDArray[np.float64], columns: int, unicode: bool) -> tuple[str, str]:
-    """The line under the plot, with ticks and marks, and the numbers under it."""
+    """The line under the plot, with ticks and letters, and the numbers under it."""
     rule, tick = ("─", "┬") if unicode else ("-", "+")
     axis, numbers = [rule] * columns, [" "] * columns
     for at, place in _ticks(x, columns):
@@ -143,14 +143,14 @@ def _lag_axis(x: NDArray[np.float64], y: NDArray[np.float64], columns: int, unic
         text = f"{at:g}"
         start = min(max(0, place - len(text) // 2), columns - len(text))
         numbers[start : start + len(text)] = text
-    for mark, points in zip(_MARKS, (np.isneginf(y), np.isnan(y), np.isposinf(y)), strict=True):
+    for letter, points in zip(_LETTERS, (np.isneginf(y), np.isnan(y), np.isposinf(y)), strict=True):
         for place in set(_places(x, columns)[points].tolist()):
-            axis[place] = mark
-    return "".join(axis), _named("".join(numbers))
+            axis[place] = letter
+    return "".join(axis), _with_axis_name("".join(numbers))
 
 
 def _ticks(x: NDArray[np.float64], columns: int) -> Iterator[tuple[float, int]]:
-    """Round lags and the last lag, each with its column, no two so near that their numbers touch."""
+    """Round lags and the last lag, each with its column, so far apart that their numbers do not touch."""
     if not x.size:
         return
     first, last = float(x[0]), float(x[-1])
@@ -163,7 +163,7 @@ def _ticks(x: NDArray[np.float64], columns: int) -> Iterator[tuple[float, int]]:
     yield last, columns - 1 if last > first else 0
 
 
-def _named(numbers: str) -> str:
+def _with_axis_name(numbers: str) -> str:
     """The numbers with the word `lag` before the last of them, where there is room."""
     *_, last = numbers.split() or [""]
     before = numbers[: len(numbers.rstrip()) - len(last)]
@@ -173,5 +173,5 @@ def _named(numbers: str) -> str:
 
 
 def _legend(axis: str, margin: int, width: int) -> list[str]:
-    meanings = [f"{mark} {meaning}" for mark, meaning in _MARKS.items() if mark in axis]
+    meanings = [f"{letter} {meaning}" for letter, meaning in _LETTERS.items() if letter in axis]
     return [" " * (margin + 2) + ", ".join(meanings)] if meanings else []

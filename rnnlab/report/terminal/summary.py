@@ -1,4 +1,4 @@
-"""The report at the end of a training, for a terminal. Nothing here prints."""
+"""The report at the end of a training, for a terminal."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ COLOURS = {
     "failed": "red",
 }
 _TO_ASCII = str.maketrans({"±": "+-", "²": "2"})
-# From this width on the first and the last update stand side by side.
+# From this width on the first and the last update are drawn side by side.
 _TWO_PANELS = 110
 _STRIP_HEIGHT = 8
 
 
-def speaks_unicode(encoding: str | None) -> bool:
-    """Whether a stream of this encoding can show what the strip is drawn with."""
+def supports_unicode(encoding: str | None) -> bool:
+    """Whether a stream of this encoding can show the characters of a strip."""
     try:
         "⠿│┤└─±²".encode(encoding or "ascii")
     except (LookupError, UnicodeEncodeError):
@@ -74,14 +74,14 @@ def _scores(info: Mapping[str, Any]) -> Table:
 
 def _facts(run: Run) -> Table:
     table = _grid(4)
-    facts = list(_known(run))
+    facts = list(_other_figures(run))
     for left, right in zip(facts[::2], [*facts[1::2], ("", "")], strict=False):
         table.add_row(left[0], left[1], right[0], right[1])
     return table
 
 
-def _known(run: Run) -> Iterable[tuple[str, str]]:
-    """What is there to say besides loss and error, as (name, value)."""
+def _other_figures(run: Run) -> Iterable[tuple[str, str]]:
+    """The figures besides loss and error, as (name, value)."""
     info, metrics = run.info, _metrics(run)
     result = info.get("result") or {}
     if metrics is not None:
@@ -102,7 +102,7 @@ def _known(run: Run) -> Iterable[tuple[str, str]]:
 
 
 def _clip(run: Run) -> type[Clip] | None:
-    """The kind of clip; None where it is not known here, or the config was not written before the run failed."""
+    """The kind of clip; None where it is unknown, or the run failed before its config was written."""
     try:
         return CLIPS.get(str(run.settings.get("clip.name")))
     except RnnlabError:
@@ -110,7 +110,7 @@ def _clip(run: Run) -> type[Clip] | None:
 
 
 def _metrics(run: Run) -> pd.DataFrame | None:
-    """The metrics, where there are any: a run may have failed before its first row."""
+    """The metrics; None where the run failed before its first row."""
     try:
         return run.metrics if len(run.metrics) else None
     except RnnlabError:
@@ -123,7 +123,7 @@ def _gradients(run: Run, width: int, unicode: bool) -> list[RenderableType]:
         updates = run.updates()
     except RnnlabError as error:
         return [Text(printable(str(error), unicode))]
-    # The update that a run diverges at has no curve to look at; the one before it shows where it went.
+    # The update that a run diverges at has no finite curve; the one before it shows the explosion.
     shown = list(dict.fromkeys([updates[0], run.last_finite_update()]))
     return [_strips(run, shown, width, unicode), _verdicts(run, shown, unicode)]
 
@@ -153,12 +153,12 @@ def _verdicts(run: Run, shown: list[int], unicode: bool) -> Table:
     table = _grid(2)
     for state in (state for state in run.states() if state in ("h", "c")):
         for update in shown:
-            table.add_row(f"{state}, update {update}", _words(run.verdict(update, state=state), unicode))
+            table.add_row(f"{state}, update {update}", _verdict_text(run.verdict(update, state=state), unicode))
     return table
 
 
 def _grid(columns: int) -> Table:
-    # Folding, for the ellipsis that rich would cut with is not in every encoding.
+    # Folded, because not every encoding has the ellipsis that rich would add.
     return Table(
         *[Column(overflow="fold") for _ in range(columns)],
         box=None,
@@ -168,7 +168,7 @@ def _grid(columns: int) -> Table:
     )
 
 
-def _words(verdict: Verdict, unicode: bool) -> Text:
+def _verdict_text(verdict: Verdict, unicode: bool) -> Text:
     text = Text(verdict.text if unicode else verdict.text.translate(_TO_ASCII))
     if verdict.word != "none":
         text.stylize(COLOURS[verdict.word], 0, len(verdict.word))
