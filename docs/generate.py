@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
 import json
 import re
@@ -18,6 +17,7 @@ from rnnlab.cli.list_parts import list_parts, type_in_words
 from rnnlab.config import Config
 from rnnlab.config.sections import Model, Probing, Train
 from rnnlab.inits import PRESETS, Inits
+from rnnlab.parts import text_of
 from rnnlab.tasks.base import LOSS_HELP
 
 PAGE = Path(__file__).parent / "PARTS.md"
@@ -163,8 +163,8 @@ def _flow(part: Mapping[str, Any]) -> str:
 
 
 def _prose(described: type) -> str:
-    """A docstring as Markdown."""
-    return _starred(inspect.getdoc(described) or "")
+    """A docstring as Markdown, without its example."""
+    return _starred(text_of(described))
 
 
 def _starred(text: str) -> str:

@@ -43,7 +43,16 @@ class Clip(Part):
 
 
 class NoClip(Clip):
-    """Leaves the gradient as it is."""
+    """Leaves the gradient as it is.
+
+    >>> import torch
+    >>> from rnnlab.logspace import Scaled
+    >>> from rnnlab.network.flat import Gradient
+    >>> gradient = Gradient([Scaled(torch.tensor([[3.0, 4.0]]), torch.tensor([0]))], width=2)
+    >>> clip = NoClip()
+    >>> clip.act([clip], gradient)
+    (tensor([[3., 4.]]), array([0.]))
+    """
 
     short: ClassVar[str] = "noclip"
 
@@ -55,6 +64,14 @@ class ClipNorm(Clip):
 
     g <- g * threshold / ||g|| where ||g|| > threshold. The norm is known as mantissa and exponent, so a gradient of
     norm 1e60 is brought to the threshold in its true direction.
+
+    >>> import torch
+    >>> from rnnlab.logspace import Scaled
+    >>> from rnnlab.network.flat import Gradient
+    >>> gradient = Gradient([Scaled(torch.tensor([[3.0, 4.0]]), torch.tensor([0]))], width=2)
+    >>> clip = ClipNorm(threshold=1)
+    >>> clip.act([clip], gradient)
+    (tensor([[0.6000, 0.8000]]), array([1.]))
     """
 
     source: ClassVar[str] = "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013"
@@ -78,7 +95,16 @@ class ClipNorm(Clip):
 
 
 class ClipValue(Clip):
-    """Clamps every entry of the gradient to [-threshold, threshold]; `clipped` is the share of entries clamped."""
+    """Clamps every entry of the gradient to [-threshold, threshold]; `clipped` is the share of entries clamped.
+
+    >>> import torch
+    >>> from rnnlab.logspace import Scaled
+    >>> from rnnlab.network.flat import Gradient
+    >>> gradient = Gradient([Scaled(torch.tensor([[3.0, 4.0]]), torch.tensor([0]))], width=2)
+    >>> clip = ClipValue(threshold=3.5)
+    >>> clip.act([clip], gradient)
+    (tensor([[3.0000, 3.5000]]), array([0.5]))
+    """
 
     source: ClassVar[str] = "Mikolov, Statistical language models based on neural networks, 2012"
     counts = "entries"
@@ -103,6 +129,9 @@ class ClipAdjoint(Clip):
     What is clamped at t is what travels on to t-1, so the parameter gradient is no longer that of the loss. The
     gradient is that of the batch-mean loss. `clipped` is the share of entries clamped; gradients.csv has dL/da_t
     before (state `a`) and after (`a_clipped`).
+
+    >>> ClipAdjoint(threshold=0.1).in_scan()  # the bound that the backward scan takes
+    0.1
     """
 
     source: ClassVar[str] = "Graves, Generating sequences with recurrent neural networks, 2013, section 2.1"

@@ -19,7 +19,11 @@ class UsageError(RnnlabError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a config: where, which key, what, and the nearest right name."""
+    """One thing wrong with a config: where, which key, what, and the nearest right name.
+
+    >>> print(Problem("model.cell", "'lsmt' is not known", ["rnn", "lstm", "gru"], "lsmt", "a.yaml:2:9"))
+    a.yaml:2:9: model.cell: 'lsmt' is not known; did you mean 'lstm'? (choices: rnn, lstm, gru)
+    """
 
     key: str
     message: str
@@ -37,7 +41,13 @@ class Problem:
 
 
 class ConfigError(RnnlabError):
-    """Everything that is wrong with a config, all at once."""
+    """Everything that is wrong with a config, all at once.
+
+    >>> error = ConfigError([Problem("seed", "must be 0 or more, not -1"), Problem("task", "is needed")])
+    >>> print(error)
+    seed: must be 0 or more, not -1
+    task: is needed
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = list(problems)

@@ -17,6 +17,16 @@ class Interruptions:
     After half an update a training cannot go on: some weights have moved, others have not, and the batch is gone. What
     a signal does is left to the handlers that were there before. Outside the main thread Python delivers no signals,
     and nothing is changed.
+
+    >>> try:
+    ...     with Interruptions() as interruptions:
+    ...         signal.raise_signal(signal.SIGINT)
+    ...         print("the update is finished")
+    ...         interruptions.deliver()
+    ... except KeyboardInterrupt:
+    ...     print("then the training ends")
+    the update is finished
+    then the training ends
     """
 
     def __init__(self) -> None:

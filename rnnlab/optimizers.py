@@ -42,6 +42,14 @@ class Sgd(OptimizerPart):
     """Stochastic gradient descent, with momentum where asked.
 
     v <- momentum * v + g,  W <- W - lr * v; with nesterov W <- W - lr * (g + momentum * v).
+
+    >>> import torch
+    >>> W = torch.tensor([[1.0, 2.0]])
+    >>> optimizer = Sgd(lr=0.1).build([W])
+    >>> W.grad = torch.tensor([[1.0, -1.0]])
+    >>> optimizer.step()
+    >>> W
+    tensor([[0.9000, 2.1000]])
     """
 
     source = "Robbins, Monro 1951; Sutskever, Martens, Dahl, Hinton 2013"
@@ -84,6 +92,14 @@ class Adam(_Moments):
 
     m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2,
     W <- W - lr * (m / (1 - beta1^k)) / (sqrt(v / (1 - beta2^k)) + eps) at update k.
+
+    >>> import torch
+    >>> W = torch.tensor([[1.0, 2.0]])
+    >>> optimizer = Adam(lr=0.1).build([W])
+    >>> W.grad = torch.tensor([[1.0, -1.0]])
+    >>> optimizer.step()
+    >>> W
+    tensor([[0.9000, 2.1000]])
     """
 
     source = "Kingma, Ba 2015"
@@ -100,6 +116,14 @@ class AdamW(_Moments):
     """Adam with weight decay kept out of the gradient.
 
     W <- (1 - lr * weight_decay) W, then as adam.
+
+    >>> import torch
+    >>> W = torch.tensor([[1.0, 2.0]])
+    >>> optimizer = AdamW(lr=0.1, weight_decay=0.5).build([W])
+    >>> W.grad = torch.tensor([[1.0, -1.0]])
+    >>> optimizer.step()
+    >>> W
+    tensor([[0.8500, 2.0000]])
     """
 
     source = "Loshchilov, Hutter 2019"
@@ -119,6 +143,14 @@ class Rmsprop(OptimizerPart):
     """RMSprop: the gradient divided by the root of its running mean square.
 
     v <- alpha v + (1 - alpha) g^2,  W <- W - lr * g / (sqrt(v) + eps); centered takes the squared mean of g from v.
+
+    >>> import torch
+    >>> W = torch.tensor([[1.0, 2.0]])
+    >>> optimizer = Rmsprop(lr=0.01).build([W])
+    >>> W.grad = torch.tensor([[1.0, -1.0]])
+    >>> optimizer.step()
+    >>> W
+    tensor([[0.9000, 2.1000]])
     """
 
     source = "Tieleman, Hinton 2012; centered: Graves 2013"
@@ -150,6 +182,14 @@ class Adagrad(OptimizerPart):
     """Adagrad: the gradient divided by the root of the sum of its squares so far.
 
     s <- s + g^2,  W <- W - lr * g / (sqrt(s) + eps).
+
+    >>> import torch
+    >>> W = torch.tensor([[1.0, 2.0]])
+    >>> optimizer = Adagrad(lr=0.1).build([W])
+    >>> W.grad = torch.tensor([[1.0, -1.0]])
+    >>> optimizer.step()
+    >>> W
+    tensor([[0.9000, 2.1000]])
     """
 
     source = "Duchi, Hazan, Singer 2011"
@@ -168,6 +208,14 @@ class Adadelta(OptimizerPart):
     """Adadelta: as rmsprop, with the running mean square of the updates in place of a learning rate.
 
     v <- rho v + (1 - rho) g^2,  d = g * sqrt(u + eps) / sqrt(v + eps),  u <- rho u + (1 - rho) d^2,  W <- W - lr * d.
+
+    >>> import torch
+    >>> W = torch.tensor([[1.0, 2.0]])
+    >>> optimizer = Adadelta().build([W])
+    >>> W.grad = torch.tensor([[1.0, -1.0]])
+    >>> optimizer.step()
+    >>> W
+    tensor([[0.9968, 2.0032]])
     """
 
     source = "Zeiler 2012"

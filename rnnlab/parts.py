@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+
+def text_of(described: type) -> str:
+    """The docstring of a class without its example."""
+    return _before_example(inspect.getdoc(described) or "")
+
+
+def without_example(schema: dict[str, Any]) -> None:
+    """Take the example out of a JSON Schema, whose description is the model's docstring: for `json_schema_extra`."""
+    if "description" in schema:
+        schema["description"] = _before_example(schema["description"])
+
+
+def _before_example(text: str) -> str:
+    """The text up to the first line with a prompt."""
+    return re.split(r"^ *>>> ", text, maxsplit=1, flags=re.MULTILINE)[0].rstrip()
 
 
 class Part(BaseModel):
@@ -18,7 +35,7 @@ class Part(BaseModel):
     docstring whose first sentence says what it does, and `source`, the paper it comes from.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=without_example)
 
     source: ClassVar[str] = ""
     hints: ClassVar[Mapping[str, str]] = {}
@@ -65,6 +82,12 @@ class Table(MutableMapping[str, type[P]]):
 
     Whatever was made from the table is told of a change, and follows (`when_changed`): the config's keys, choices and
     schema among others.
+
+    >>> from rnnlab.clips import CLIPS
+    >>> list(CLIPS)
+    ['none', 'norm', 'value', 'adjoint']
+    >>> CLIPS["norm"](threshold=5)
+    ClipNorm(name='norm', threshold=5.0)
     """
 
     def __init__(self, parts: Iterable[type[P]]) -> None:
@@ -106,7 +129,12 @@ def table(*parts: type[P]) -> Table[P]:
 
 
 class Subset(Mapping[str, type[P]]):
-    """The parts of a table that fulfil a condition, whenever it is looked at."""
+    """The parts of a table that fulfil a condition, whenever it is looked at.
+
+    >>> from rnnlab.clips import CLIPS
+    >>> list(Subset(CLIPS, lambda clip: "threshold" in clip.model_fields))
+    ['norm', 'value', 'adjoint']
+    """
 
     def __init__(self, parts: Mapping[str, type[P]], condition: Callable[[type[P]], bool]) -> None:
         self._parts, self._condition = parts, condition
@@ -149,6 +177,11 @@ class OneOf:
     """In an annotation: one of a table, as `choice` has it; `shorthand` turns a shorter form into one of these.
 
     `Annotated[Clip, OneOf(CLIPS, "none")]` is a Clip to the reader and the type checker, and the choice to pydantic.
+
+    >>> from pydantic import TypeAdapter
+    >>> from rnnlab.clips import CLIPS, Clip
+    >>> TypeAdapter(Annotated[Clip, OneOf(CLIPS, "none")]).validate_python("norm")
+    ClipNorm(name='norm', threshold=1.0)
     """
 
     parts: Mapping[str, type[Part]]
@@ -173,7 +206,12 @@ class OneOf:
 
 @dataclass(frozen=True, eq=False)
 class NameIn:
-    """In an annotation: one of these names; a function gives them as they are when the schema is built."""
+    """In an annotation: one of these names; a function gives them as they are when the schema is built.
+
+    >>> from pydantic import TypeAdapter
+    >>> TypeAdapter(Annotated[str, NameIn(["rnn", "lstm"])]).validate_python("lstm")
+    'lstm'
+    """
 
     names: Iterable[str] | Callable[[], Iterable[str]]
 

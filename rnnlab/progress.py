@@ -13,6 +13,10 @@ class Progress:
     """How far a run or a fleet has come, counted in updates, or a sweep, counted in runs.
 
     A fleet has a loss for each of its runs; its other figures are medians over them. None is what is not known.
+
+    >>> progress = Progress(done=30, total=40, losses=(1.0, 3.0))
+    >>> progress.fraction, progress.loss
+    (0.75, 2.0)
     """
 
     done: int

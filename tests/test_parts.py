@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 from rnnlab.catalog import KINDS, config_tables, tables
-from rnnlab.parts import NameIn, OneOf, Part, Subset, choice, table
+from rnnlab.parts import NameIn, OneOf, Part, Subset, choice, table, text_of
 
 TABLES = config_tables()
 PARTS = [pytest.param(part, id=f"{kind}-{name}") for kind, parts in TABLES.items() for name, part in parts.items()]
@@ -110,6 +110,24 @@ def test_the_schema_offers_the_bare_names_that_are_enough() -> None:
     assert properties["one"]["anyOf"][0]["enum"] == ["dot", "line"]
     assert {"type": "integer"} in properties["other"]["anyOf"]
     assert properties["named"]["enum"] == ["dot", "line", "text"]
+
+
+class Shown(Part):
+    """A part with an example. It is used so.
+
+    It has a second paragraph.
+
+    >>> Shown().name
+    'shown'
+    """
+
+    name: Literal["shown"] = "shown"
+
+
+def test_an_example_is_for_readers_of_the_code_alone() -> None:
+    description = "A part with an example. It is used so.\n\nIt has a second paragraph."
+    assert text_of(Shown) == Shown.model_json_schema()["description"] == description
+    assert text_of(Line) == Line.model_json_schema()["description"] == "A line. It has a length."
 
 
 def test_meaning_is_the_first_sentence() -> None:

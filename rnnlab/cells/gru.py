@@ -17,6 +17,12 @@ class Gru(Cell):
 
     r and z = sigmoid of their third of x_t W_ih + b + h_{t-1} W_hh + b_hh. The reset gate acts after the recurrent
     product, as in torch.nn.GRU and Keras (reset_after), so that b_hh counts and is always a parameter.
+
+    >>> import torch
+    >>> a = torch.tensor([0.0, 0.0, -20.0, 20.0, 20.0, 20.0])  # r, z, n of two units
+    >>> (h,), gates = Gru().definition(a, torch.zeros(6), (torch.full((2,), 0.5),))
+    >>> h  # the first unit takes n, the second keeps its 0.5
+    tensor([1.0000, 0.5000])
     """
 
     source: ClassVar[str] = "Cho et al., Learning phrase representations using RNN encoder-decoder, 2014"

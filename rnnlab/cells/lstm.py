@@ -17,6 +17,13 @@ class Lstm(Cell):
 
     i, f, o = sigmoid and g = tanh of their quarter of x_t W_ih + b + h_{t-1} W_hh; the gates lie in torch's order
     i, f, g, o. Equal to torch.nn.LSTM with b = b_ih + b_hh.
+
+    >>> import torch
+    >>> a = torch.tensor([0.0, 0.0, -20.0, 20.0, 20.0, 20.0, 0.0, 0.0])  # i, f, g, o of two units
+    >>> state = torch.zeros(2), torch.ones(2)
+    >>> (h, c), gates = Lstm().definition(a, torch.zeros(8), state)
+    >>> c  # the first unit forgets its 1, the second keeps it
+    tensor([0.5000, 1.5000])
     """
 
     source: ClassVar[str] = "Hochreiter and Schmidhuber, Long short-term memory, 1997; forget gate: Gers et al., 2000"

@@ -19,6 +19,12 @@ class Rnn(Cell):
 
     phi is tanh, relu, sigmoid or linear; with relu and identity recurrent weights it is the IRNN of Le, Jaitly and
     Hinton (2015). Equal to torch.nn.RNN with b = b_ih + b_hh.
+
+    >>> import torch
+    >>> gx, gh = torch.tensor([1.0, -1.0]), torch.tensor([0.5, 0.5])  # two units
+    >>> (h,), gates = Rnn(nonlinearity="relu").definition(gx, gh, (torch.zeros(2),))
+    >>> h
+    tensor([1.5000, 0.0000])
     """
 
     source: ClassVar[str] = "Elman, Finding structure in time, 1990"

@@ -20,7 +20,14 @@ CELL: Key = ("model", "cell")
 
 @dataclass(frozen=True)
 class Conflict:
-    """Values that are right alone and wrong together."""
+    """Values that are right alone and wrong together.
+
+    >>> from rnnlab.config import Config
+    >>> given = {"task": "copy", "model": {"cell": "gru", "forget_bias": 1}}
+    >>> [conflict] = conflicts(Config.model_validate(given, context={"checks": False}))
+    >>> conflict.key, conflict.message
+    (('model', 'forget_bias'), 'gru has no forget gate; lstm has')
+    """
 
     key: Key
     """The key to change first."""

@@ -13,7 +13,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class KeyFacts:
-    """The facts about one key of a config, dotted, or about all keys of a section."""
+    """The facts about one key of a config, dotted, or about all keys of a section.
+
+    >>> FACTS["seed"].identity, FACTS["seed"].condition
+    (True, False)
+    """
 
     identity: bool = True
     """It says what a run is: it is part of the identity, and a sweep can have it as an axis."""

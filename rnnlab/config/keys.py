@@ -21,7 +21,12 @@ from rnnlab.parts import OneOf, Part
 
 @dataclass(frozen=True, eq=False)
 class Owner:
-    """What has keys of its own: a section, which is one model, or a table, of which a config has one part."""
+    """What has keys of its own: a section, which is one model, or a table, of which a config has one part.
+
+    >>> clips = owner_at(("clip",))
+    >>> clips.having("threshold")
+    ['norm', 'value', 'adjoint']
+    """
 
     models: Mapping[str, type[BaseModel]]
     choice: OneOf | None = None

@@ -60,7 +60,12 @@ def check(document: Document, settings: Sequence[Setting] = (), unreadable: Iter
 
 @dataclass(frozen=True)
 class Document:
-    """What was given, as a mapping that is not checked yet."""
+    """What was given, as a mapping that is not checked yet.
+
+    >>> document = document_of({"task": "copy", "seed": 3})
+    >>> check(document).seed
+    3
+    """
 
     value: Mapping[str, Any]
     name: str = ""

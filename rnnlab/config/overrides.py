@@ -17,7 +17,14 @@ _LONGEST = 60
 
 @dataclass(frozen=True)
 class Setting:
-    """A key's new value, and where it was given."""
+    """A key's new value, and where it was given.
+
+    >>> setting = Setting.read("model.hidden=50")
+    >>> setting.key, setting.value
+    ('model.hidden', 50)
+    >>> override({"task": "copy"}, [setting])
+    ({'task': 'copy', 'model': {'hidden': 50}}, [])
+    """
 
     path: Path
     value: Any

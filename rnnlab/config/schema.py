@@ -48,6 +48,13 @@ class Config(Section):
 
     Made from YAML by `load_config`, which answers mistakes with a ConfigError; made directly it raises pydantic's own
     ValidationError. `resolved` has every default written out.
+
+    >>> from rnnlab.config import load_config
+    >>> config = load_config({"task": "copy", "model": {"hidden": 50}})
+    >>> config.model.cell, config.train.updates
+    ('lstm', 1000)
+    >>> config.identity() == load_config({**config.resolved(), "device": "cpu"}).identity()
+    True
     """
 
     task: Annotated[Task, OneOf(TASKS)] = Field(description="What is learned; `length` is the sequence length.")

@@ -19,14 +19,14 @@ from pydantic import (
 from rnnlab.cells import CELLS, Cell
 from rnnlab.config.stop import StopRule, stop_rule
 from rnnlab.inits import Inits
-from rnnlab.parts import NameIn, OneOf
+from rnnlab.parts import NameIn, OneOf, without_example
 from rnnlab.probes import PROBES, SCHEDULES, Log, Probe, Schedule, as_schedule
 
 
 class Section(BaseModel):
     """Some keys of a config that belong together; unknown ones are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=without_example)
 
     def _fill(self, key: str, value: Any) -> None:
         """Put in what a null stands for, while the section is made: it is frozen afterwards."""
@@ -39,7 +39,11 @@ def _nonlinearities() -> list[str]:
 
 
 class Model(Section):
-    """The network: layers of one cell, and a linear read-out."""
+    """The network: layers of one cell, and a linear read-out.
+
+    >>> Model(cell="rnn", nonlinearity="relu").build_cell()
+    Rnn(name='rnn', nonlinearity='relu')
+    """
 
     cell: Annotated[str, NameIn(CELLS)] = Field(default="lstm", description="Kind of recurrent cell.")
     nonlinearity: Annotated[str, NameIn(_nonlinearities)] | None = Field(
@@ -94,7 +98,11 @@ def _zero_for_null(value: Any) -> Any:
 
 
 class Train(Section):
-    """How long and how the network is trained."""
+    """How long and how the network is trained.
+
+    >>> Train(stop="error<0.01").stop_rule
+    StopRule(quantity='error', operator='<', level=0.01)
+    """
 
     batch: PositiveInt = Field(default=20, le=10**6, description="Sequences in a batch, B.")
     updates: PositiveInt | None = Field(
@@ -151,7 +159,11 @@ ProbeName = Annotated[str, NameIn(PROBES)]
 
 
 class Probing(Section):
-    """What is measured, at which updates and which timesteps."""
+    """What is measured, at which updates and which timesteps.
+
+    >>> Probing(schedule=10, which="adjoint").schedule
+    Every(name='every', n=10)
+    """
 
     which: Annotated[
         list[ProbeName],

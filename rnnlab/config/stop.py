@@ -11,7 +11,11 @@ _HINT = "write one as `error < 0.01` or `loss <= 0.1`"
 
 
 class StopRule(NamedTuple):
-    """A condition on the validation split's loss or error."""
+    """A condition on the validation split's loss or error.
+
+    >>> stop_rule("error < 0.01").met(loss=1.0, error=0.005)
+    True
+    """
 
     quantity: Literal["loss", "error"]
     operator: Literal["<", "<="]

@@ -28,7 +28,7 @@ from rnnlab.inits.fans import HeNormal, HeUniform, XavierNormal, XavierUniform
 from rnnlab.inits.gated import Chrono, Forget
 from rnnlab.inits.matrices import Identity, Orthogonal, Sparse
 from rnnlab.inits.plain import Constant, Normal, Uniform, Zeros
-from rnnlab.parts import OneOf, Subset, Table, table
+from rnnlab.parts import OneOf, Subset, Table, table, without_example
 
 __all__ = ["BIASES", "INITS", "PRESETS", "WEIGHTS", "Array", "Init", "Inits", "spectral_radius"]
 
@@ -106,9 +106,13 @@ class Inits(BaseModel):
     Given as the name of a preset, as a mapping, or as a mapping with a `preset` that its other keys override. A part
     without a `name` changes options of the one that would be there without it: {preset: keras, recurrent: {gain: 2}}.
     Once resolved the preset is spelled out and gone, so that a written config does not change with a preset.
+
+    >>> inits = Inits.model_validate({"preset": "keras", "recurrent": {"gain": 2}})
+    >>> inits.recurrent.name, inits.recurrent.over, inits.recurrent.gain
+    ('orthogonal', 'stacked', 2.0)
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=without_example)
 
     preset: Literal["torch", "keras"] | None = Field(
         default=None, exclude=True, description="Start from what this library does; other keys here win."

@@ -16,6 +16,10 @@ class Forget(Init):
 
     b_f = value, b = 0 for every other gate; all zeros for a cell without a forget gate. With value 1 it is Keras's
     unit_forget_bias (its GRU and its simple RNN have zeros).
+
+    >>> import numpy as np
+    >>> Forget().draw_bias(2, ("i", "f", "g", "o"), np.random.default_rng(0))
+    array([0., 0., 1., 1., 0., 0., 0., 0.])
     """
 
     source = "Gers, Schmidhuber, Cummins 2000; Jozefowicz, Zaremba, Sutskever 2015"
@@ -37,6 +41,11 @@ class Chrono(Init):
     GRU, h_t = (1 - z) n + z h_{t-1} (torch's z keeps the past, as f does): b_z = log u, b_r = b_n = 0.
 
     Raises UsageError for a cell that has neither a forget nor an update gate.
+
+    >>> import numpy as np
+    >>> b_i, b_f, b_g, b_o = np.split(Chrono(t_max=100).draw_bias(5, ("i", "f", "g", "o"), np.random.default_rng(0)), 4)
+    >>> bool((b_i == -b_f).all()), bool((0 <= b_f).all() and (b_f <= np.log(99)).all())
+    (True, True)
     """
 
     source = "Tallec, Ollivier 2018"

@@ -19,6 +19,11 @@ class Orthogonal(WeightInit):
     Over one gate, each [H, H] block has all singular values equal to gain. Over the stacked [H, G*H] matrix (as Keras
     draws its recurrent kernel, and torch.nn.init.orthogonal_ on the weight of an nn.LSTM) the rows are orthonormal
     together and each block alone contracts.
+
+    >>> import numpy as np
+    >>> W = Orthogonal(gain=2).draw(3, 3, ("h",), np.random.default_rng(0))
+    >>> np.allclose(W.T @ W, 4 * np.eye(3))
+    True
     """
 
     source = "Saxe, McClelland, Ganguli 2014"
@@ -39,6 +44,11 @@ class Identity(WeightInit):
     """A scaled identity in every gate (IRNN): with a ReLU the state is copied from timestep to timestep.
 
     W_g = scale * 1, ones on the diagonal where the block is not square.
+
+    >>> import numpy as np
+    >>> Identity(scale=0.5).draw(2, 2, ("r", "z"), np.random.default_rng(0))
+    array([[0.5, 0. , 0.5, 0. ],
+           [0. , 0.5, 0. , 0.5]])
     """
 
     source = "Le, Jaitly, Hinton 2015"
@@ -56,6 +66,11 @@ class Sparse(WeightInit):
     Each column of W has k = min(non_zeros, fan_in) entries from N(0, std^2) in rows chosen without replacement.
     `spectral_radius: 0.95` with 15 non-zeros makes the recurrent weight of Pascanu's "smart tanh" (Pascanu, Mikolov,
     Bengio 2013). torch.nn.init.sparse_ counts the other way: zeros for each input.
+
+    >>> import numpy as np
+    >>> W = Sparse(non_zeros=2).draw(5, 3, ("h",), np.random.default_rng(0))
+    >>> (W != 0).sum(axis=0)
+    array([2, 2, 2])
     """
 
     source = "Martens 2010; Martens, Sutskever 2011"

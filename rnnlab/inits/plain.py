@@ -16,6 +16,11 @@ class Normal(WeightInit):
     """Independent normal numbers.
 
     W ~ N(mean, std^2). The default std is that of Pascanu's "basic tanh" (Pascanu, Mikolov, Bengio 2013).
+
+    >>> import numpy as np
+    >>> W = Normal(std=0.5).draw(100, 100, ("h",), np.random.default_rng(0))
+    >>> W.shape, round(float(W.std()), 1)
+    ((100, 100), 0.5)
     """
 
     source = "torch.nn.init.normal_"
@@ -39,6 +44,11 @@ class Uniform(WeightInit):
 
     W ~ U(-bound, bound). fan_out is counted over one gate, so that for a cell `bound: fan_out` is 1 / sqrt(H), what
     torch gives every weight and bias of its nn.RNN, nn.LSTM and nn.GRU; `bound: fan_in` is what its nn.Linear has.
+
+    >>> import numpy as np
+    >>> W = Uniform().draw(2, 16, ("h",), np.random.default_rng(0))
+    >>> W.shape, bool(abs(W).max() <= 0.25)  # 1 / sqrt(16)
+    ((2, 16), True)
     """
 
     source = "torch.nn.init.uniform_"
@@ -72,6 +82,10 @@ class Constant(WeightInit):
     """The same value everywhere.
 
     W = value.
+
+    >>> import numpy as np
+    >>> Constant(value=0.5).draw_bias(2, ("r", "z"), np.random.default_rng(0))
+    array([0.5, 0.5, 0.5, 0.5])
     """
 
     source = "torch.nn.init.constant_"
@@ -93,6 +107,10 @@ class Zeros(Init):
     """Zeros.
 
     W = 0. There is no spectral_radius here: no factor scales zeros to one.
+
+    >>> import numpy as np
+    >>> Zeros().draw(1, 2, ("r", "z"), np.random.default_rng(0))
+    array([[0., 0., 0., 0.]])
     """
 
     source = "torch.nn.init.zeros_"

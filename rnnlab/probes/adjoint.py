@@ -17,6 +17,11 @@ class Adjoint(Probe):
     """The total gradient dL/dh_t (and dL/dc_t) at every timestep of every layer, to gradients.csv.
 
     norm = ||dL/dh_t||_F over [B, H], of the batch-mean loss; percentiles over the batch of B ||dL/dh_t[b]||.
+
+    >>> from rnnlab.config import load_config
+    >>> config = load_config({"task": {"name": "addition", "length": 50}, "model": {"cell": "lstm", "layers": 2}})
+    >>> Adjoint().gradient_rows(config)  # 50 timesteps, 2 states, 2 layers
+    200
     """
 
     source: ClassVar[str] = "Bengio, Simard and Frasconi, Learning long-term dependencies is difficult, 1994"

@@ -33,6 +33,10 @@ class Saturation(Probe):
 
     The share is over layers, gates, units, samples and their timesteps. A gate whose nonlinearity is none of sigmoid,
     tanh, relu and linear is not counted; where no gate is, the cell stays empty.
+
+    >>> import torch
+    >>> SATURATED["tanh"](torch.tensor([0.5, -0.9]))
+    tensor([False,  True])
     """
 
     source: ClassVar[str] = "Karpathy, Johnson and Fei-Fei, Visualizing and understanding recurrent networks, 2015"

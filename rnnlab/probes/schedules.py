@@ -34,7 +34,11 @@ class Schedule(Part):
 
 
 class Every(Schedule):
-    """Every n-th update, from update 0."""
+    """Every n-th update, from update 0.
+
+    >>> list(Every(n=10).due_updates(35))
+    [0, 10, 20, 30]
+    """
 
     name: Literal["every"] = "every"
     n: PositiveInt = Field(default=1, description="Updates between two measurements.")
@@ -47,7 +51,11 @@ class Every(Schedule):
 
 
 class Log(Schedule):
-    """Updates spaced logarithmically: every one at first, then `per_decade` in each factor of ten, and the last."""
+    """Updates spaced logarithmically: every one at first, then `per_decade` in each factor of ten, and the last.
+
+    >>> Log(per_decade=2).due_updates(1001)
+    [0, 1, 4, 10, 32, 100, 317, 1000]
+    """
 
     name: Literal["log"] = "log"
     per_decade: PositiveInt = Field(default=40, description="Measurements in each factor of ten of updates.")
@@ -84,7 +92,11 @@ def _as_tuple(updates: Any) -> Any:
 
 
 class At(Schedule):
-    """The updates listed."""
+    """The updates listed.
+
+    >>> At(updates=[100, 0, 10]).due_updates(50)
+    (0, 10)
+    """
 
     name: Literal["at"] = "at"
     updates: Annotated[

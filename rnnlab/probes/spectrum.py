@@ -9,7 +9,14 @@ from rnnlab.probes.base import Figures, Probe, View, to_numpy
 
 
 class Spectrum(Probe):
-    """Largest spectral radius and largest singular value over the gate blocks of W_hh, to metrics.csv."""
+    """Largest spectral radius and largest singular value over the gate blocks of W_hh, to metrics.csv.
+
+    >>> from types import SimpleNamespace
+    >>> import torch
+    >>> layer = SimpleNamespace(W_hh=torch.tensor([[[0.0, 2.0], [0.0, 0.0]]]))  # eigenvalues 0 and 0
+    >>> Spectrum().measure(SimpleNamespace(network=SimpleNamespace(layers=[layer])))
+    {'recurrent_radius': array([0.]), 'recurrent_sigma_max': array([2.])}
+    """
 
     source: ClassVar[str] = "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013"
     columns: ClassVar[tuple[Column, ...]] = (

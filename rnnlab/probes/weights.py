@@ -10,7 +10,11 @@ from rnnlab.probes.base import Figures, Probe, View
 
 
 class Weights(Probe):
-    """L2 norm of all parameters and of the change that this update made to them, to metrics.csv."""
+    """L2 norm of all parameters and of the change that this update made to them, to metrics.csv.
+
+    >>> [column.name for column in Weights.columns]
+    ['weight_norm', 'update_norm']
+    """
 
     columns: ClassVar[tuple[Column, ...]] = (
         Column("weight_norm", "number", "weight", "||W||_2", "global norm of all parameters after the update"),

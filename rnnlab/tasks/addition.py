@@ -23,6 +23,10 @@ class Addition(Marked):
 
     Chance: always answering 1 has a mean squared error of 1/6 and is wrong for 0.64 of the sequences; for the mean,
     always answering 1/2 has 1/24 and 0.36.
+
+    >>> batch = next(Addition(length=20).stream(seed=0, dtype="float32").batches(4))
+    >>> batch.x.shape, batch.y.shape
+    ((20, 4, 2), (4, 1))
     """
 
     source: ClassVar[str] = "Pascanu, Mikolov and Bengio 2013; Hochreiter and Schmidhuber 1997"

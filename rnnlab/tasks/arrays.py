@@ -28,6 +28,14 @@ class Arrays(Task):
 
     Chance: from the training part; for classes their entropy and the fraction that are not the commonest, for values
     their variance about the mean and their mean distance from it.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "mine.npz")
+    ...     np.savez(path, x=np.ones((40, 6, 2)), y=np.arange(40) % 3)
+    ...     batch = next(Arrays(path=path).stream(seed=0, dtype="float32").batches(4))
+    >>> batch.x.shape, batch.y.shape
+    ((6, 4, 2), (4,))
     """
 
     source: ClassVar[str] = "the file given"

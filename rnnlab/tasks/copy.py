@@ -28,6 +28,10 @@ class Copy(Generated):
 
     Chance: blank for T + 10 timesteps and a guess for 10: 10 ln 8 / (T + 20) with the loss on all timesteps, and an
     error of 7/8.
+
+    >>> batch = next(Copy(length=30).stream(seed=0, dtype="float32").batches(4))
+    >>> batch.x.shape, batch.y.shape
+    ((50, 4, 10), (50, 4))
     """
 
     kind: ClassVar[Kind] = "class"

@@ -34,7 +34,16 @@ class Generated(Task):
 
 
 class GeneratedSource(Source):
-    """Batches drawn as they are asked for; `state` is the generator's own."""
+    """Batches drawn as they are asked for; `state` is the generator's own.
+
+    >>> from rnnlab.tasks.addition import Addition
+    >>> source = Addition(length=20).stream(seed=0, dtype="float32")
+    >>> state = source.state()
+    >>> first = next(source.batches(4))
+    >>> source.restore(state)
+    >>> np.array_equal(next(source.batches(4)).x, first.x)
+    True
+    """
 
     def __init__(self, draw: Draw, seed: int, per_timestep: bool) -> None:
         self._draw, self._seed, self._per_timestep = draw, seed, per_timestep

@@ -20,6 +20,12 @@ class HeldSource(Source):
 
     The sequences that do not fill a last batch of an epoch are left out of it, so that shapes stay fixed; the next
     epoch's order brings others to the end.
+
+    >>> parts = {"train": np.arange(4), "validation": np.array([4]), "test": np.array([5])}
+    >>> source = HeldSource(parts, lambda rows: Batch(x=rows[None, :, None], y=rows), seed=0)
+    >>> batches = source.batches(2)
+    >>> sorted(int(row) for _ in range(2) for row in next(batches).y)  # an epoch shows each sequence once
+    [0, 1, 2, 3]
     """
 
     def __init__(self, parts: Parts, gather: Callable[[Ints], Batch], seed: int) -> None:
@@ -65,7 +71,13 @@ class HeldSource(Source):
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """Sequences x [N, T, I] with y [N, ...] or (`per_timestep`) [N, T, ...], lengths [N] or None, and the split."""
+    """Sequences x [N, T, I] with y [N, ...] or (`per_timestep`) [N, T, ...], lengths [N] or None, and the split.
+
+    >>> held = Held(x=np.zeros((6, 5, 2)), y=np.arange(6), parts={})
+    >>> batch = held.gather(np.array([0, 3]), length=4, dtype="float32")
+    >>> batch.x.shape, batch.y
+    ((4, 2, 2), array([0, 3]))
+    """
 
     x: Array
     y: Array

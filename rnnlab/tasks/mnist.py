@@ -36,6 +36,10 @@ class Mnist(Task):
     Mistake: any class but the right one; the error is their fraction.
 
     Chance: a cross-entropy of ln 10 and an error of 9/10 (the full files' classes are not quite of one size).
+
+    >>> rows, pixels = Mnist(by="rows"), Mnist(by="pixels")
+    >>> (rows.timesteps, rows.inputs), (pixels.timesteps, pixels.inputs)
+    ((28, 28), (784, 1))
     """
 
     source: ClassVar[str] = "LeCun, Bottou, Bengio and Haffner 1998; by pixels: Le, Jaitly and Hinton 2015"

@@ -28,6 +28,10 @@ class NoiselessMemorization(Generated):
 
     Chance: silence is certain and each symbol of the pattern is a guess: `pattern` ln(symbols) / (T + 2 `pattern`) with
     the loss on all timesteps, and an error of 1 - symbols^-pattern.
+
+    >>> batch = next(NoiselessMemorization(length=20).stream(seed=0, dtype="float32").batches(4))
+    >>> batch.x.shape, batch.y.shape
+    ((30, 4, 4), (30, 4))
     """
 
     kind: ClassVar[Kind] = "class"

@@ -24,6 +24,10 @@ class RandomPermutation(Generated):
     calls a run successful when fewer than 1% of held-out sequences are wrong (`stop: "error < 0.01"`).
 
     Chance: on the last timestep a cross-entropy of ln 2 and an error of 1/2; on each of the others ln(symbols - 2).
+
+    >>> batch = next(RandomPermutation(length=20).stream(seed=0, dtype="float32").batches(4))
+    >>> batch.x.shape, batch.y.shape
+    ((20, 4, 100), (20, 4))
     """
 
     kind: ClassVar[Kind] = "class"

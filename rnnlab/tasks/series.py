@@ -33,6 +33,14 @@ class Series(Task):
 
     Chance: always answering the training mean has, over the training part, a mean squared error of 1 and the column's
     mean absolute deviation as error. (Repeating the last value is often better: it needs no memory either.)
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "weather.csv")
+    ...     _ = path.write_text("day,level\\n" + "".join(f"{t},{t % 7}\\n" for t in range(200)))
+    ...     batch = next(Series(path=path, column="level", length=5).stream(seed=0, dtype="float32").batches(4))
+    >>> batch.x.shape, batch.y.shape
+    ((5, 4, 1), (5, 4, 1))
     """
 
     source: ClassVar[str] = "the file given"

@@ -32,6 +32,10 @@ class Speech(Task):
     Mistake: any speaker but the right one; the error is their fraction.
 
     Chance: a cross-entropy of ln 9 and an error of 8/9 (the test part's speakers are not of one size).
+
+    >>> task = Speech()
+    >>> task.shortest, task.timesteps, task.inputs, task.outputs
+    (7, 29, 12, 9)
     """
 
     source: ClassVar[str] = "Kudo, Toyama and Shimbo 1999"

@@ -17,6 +17,10 @@ class TemporalOrder3bit(Ordered):
     wrong (`stop: "error < 0.01"`).
 
     Chance: a cross-entropy of ln 8 and an error of 7/8.
+
+    >>> batch = next(TemporalOrder3bit(length=20).stream(seed=0, dtype="float32").batches(4))
+    >>> batch.x.shape, batch.y.shape
+    ((20, 4, 6), (4,))
     """
 
     source: ClassVar[str] = "Pascanu, Mikolov and Bengio 2013; Hochreiter and Schmidhuber 1997"

@@ -29,6 +29,14 @@ class Text(Task):
     bits a character.
 
     Chance: the entropy of the training part's characters, and the fraction of those that are not the commonest.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "book.txt")
+    ...     _ = path.write_text("abc" * 200)
+    ...     batch = next(Text(path=path, length=5).stream(seed=0, dtype="float32").batches(4))
+    >>> batch.x.shape, batch.y.shape  # 4 symbols: a, b, c and the unknown
+    ((5, 4, 4), (5, 4))
     """
 
     source: ClassVar[str] = "the file given; the task is that of Sutskever, Martens and Hinton 2011"

@@ -56,6 +56,12 @@ class Fleet:
 
     configs: one a replica, all of one shape (`config.shape`); initial weights, clip, optimizer options, seed and so the
     stream of data are each replica's own. With `states`, as `state` gives them, the replicas go on from there.
+
+    >>> from rnnlab.config import load_config
+    >>> given = {"task": {"name": "addition", "length": 20}, "model": {"hidden": 5}, "train": {"scan": "general"}}
+    >>> fleet = Fleet(load_config(given).seeded(0, 1, 2))
+    >>> fleet.update().losses.shape
+    (3,)
     """
 
     def __init__(self, configs: Sequence[Config], states: Sequence[Mapping[str, Any]] | None = None) -> None:

@@ -37,7 +37,12 @@ ProgressCallback = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What a training calls: now and then with how far its fleet has come, with each run that ends, with messages."""
+    """What a training calls: now and then with how far its fleet has come, with each run that ends, with messages.
+
+    >>> callbacks = Callbacks(on_message=print)
+    >>> callbacks.on_message("compiled the lstm scan in 3.1 s")
+    compiled the lstm scan in 3.1 s
+    """
 
     on_progress: ProgressCallback = lambda progress: None
     on_run_end: Callable[[str, str, str], None] = lambda name, status, reason: None

@@ -16,7 +16,13 @@ from rnnlab.training.fleet import network_shape
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will take, known before it starts."""
+    """What a run will take, known before it starts.
+
+    >>> from rnnlab.config import load_config
+    >>> planned = plan(load_config({"task": "addition", "model": {"hidden": 10}, "device": "cpu"}))
+    >>> planned.parameters, planned.updates, planned.scan
+    (531, 1000, 'fast')
+    """
 
     parameters: int
     updates: int

@@ -17,7 +17,7 @@ from rnnlab.config import Config, json_schema, known_keys, load_config, starter
 from rnnlab.config.yaml_tree import parse
 
 SCHEMA = json_schema()
-FILE = Path(__file__).parents[2] / "configs" / "schema.json"
+ROOT = Path(__file__).parents[2]
 TYPES: dict[str, Any] = {
     "object": dict,
     "array": list,
@@ -119,5 +119,10 @@ def test_everything_is_described() -> None:
     assert all("default" in of for key, of in SCHEMA["properties"].items() if key != "task")
 
 
+def test_no_example_of_python_is_in_a_description() -> None:
+    for name in ("configs/schema.json", "configs/sweep.schema.json", "docs/PARTS.md"):
+        assert ">>>" not in (ROOT / name).read_text(), name
+
+
 def test_the_file_in_configs_is_the_same() -> None:
-    assert json.loads(FILE.read_text()) == SCHEMA, "run `make docs`"
+    assert json.loads((ROOT / "configs" / "schema.json").read_text()) == SCHEMA, "run `make docs`"
