@@ -131,7 +131,7 @@ def _table(kind: str, listed: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         if part["options"]:
             yield _rows(("option", "value", "default", "meaning"), map(_option, part["options"]))
         if part["source"]:
-            yield f"Source: {part['source']}.\n"
+            yield f"Source: {_linked(part['source'])}.\n"
     if kind == "inits":
         yield from _presets()
 
@@ -170,6 +170,13 @@ def _prose(described: type) -> str:
 def _starred(text: str) -> str:
     """Outside code a star is a star, and begins no emphasis."""
     return re.sub(r"(`[^`]*`)|\*", lambda found: found[1] or r"\*", text)
+
+
+def _linked(source: str) -> str:
+    """A source with a link at each DOI and each number of arXiv; of addresses Markdown makes links itself."""
+    source = re.sub(r"(doi:)([^\s;]*[^\s;,])", r"[\1\2](https://doi.org/\2)", source)
+    source = re.sub(r"(arXiv:)([\w./-]*\w)", r"[\1\2](https://arxiv.org/abs/\2)", source)
+    return re.sub(r"https://(?!doi\.org|arxiv\.org)[^\s;]*[^\s;,]", r"<\g<0>>", source)
 
 
 def _code(text: str) -> str:

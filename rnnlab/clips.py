@@ -74,7 +74,9 @@ class ClipNorm(Clip):
     (tensor([[0.6000, 0.8000]]), array([1.]))
     """
 
-    source: ClassVar[str] = "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013"
+    source: ClassVar[str] = (
+        "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013, arXiv:1211.5063"
+    )
     short: ClassVar[str] = "clip"
     counts = "updates"
 
@@ -106,7 +108,10 @@ class ClipValue(Clip):
     (tensor([[3.0000, 3.5000]]), array([0.5]))
     """
 
-    source: ClassVar[str] = "Mikolov, Statistical language models based on neural networks, 2012"
+    source: ClassVar[str] = (
+        "Mikolov, Statistical language models based on neural networks, 2012, "
+        "https://www.fit.vutbr.cz/~imikolov/rnnlm/thesis.pdf"
+    )
     counts = "entries"
 
     name: Literal["value"] = "value"
@@ -134,7 +139,9 @@ class ClipAdjoint(Clip):
     0.1
     """
 
-    source: ClassVar[str] = "Graves, Generating sequences with recurrent neural networks, 2013, section 2.1"
+    source: ClassVar[str] = (
+        "Graves, Generating sequences with recurrent neural networks, 2013, arXiv:1308.0850, section 2.1"
+    )
     counts = "entries"
 
     name: Literal["adjoint"] = "adjoint"

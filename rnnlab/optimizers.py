@@ -52,7 +52,11 @@ class Sgd(OptimizerPart):
     tensor([[0.9000, 2.1000]])
     """
 
-    source = "Robbins, Monro 1951; Sutskever, Martens, Dahl, Hinton 2013"
+    source = (
+        "Robbins and Monro, A stochastic approximation method, 1951, doi:10.1214/aoms/1177729586; "
+        "momentum: Sutskever, Martens, Dahl and Hinton, On the importance of initialization and momentum in deep "
+        "learning, 2013, https://proceedings.mlr.press/v28/sutskever13.html"
+    )
 
     name: Literal["sgd"] = "sgd"
     lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate.")
@@ -102,7 +106,10 @@ class Adam(_Moments):
     tensor([[0.9000, 2.1000]])
     """
 
-    source = "Kingma, Ba 2015"
+    source = (
+        "Kingma and Ba, Adam: a method for stochastic optimization, 2015, arXiv:1412.6980; "
+        "amsgrad: Reddi, Kale and Kumar, On the convergence of Adam and beyond, 2018, arXiv:1904.09237"
+    )
 
     name: Literal["adam"] = "adam"
 
@@ -126,7 +133,7 @@ class AdamW(_Moments):
     tensor([[0.8500, 2.0000]])
     """
 
-    source = "Loshchilov, Hutter 2019"
+    source = "Loshchilov and Hutter, Decoupled weight decay regularization, 2019, arXiv:1711.05101"
 
     name: Literal["adamw"] = "adamw"
     weight_decay: float = Field(
@@ -153,7 +160,11 @@ class Rmsprop(OptimizerPart):
     tensor([[0.9000, 2.1000]])
     """
 
-    source = "Tieleman, Hinton 2012; centered: Graves 2013"
+    source = (
+        "Tieleman and Hinton, Neural networks for machine learning, lecture 6, 2012, "
+        "https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf; "
+        "centered: Graves, Generating sequences with recurrent neural networks, 2013, arXiv:1308.0850"
+    )
 
     name: Literal["rmsprop"] = "rmsprop"
     lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate; Keras has 0.001.")
@@ -192,7 +203,10 @@ class Adagrad(OptimizerPart):
     tensor([[0.9000, 2.1000]])
     """
 
-    source = "Duchi, Hazan, Singer 2011"
+    source = (
+        "Duchi, Hazan and Singer, Adaptive subgradient methods for online learning and stochastic optimization, 2011, "
+        "https://jmlr.org/papers/v12/duchi11a.html"
+    )
 
     name: Literal["adagrad"] = "adagrad"
     lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate.")
@@ -218,7 +232,7 @@ class Adadelta(OptimizerPart):
     tensor([[0.9968, 2.0032]])
     """
 
-    source = "Zeiler 2012"
+    source = "Zeiler, ADADELTA: an adaptive learning rate method, 2012, arXiv:1212.5701"
 
     name: Literal["adadelta"] = "adadelta"
     lr: float = Field(default=1.0, gt=0, le=LARGEST, description="Factor on the update; 1 is the paper's.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,13 @@ def test_a_part_says_what_it_is_and_what_its_options_mean(part: type[Part]) -> N
     assert not part.meaning().endswith("..")
     assert all(field.description for name, field in part.model_fields.items() if name != "name")
     assert part.key() == part.key().lower()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_paper_that_a_part_comes_from_has_a_link(part: type[Part]) -> None:
+    for paper in filter(None, part.source.split("; ")):
+        linked = re.search(r", (19|20)\d\d, (doi:10\.\d+/\S+|arXiv:\S+|https://\S+)", paper)
+        assert linked or paper.startswith(("torch.nn.init.", "the file given"))
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -25,7 +25,9 @@ class Gru(Cell):
     tensor([1.0000, 0.5000])
     """
 
-    source: ClassVar[str] = "Cho et al., Learning phrase representations using RNN encoder-decoder, 2014"
+    source: ClassVar[str] = (
+        "Cho et al., Learning phrase representations using RNN encoder-decoder, 2014, arXiv:1406.1078"
+    )
     gates: ClassVar[tuple[str, ...]] = ("r", "z", "n")
     needs_recurrent_bias: ClassVar[bool] = True
 

@@ -26,7 +26,10 @@ class Lstm(Cell):
     tensor([0.5000, 1.5000])
     """
 
-    source: ClassVar[str] = "Hochreiter and Schmidhuber, Long short-term memory, 1997; forget gate: Gers et al., 2000"
+    source: ClassVar[str] = (
+        "Hochreiter and Schmidhuber, Long short-term memory, 1997, doi:10.1162/neco.1997.9.8.1735; "
+        "forget gate: Gers, Schmidhuber and Cummins, Learning to forget, 2000, doi:10.1162/089976600300015015"
+    )
     gates: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
     states: ClassVar[tuple[str, ...]] = ("h", "c")
     forget_gate: ClassVar[str | None] = "f"

@@ -27,7 +27,7 @@ class Rnn(Cell):
     tensor([1.5000, 0.0000])
     """
 
-    source: ClassVar[str] = "Elman, Finding structure in time, 1990"
+    source: ClassVar[str] = "Elman, Finding structure in time, 1990, doi:10.1207/s15516709cog1402_1"
     gates: ClassVar[tuple[str, ...]] = ("h",)
 
     name: Literal["rnn"] = "rnn"

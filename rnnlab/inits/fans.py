@@ -39,7 +39,10 @@ class XavierUniform(_Xavier):
     ((3, 6), True)
     """
 
-    source = "Glorot, Bengio 2010"
+    source = (
+        "Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, "
+        "https://proceedings.mlr.press/v9/glorot10a.html"
+    )
 
     name: Literal["xavier_uniform"] = "xavier_uniform"
 
@@ -59,7 +62,10 @@ class XavierNormal(_Xavier):
     0.07
     """
 
-    source = "Glorot, Bengio 2010"
+    source = (
+        "Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, "
+        "https://proceedings.mlr.press/v9/glorot10a.html"
+    )
 
     name: Literal["xavier_normal"] = "xavier_normal"
 
@@ -93,7 +99,7 @@ class HeUniform(_He):
     ((6, 3), True)
     """
 
-    source = "He, Zhang, Ren, Sun 2015"
+    source = "He, Zhang, Ren and Sun, Delving deep into rectifiers, 2015, arXiv:1502.01852"
 
     name: Literal["he_uniform"] = "he_uniform"
 
@@ -113,7 +119,7 @@ class HeNormal(_He):
     0.1
     """
 
-    source = "He, Zhang, Ren, Sun 2015"
+    source = "He, Zhang, Ren and Sun, Delving deep into rectifiers, 2015, arXiv:1502.01852"
 
     name: Literal["he_normal"] = "he_normal"
 

@@ -22,7 +22,11 @@ class Forget(Init):
     array([0., 0., 1., 1., 0., 0., 0., 0.])
     """
 
-    source = "Gers, Schmidhuber, Cummins 2000; Jozefowicz, Zaremba, Sutskever 2015"
+    source = (
+        "Gers, Schmidhuber and Cummins, Learning to forget, 2000, doi:10.1162/089976600300015015; "
+        "Jozefowicz, Zaremba and Sutskever, An empirical exploration of recurrent network architectures, 2015, "
+        "https://proceedings.mlr.press/v37/jozefowicz15.html"
+    )
     places = ("bias",)
 
     name: Literal["forget"] = "forget"
@@ -48,7 +52,7 @@ class Chrono(Init):
     (True, True)
     """
 
-    source = "Tallec, Ollivier 2018"
+    source = "Tallec and Ollivier, Can recurrent neural networks warp time?, 2018, arXiv:1804.11188"
     by_gate = True
     places = ("bias",)
 

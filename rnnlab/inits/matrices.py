@@ -26,7 +26,12 @@ class Orthogonal(WeightInit):
     True
     """
 
-    source = "Saxe, McClelland, Ganguli 2014"
+    source = (
+        "Saxe, McClelland and Ganguli, Exact solutions to the nonlinear dynamics of learning in deep linear "
+        "neural networks, 2014, arXiv:1312.6120; "
+        "the draw: Mezzadri, How to generate random matrices from the classical compact groups, 2007, "
+        "arXiv:math-ph/0609050"
+    )
 
     name: Literal["orthogonal"] = "orthogonal"
     gain: float = Field(default=1.0, gt=0, description="Every singular value of the matrix drawn.")
@@ -51,7 +56,10 @@ class Identity(WeightInit):
            [0. , 0.5, 0. , 0.5]])
     """
 
-    source = "Le, Jaitly, Hinton 2015"
+    source = (
+        "Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified linear units, 2015, "
+        "arXiv:1504.00941"
+    )
 
     name: Literal["identity"] = "identity"
     scale: float = Field(default=1.0, description="The value on the diagonal; 0.01 is the paper's for speech.")
@@ -73,7 +81,12 @@ class Sparse(WeightInit):
     array([2, 2, 2])
     """
 
-    source = "Martens 2010; Martens, Sutskever 2011"
+    source = (
+        "Martens, Deep learning via Hessian-free optimization, 2010, "
+        "https://icml.cc/Conferences/2010/papers/458.pdf; "
+        "Martens and Sutskever, Learning recurrent neural networks with Hessian-free optimization, 2011, "
+        "https://icml.cc/Conferences/2011/papers/532_icmlpaper.pdf"
+    )
 
     name: Literal["sparse"] = "sparse"
     non_zeros: int = Field(default=15, ge=1, description="Non-zero weights into each unit of each gate.")

@@ -24,7 +24,10 @@ class Adjoint(Probe):
     200
     """
 
-    source: ClassVar[str] = "Bengio, Simard and Frasconi, Learning long-term dependencies is difficult, 1994"
+    source: ClassVar[str] = (
+        "Bengio, Simard and Frasconi, Learning long-term dependencies with gradient descent is difficult, 1994, "
+        "doi:10.1109/72.279181"
+    )
     also_nonfinite: ClassVar[bool] = True
 
     name: Literal["adjoint"] = "adjoint"

@@ -39,7 +39,9 @@ class Saturation(Probe):
     tensor([False,  True])
     """
 
-    source: ClassVar[str] = "Karpathy, Johnson and Fei-Fei, Visualizing and understanding recurrent networks, 2015"
+    source: ClassVar[str] = (
+        "Karpathy, Johnson and Fei-Fei, Visualizing and understanding recurrent networks, 2015, arXiv:1506.02078"
+    )
     columns: ClassVar[tuple[Column, ...]] = (
         Column("saturation", "number", "1", "share of phi' < 0.36 max phi'", "activations whose slope is nearly gone"),
     )

@@ -18,7 +18,9 @@ class Spectrum(Probe):
     {'recurrent_radius': array([0.]), 'recurrent_sigma_max': array([2.])}
     """
 
-    source: ClassVar[str] = "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013"
+    source: ClassVar[str] = (
+        "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013, arXiv:1211.5063"
+    )
     columns: ClassVar[tuple[Column, ...]] = (
         Column("recurrent_radius", "number", "1", "max |eigenvalue(W_hh)|", "largest over layers and gate blocks"),
         Column("recurrent_sigma_max", "number", "1", "max sigma(W_hh)", "largest over layers and gate blocks"),

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from rnnlab.tasks.base import Array, Chance
-from rnnlab.tasks.generated import Marked
+from rnnlab.tasks.generated import HOCHREITER, PASCANU, Marked
 
 
 class Addition(Marked):
@@ -29,7 +29,7 @@ class Addition(Marked):
     ((20, 4, 2), (4, 1))
     """
 
-    source: ClassVar[str] = "Pascanu, Mikolov and Bengio 2013; Hochreiter and Schmidhuber 1997"
+    source: ClassVar[str] = f"{PASCANU}; {HOCHREITER}"
 
     name: Literal["addition"] = "addition"
     target: Literal["sum", "mean"] = Field(

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from pydantic import Field
 
 from rnnlab.tasks.base import LOSS_HELP, Batch, Chance, Kind, Loss
-from rnnlab.tasks.generated import Generated, one_hot
+from rnnlab.tasks.generated import HOCHREITER, Generated, one_hot
 
 SHOWN = 10
 SYMBOLS = 8
@@ -38,7 +38,9 @@ class Copy(Generated):
     per_timestep: ClassVar[bool] = True
     inputs: ClassVar[int] = SYMBOLS + 2
     outputs: ClassVar[int] = SYMBOLS + 1
-    source: ClassVar[str] = "Arjovsky, Shah and Bengio 2016; Hochreiter and Schmidhuber 1997"
+    source: ClassVar[str] = (
+        f"Arjovsky, Shah and Bengio, Unitary evolution recurrent neural networks, 2016, arXiv:1511.06464; {HOCHREITER}"
+    )
 
     name: Literal["copy"] = "copy"
     loss: Loss = Field(default="all", description=LOSS_HELP)

@@ -15,6 +15,10 @@ from rnnlab.tasks.base import CHUNK, Array, Batch, Ints, Kind, Source, Task, bey
 if TYPE_CHECKING:
     from torch import Tensor
 
+HOCHREITER = "Hochreiter and Schmidhuber, Long short-term memory, 1997, doi:10.1162/neco.1997.9.8.1735"
+PASCANU = "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, 2013, arXiv:1211.5063"
+"""The papers that most of these tasks come from."""
+
 TOLERANCE = 0.2  # Pascanu et al. count a squared error above 0.04 as wrong
 
 Draw = Callable[[np.random.Generator, int], Batch]

@@ -42,7 +42,12 @@ class Mnist(Task):
     ((28, 28), (784, 1))
     """
 
-    source: ClassVar[str] = "LeCun, Bottou, Bengio and Haffner 1998; by pixels: Le, Jaitly and Hinton 2015"
+    source: ClassVar[str] = (
+        "LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998, "
+        "doi:10.1109/5.726791; "
+        "by pixels: Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified linear "
+        "units, 2015, arXiv:1504.00941"
+    )
     kind: ClassVar[Kind] = "class"
     per_timestep: ClassVar[bool] = False
     outputs: ClassVar[int] = 10

@@ -6,7 +6,7 @@ from math import log
 from typing import ClassVar, Literal
 
 from rnnlab.tasks.base import Array, Chance
-from rnnlab.tasks.generated import Marked
+from rnnlab.tasks.generated import HOCHREITER, PASCANU, Marked
 
 
 class Multiplication(Marked):
@@ -26,7 +26,7 @@ class Multiplication(Marked):
     ((20, 4, 2), (4, 1))
     """
 
-    source: ClassVar[str] = "Pascanu, Mikolov and Bengio 2013; Hochreiter and Schmidhuber 1997"
+    source: ClassVar[str] = f"{PASCANU}; {HOCHREITER}"
 
     name: Literal["multiplication"] = "multiplication"
 

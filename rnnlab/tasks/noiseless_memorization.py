@@ -9,10 +9,15 @@ from numpy.typing import DTypeLike
 from pydantic import Field
 
 from rnnlab.tasks.base import LOSS_HELP, Batch, Chance, Kind, Loss
-from rnnlab.tasks.generated import Generated, one_hot
+from rnnlab.tasks.generated import HOCHREITER, PASCANU, Generated, one_hot
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+MARTENS = (
+    "Martens and Sutskever, Learning recurrent neural networks with Hessian-free optimization, 2011, "
+    "https://icml.cc/Conferences/2011/papers/532_icmlpaper.pdf"
+)
 
 
 class NoiselessMemorization(Generated):
@@ -36,9 +41,7 @@ class NoiselessMemorization(Generated):
 
     kind: ClassVar[Kind] = "class"
     per_timestep: ClassVar[bool] = True
-    source: ClassVar[str] = (
-        "Pascanu, Mikolov and Bengio 2013; Martens and Sutskever 2011; Hochreiter and Schmidhuber 1997"
-    )
+    source: ClassVar[str] = f"{PASCANU}; {MARTENS}; {HOCHREITER}"
 
     name: Literal["noiseless_memorization"] = "noiseless_memorization"
     loss: Loss = Field(default="all", description=LOSS_HELP)

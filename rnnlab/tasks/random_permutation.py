@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from pydantic import Field
 
 from rnnlab.tasks.base import Batch, Chance, Kind
-from rnnlab.tasks.generated import Generated, one_hot
+from rnnlab.tasks.generated import HOCHREITER, PASCANU, Generated, one_hot
 
 
 class RandomPermutation(Generated):
@@ -32,7 +32,7 @@ class RandomPermutation(Generated):
 
     kind: ClassVar[Kind] = "class"
     per_timestep: ClassVar[bool] = True
-    source: ClassVar[str] = "Pascanu, Mikolov and Bengio 2013; Hochreiter and Schmidhuber 1997"
+    source: ClassVar[str] = f"{PASCANU}; {HOCHREITER}"
 
     name: Literal["random_permutation"] = "random_permutation"
     length: int = Field(default=100, ge=2, description="length T of a sequence, in timesteps")

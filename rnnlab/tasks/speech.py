@@ -38,7 +38,10 @@ class Speech(Task):
     (7, 29, 12, 9)
     """
 
-    source: ClassVar[str] = "Kudo, Toyama and Shimbo 1999"
+    source: ClassVar[str] = (
+        "Kudo, Toyama and Shimbo, Multidimensional curve classification using passing-through regions, 1999, "
+        "doi:10.1016/S0167-8655(99)00077-X"
+    )
     kind: ClassVar[Kind] = "class"
     per_timestep: ClassVar[bool] = False
     inputs: ClassVar[int] = COEFFICIENTS

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnlab.tasks.base import Batch, Chance, Kind
-from rnnlab.tasks.generated import Stretched, one_hot, within
+from rnnlab.tasks.generated import HOCHREITER, PASCANU, Stretched, one_hot, within
 
 
 class Ordered(Stretched):
@@ -58,7 +58,7 @@ class TemporalOrder(Ordered):
     ((20, 4, 6), (4,))
     """
 
-    source: ClassVar[str] = "Pascanu, Mikolov and Bengio 2013; Hochreiter and Schmidhuber 1997"
+    source: ClassVar[str] = f"{PASCANU}; {HOCHREITER}"
     tenths: ClassVar[tuple[int, ...]] = (1, 4)
 
     name: Literal["temporal_order"] = "temporal_order"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from rnnlab.tasks.generated import HOCHREITER, PASCANU
 from rnnlab.tasks.temporal_order import Ordered
 
 
@@ -23,7 +24,7 @@ class TemporalOrder3bit(Ordered):
     ((20, 4, 6), (4,))
     """
 
-    source: ClassVar[str] = "Pascanu, Mikolov and Bengio 2013; Hochreiter and Schmidhuber 1997"
+    source: ClassVar[str] = f"{PASCANU}; {HOCHREITER}"
     tenths: ClassVar[tuple[int, ...]] = (1, 3, 6)
 
     name: Literal["temporal_order_3bit"] = "temporal_order_3bit"

@@ -39,7 +39,11 @@ class Text(Task):
     ((5, 4, 4), (5, 4))
     """
 
-    source: ClassVar[str] = "the file given; the task is that of Sutskever, Martens and Hinton 2011"
+    source: ClassVar[str] = (
+        "the file given; "
+        "the task: Sutskever, Martens and Hinton, Generating text with recurrent neural networks, 2011, "
+        "https://www.cs.utoronto.ca/~ilya/pubs/2011/LANG-RNN.pdf"
+    )
     kind: ClassVar[Kind] = "class"
     per_timestep: ClassVar[bool] = True
 
