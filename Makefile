@@ -7,6 +7,8 @@ CONSTRAINTS ?= constraints.txt
 WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
+# All tests but the slow ones; the scan is compiled first, so that the workers do not each compile the same.
+PYTEST = $(BIN)/python tools/compile_scan.py && $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo sweep-demo report-demo test coverage lint types configs build bench docs reproduce clean
@@ -31,10 +33,10 @@ report-demo: sweep-demo ## Make report.html, the page of that sweep, and show th
 	$(BIN)/rnnlab report runs/ --where sweep=sweep_demo --where task.length=100 --html report.html
 
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
-	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup
+	$(PYTEST)
 
 coverage: $(STAMP) ## Run the tests and show what they do not reach
-	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 lint: $(STAMP) ## Check style and formatting, of the page's script too
 	$(BIN)/ruff check .

@@ -72,8 +72,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def runs_to_report(root: Path) -> None:
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs that the conditions of the docs hold for."""
+    root = tmp_path_factory.mktemp("runs")
     fake_run(root, "demo")
     for cell, length, clip in itertools.product(("rnn", "lstm"), (50, 100), ("none", "norm")):
         for name in ("sweep_demo", "sweep_vanishing"):
@@ -82,6 +84,7 @@ def runs_to_report(root: Path) -> None:
                 run.dir.update(sweep=name)
     (diverged,) = fake_group(root, {9: -1.0}, clip__name="none", clip__threshold=1)
     diverged.dir.update(status="diverged")
+    return root
 
 
 def said(arguments: list[str]) -> int:
@@ -93,14 +96,14 @@ def said(arguments: list[str]) -> int:
 
 
 @pytest.mark.parametrize("command", dict.fromkeys(commands()))
-def test_a_command_can_be_run(command: str, desk: Path) -> None:
+def test_a_command_can_be_run(command: str, desk: Path, reported: Path) -> None:
     _, *arguments = shlex.split(command, comments=True)
     if arguments[0] == "new":
         assert said(arguments) == 0
         return
     assert said(["new", "experiment.yaml"]) == 0
     if arguments[0] in ("report", "ls", "show"):
-        runs_to_report(Path("runs"))
+        shutil.copytree(reported, "runs")
         arguments = [word for word in arguments if word != "--open"]
     if arguments[0] == "sweep":
         arguments = [*itertools.takewhile(lambda word: word != "--engine", arguments), "--dry-run"]

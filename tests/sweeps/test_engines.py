@@ -26,10 +26,12 @@ from rnnlab.sweeps.jobs import Event
 from rnnlab.sweeps.results import SweepEvent, SweepOptions
 
 FAULTS = Path(__file__).parents[1] / "faults"
-# One cluster for all of them, and not two at a time.
+# Those on Ray share one cluster, and are a group of their own (`engines_ray`), which runs beside that of the others.
 pytestmark = pytest.mark.xdist_group("engines")
+on_cluster = pytest.mark.xdist_group("ray")
 needs_ray = pytest.mark.skipif(not RAY.exists(), reason="ray is not installed (the extra `ray`)")
-every_engine = [pytest.param(name, marks=needs_ray) if name == "ray" else name for name in ENGINES]
+ray_engine = pytest.param("ray", marks=[needs_ray, on_cluster])
+every_engine = [ray_engine if name == "ray" else name for name in ENGINES]
 
 # Six fleets of two runs. By tests/faults that of 11 timesteps kills its process at first and that of 12 raises; that of
 # 13 diverges by itself.
@@ -99,10 +101,14 @@ def sweep(files: Path, tmp_path: Path, faults: dict[str, str]) -> Sweep:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], dict[str, Run]]:
     """The runs of a sweep that nothing went wrong with, trained in this process, by identity."""
 
+    made: dict[str, dict[str, Run]] = {}
+
     def trained(described: dict[str, Any]) -> dict[str, Run]:
-        out = tmp_path_factory.mktemp("undisturbed")
-        train_sweep(load_sweep(described), ENGINES["inline"](), SweepOptions(out))
-        return by_identity(out)
+        if (key := json.dumps(described)) not in made:
+            out = tmp_path_factory.mktemp("undisturbed")
+            train_sweep(load_sweep(described), ENGINES["inline"](), SweepOptions(out))
+            made[key] = by_identity(out)
+        return made[key]
 
     return trained
 
@@ -180,6 +186,7 @@ def test_what_dies_takes_nothing_with_it(
 
 
 @needs_ray
+@on_cluster
 def test_without_a_shared_disk_the_files_come_back(
     cluster: Cluster, tmp_path: Path, undisturbed: Callable[[dict[str, Any]], dict[str, Run]]
 ) -> None:
@@ -198,6 +205,7 @@ def test_without_a_shared_disk_the_files_come_back(
 
 
 @needs_ray
+@on_cluster
 def test_lost_events_are_all_that_is_lost(cluster: Cluster, tmp_path: Path) -> None:
     """The event queue dies before the first message; a sweep still learns that its jobs started and how they ended."""
     import ray
@@ -241,6 +249,7 @@ def test_a_killed_driver_loses_nothing(
 
 
 @needs_ray
+@on_cluster
 def test_a_killed_driver_loses_nothing_on_ray(sweep: Sweep, cluster: Cluster, tmp_path: Path) -> None:
     driver = sweep("slow.yaml", "--address", cluster.address)
     until(lambda: running(tmp_path / "runs", 2))
@@ -253,7 +262,7 @@ def test_a_killed_driver_loses_nothing_on_ray(sweep: Sweep, cluster: Cluster, tm
     assert len(by_identity(tmp_path / "runs")) == 6
 
 
-@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=needs_ray)])
+@pytest.mark.parametrize("engine", ["local", ray_engine])
 def test_an_interrupted_sweep_goes_on(
     engine: str,
     sweep: Sweep,
@@ -290,6 +299,7 @@ def test_two_sweeps_at_once_share_the_work(sweep: Sweep, tmp_path: Path) -> None
 
 
 @needs_ray
+@on_cluster
 def test_a_killed_node_loses_nothing(sweep: Sweep, cluster: Cluster, tmp_path: Path) -> None:
     """The last test with this cluster: one of its nodes is gone then."""
     driver = sweep("slow.yaml", "--address", cluster.address, "--json")
