@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from commands import Call, Said
@@ -18,6 +19,10 @@ from rnnlab.cli import main
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("KERAS_BACKEND", "torch")
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("rnnlab", deadline=None)
+hypothesis.settings.load_profile("rnnlab")
 
 # A shell that starts the tests in its background lets them ignore Ctrl-C, and all that they start inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -168,7 +168,7 @@ class Claims:
         """The file in one transaction that no other process writes in."""
         with self._lock:
             try:
-                with contextlib.closing(sqlite3.connect(self._path, _WAIT, isolation_level=None)) as file:
+                with contextlib.closing(sqlite3.connect(self._path, timeout=_WAIT, isolation_level=None)) as file:
                     # A power cut ends all processes, and their claims with them: no commit has to wait for the
                     # disk, and a claim takes 2 ms instead of 30.
                     file.execute("PRAGMA synchronous = OFF")
