@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ import rnnlab
 from rnnlab.catalog import KINDS, table_of, tables
 from rnnlab.config import json_schema, known_keys, load_config
 from rnnlab.errors import ConfigError, UsageError
+from rnnlab.report.findings import Findings
+from rnnlab.report.page.payload import payload
 from rnnlab.runs.columns import METRICS
 from rnnlab.runs.run import Run
 from rnnlab.sweeps.engines import engine_of
@@ -241,3 +245,35 @@ def test_a_config_without_it_is_what_it_was(outside: None) -> None:
             patch.delitem(table_of(kind), part.key())
         assert load_config({"task": "addition"}).identity() == config.identity()
         assert now() == BEFORE
+
+
+def test_a_probe_that_is_there_before_anything_else_changes_no_file_and_no_identity() -> None:
+    """In a process that adds it before the config and the columns are imported."""
+    code = """
+from typing import Literal
+from rnnlab.column import Column
+from rnnlab.probes import PROBES, Probe
+
+class Mine(Probe):
+    "A probe."
+    columns = (Column("mine", "number", "1", "", "what is mine"),)
+    name: Literal["mine"] = "mine"
+
+PROBES["mine"] = Mine
+from rnnlab.config import load_config
+from rnnlab.runs.columns import METRICS
+print(load_config({"task": "addition"}).identity(), *(column.name for column in METRICS))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = (column.name for column in METRICS)
+    assert done.stdout.split() == [load_config({"task": "addition"}).identity(), *names]
+
+
+def test_the_page_has_the_metrics_of_a_run_with_an_outside_probe(run: Run) -> None:
+    data, _ = payload(Findings(rnnlab.load_runs(run.path.parent).group_by()))
+    assert "norms" in data["runs"][0]

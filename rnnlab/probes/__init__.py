@@ -17,8 +17,11 @@ from rnnlab.probes.spectrum import Spectrum
 from rnnlab.probes.weights import Weights
 
 PROBES: Table[Probe] = table(Adjoint, Spectrum, Saturation, Weights)
+OWN_PROBES: tuple[type[Probe], ...] = tuple(PROBES.values())
+"""rnnlab's own, whatever is added: files and identities of runs without other probes depend on these alone."""
 
 __all__ = [
+    "OWN_PROBES",
     "PROBES",
     "SCHEDULES",
     "Adjoint",

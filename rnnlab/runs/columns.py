@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rnnlab.column import Column
-from rnnlab.probes import PROBES
+from rnnlab.probes import OWN_PROBES
 
 if TYPE_CHECKING:
     from rnnlab.probes import Probe
@@ -38,9 +38,7 @@ _OF_AN_UPDATE = (
     Column("lr", "number", "optimizer", "", "learning rate of this update"),
 )
 _SECONDS = Column("seconds", "number", "s", "", "wall time since the run's start")
-_OF_PROBES = tuple(
-    column for probe in sorted(PROBES.values(), key=lambda probe: probe.rank) for column in probe.columns
-)
+_OF_PROBES = tuple(column for probe in sorted(OWN_PROBES, key=lambda probe: probe.rank) for column in probe.columns)
 
 METRICS = (*_OF_AN_UPDATE, *_OF_PROBES, _SECONDS)
 """What every metrics.csv begins with, whichever probes a run has."""

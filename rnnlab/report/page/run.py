@@ -119,7 +119,7 @@ class Thinned:
 
 def _metrics(run: Run) -> dict[str, Floats] | None:
     try:
-        table = read_table(run.dir.metrics, METRICS)
+        table = read_table(run.dir.metrics, METRICS, open_ended=True)
     except RunFolderError:
         return None
     if not len(table):
