@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from rnnlab.catalog import table_of
-from rnnlab.cli.list_parts import list_parts, type_in_words
+from rnnlab.cli.list_parts import list_parts, type_text
 from rnnlab.config import Config
 from rnnlab.config.sections import Model, Probing, Train
 from rnnlab.inits import PRESETS, Inits
@@ -104,7 +104,7 @@ def _keys(prefix: str, section: type[BaseModel]) -> Iterator[Sequence[str]]:
         if full in SECTIONS:
             value, default = f"[`{full}`](#{full.replace('.', '')})", ""
         else:
-            value = VALUES.get(full) or type_in_words(of, schema)
+            value = VALUES.get(full) or type_text(of, schema)
             default = _code(_default(of["default"])) if "default" in of else "needed"
         yield f"`{key}`", value, default, section.model_fields[key].description or ""
 

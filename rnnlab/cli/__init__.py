@@ -1,11 +1,11 @@
-"""The command line: the only place that prints, and the only one that ends the process.
+"""The command line: the only package that prints and ends the process.
 
-streams       stdout and stderr as they may be
+streams       stdout and stderr that are closed or cannot show a character
 signals       Ctrl-C and SIGTERM as one interruption
-completion    the keys of a config, for a shell
-choices       the names in a table, for help and a shell
+completion    the keys of a config, for shell completion
+choices       the names in a table, for help and for shell completion
 progress      progress lines, on a terminal and elsewhere
-board         how far a sweep is
+sweep_view    the progress of a sweep
 train         rnnlab train
 sweep         rnnlab sweep
 report        rnnlab report
@@ -32,7 +32,7 @@ from rnnlab.errors import ConfigError, RnnlabError
 
 BUG, USAGE, FAILED, INTERRUPTED, BROKEN_PIPE = 1, 2, 3, 130, 141
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-# torch's words, on the CPU (of Linux, of Windows) and on a GPU, all in a RuntimeError.
+# Phrases of torch's RuntimeError: on a CPU under Linux and under Windows, and on a GPU.
 NO_MEMORY = ("can't allocate memory", "DefaultCPUAllocator: not enough memory", "out of memory")
 
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _code(arguments: list[str]) -> int:
-    """What the process ends with: each kind of ending has its code and its words."""
+    """The exit code of the process, with its message printed."""
     try:
         _invoke(arguments)
         sys.stdout.flush()
@@ -83,12 +83,12 @@ def _invoke(arguments: list[str]) -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    words = str(error) if isinstance(error, RuntimeError) else ""
-    return isinstance(error, MemoryError) or any(one in words for one in NO_MEMORY)
+    text = str(error) if isinstance(error, RuntimeError) else ""
+    return isinstance(error, MemoryError) or any(phrase in text for phrase in NO_MEMORY)
 
 
 def _refused(error: Exception) -> int:
-    """Typer refused the arguments; its error classes are private, and show themselves."""
+    """Typer refused the arguments. Its error classes are private, and print themselves."""
     if near := getattr(error, "possibilities", None):
         error.message = f"{error.message}; did you mean {' or '.join(sorted(near))}?"  # type: ignore[attr-defined]
         error.possibilities = None  # type: ignore[attr-defined]
@@ -103,6 +103,6 @@ def _bug(error: Exception, arguments: list[str]) -> int:
         traceback.print_exception(error)
         print_error("this is a bug in rnnlab; please report it with the lines above")
     else:
-        what = f"{type(error).__name__}: {error}".rstrip(": ")
-        print_error(f"rnnlab: {what}\nthis is a bug in rnnlab; the same command with -v shows where (rnnlab -v ...)")
+        text = f"{type(error).__name__}: {error}".rstrip(": ")
+        print_error(f"rnnlab: {text}\nthis is a bug in rnnlab; the same command with -v shows where (rnnlab -v ...)")
     return BUG

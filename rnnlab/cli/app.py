@@ -17,8 +17,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         from rnnlab import __version__
 
         print(f"rnnlab {__version__}")

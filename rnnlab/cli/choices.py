@@ -1,4 +1,4 @@
-"""Options whose choices are a table: help shows the names that the table has then."""
+"""Options whose choices are the names in a table. The table is read when help or completion needs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def with_choices(**kinds: str) -> type[TyperCommand]:
     """The class of a command whose help shows, for an option of this name, the names in the table of that kind."""
 
     class Command(TyperCommand):
-        # The tables are read when help is asked for: they take too long to load for every command.
+        # The tables are read for help only: loading them takes too long for every command.
         def format_help(self, ctx: Any, formatter: Any) -> None:
             for option in self.params:
                 if option.name in kinds:
@@ -25,5 +25,5 @@ def with_choices(**kinds: str) -> type[TyperCommand]:
 
 
 def complete(kind: str) -> Callable[[str], list[str]]:
-    """For a shell: the names in the table of this kind that begin so."""
+    """A completion function: the names in the table of this kind that begin with the typed text."""
     return lambda incomplete: [name for name in table_of(kind) if name.startswith(incomplete)]

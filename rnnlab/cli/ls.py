@@ -32,8 +32,8 @@ def ls(
     from rnnlab.report.terminal.listing import key_settings, listing, plain_listing, rows
 
     chosen = choose(runs or (), where or ())
-    for name, why in chosen.left_out.items():
-        print_error(f"left out: {name}: {why}")
+    for name, reason in chosen.left_out.items():
+        print_error(f"left out: {name}: {reason}")
     if as_json:
         for row in rows(chosen, key_settings(chosen)):
             print(json.dumps(row, default=str))

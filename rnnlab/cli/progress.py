@@ -1,4 +1,4 @@
-"""Shows progress on stderr: live on a terminal, a plain line now and then elsewhere.
+"""Shows progress on stderr: live on a terminal, elsewhere a plain line now and then.
 
 rich.live draws it and not rich.progress: drawing a line takes half as long, and a rich column cannot drop a figure
 where the terminal is narrow. Nothing is drawn by a thread, which would take the processor from the training.
@@ -29,7 +29,7 @@ _LINE_WIDTH = 120
 
 
 class View(Protocol):
-    """What is shown: as one line, and as something that rich renders."""
+    """Something that can be shown, as one line or rendered by rich."""
 
     def line(self) -> str: ...
 
@@ -37,9 +37,9 @@ class View(Protocol):
 
 
 class ProgressDisplay:
-    """Shows views while a command runs, and takes them away at the end.
+    """Shows views while a command runs, and removes them at the end.
 
-    With `quiet` it shows nothing. It does not fail where nobody reads it.
+    With `quiet` it shows nothing. It does not fail if the stream has no reader.
     """
 
     def __init__(self, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,7 +56,7 @@ class ProgressDisplay:
         self.close()
 
     def show(self, view: View, *, last: bool = False) -> None:
-        """Show how far it is, if it is time to. The last view is always due."""
+        """Show the view, if it is time to. The last view is always shown."""
         if self._quiet or self._stream.is_broken:
             return
         now = self._clock()
@@ -80,7 +80,7 @@ class ProgressDisplay:
         self._stream.flush()
 
     def close(self) -> None:
-        """Take away what is drawn."""
+        """Remove what is drawn."""
         if self._live is not None:
             live, self._live = self._live, None
             live.stop()
@@ -130,7 +130,7 @@ class TrainingView:
 def progress_line(progress: Progress, width: int = 80) -> str:
     """One line of at most `width` columns: update, loss, error, gradient norm, clip rate, updates/s, time left.
 
-    Where there is little room, digits go first, then the validation error, then fields from the right.
+    If there is little room, digits are dropped first, then the validation error, then fields from the right.
     """
     for digits, evaluated, gap in ((3, True, "  "), (3, False, "  "), (2, False, "  "), (2, False, " ")):
         if len(line := gap.join(_fields(progress, digits, evaluated))) <= width:

@@ -29,7 +29,7 @@ A group is runs of equal settings but for the seed. Without --by the keys that
 tell the groups apart are found; runs that differ in other settings are never
 pooled. docs/REPORTS.md says what is computed, and how.
 """
-_SHEETS = {"csv": "as_csv", "markdown": "as_markdown", "latex": "as_latex"}
+_WRITERS = {"csv": "as_csv", "markdown": "as_markdown", "latex": "as_latex"}
 
 
 def report(
@@ -74,8 +74,8 @@ def report(
     from rnnlab.compare.select import choose
     from rnnlab.report.findings import Findings
 
-    sheets = {"csv": csv, "markdown": markdown, "latex": latex}
-    _check(sheets, figures, formats, html, open_, as_json)
+    tables = {"csv": csv, "markdown": markdown, "latex": latex}
+    _check(tables, figures, formats, html, open_, as_json)
     chosen = choose(runs or (), where or ())
     keys = [key.strip() for given in by or () for key in given.split(",") if key.strip()]
     _check_runs(chosen, success)
@@ -86,33 +86,33 @@ def report(
 
         thinned = Thinned(groups)
     findings = Findings(groups, at, success, thinned.add if thinned else None)
-    for kind, target in sheets.items():
+    for kind, target in tables.items():
         if target is not None:
-            _write_sheet(kind, findings, target)
+            _write_table(kind, findings, target)
     if figures is not None:
         from rnnlab.report.figures import write_figures
 
-        _tell_written(write_figures(findings, Path(figures), formats.split(",")))
+        _print_written(write_figures(findings, Path(figures), formats.split(",")))
     if thinned is not None:
         _write_page(findings, thinned, Path(html or "report.html"), open_)
     if as_json:
-        from rnnlab.report.export import as_json as in_json
+        from rnnlab.report.export import as_json as to_json
 
-        print(in_json(findings))
-    elif not quiet and "-" not in sheets.values():
+        print(to_json(findings))
+    elif not quiet and "-" not in tables.values():
         _show(findings)
 
 
 def _check(
-    sheets: dict[str, str | None], figures: str | None, formats: str, html: str | None, open_: bool, as_json: bool
+    tables: dict[str, str | None], figures: str | None, formats: str, html: str | None, open_: bool, as_json: bool
 ) -> None:
-    """What can be said before anything is read."""
-    if [*sheets.values()].count("-") + as_json > 1:
+    """Check the options before anything is read."""
+    if [*tables.values()].count("-") + as_json > 1:
         raise UsageError("one thing at a time can go to stdout: give the others a file")
-    if wanted := [kind for kind, target in sheets.items() if target is not None]:
+    if kinds := [kind for kind, target in tables.items() if target is not None]:
         from rnnlab.report.export import check_ready as check_tables
 
-        check_tables(wanted)
+        check_tables(kinds)
     if figures is not None:
         from rnnlab.report.figures import check_formats
 
@@ -124,7 +124,7 @@ def _check(
 
 
 def _check_runs(runs: Runs, success: str | None) -> None:
-    """What can be said before the gradients are read."""
+    """Check the rule and the runs before the gradients are read."""
     from rnnlab.config.stop import stop_rule
 
     if success is not None:
@@ -137,18 +137,18 @@ def _check_runs(runs: Runs, success: str | None) -> None:
         raise UsageError(f"there is no run to report on{left or '; `rnnlab ls` lists what there is'}")
 
 
-def _write_sheet(kind: str, findings: Findings, target: str) -> None:
+def _write_table(kind: str, findings: Findings, target: str) -> None:
     from rnnlab.report import export
 
-    text: str = getattr(export, _SHEETS[kind])(findings)
+    text: str = getattr(export, _WRITERS[kind])(findings)
     if target == "-":
         print(text, end="")
         return
-    _put(Path(target), text.encode())
-    _tell_written([Path(target)])
+    _write(Path(target), text.encode())
+    _print_written([Path(target)])
 
 
-def _put(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes) -> None:
     from rnnlab.atomic import atomic
 
     if not path.parent.is_dir():
@@ -163,8 +163,8 @@ def _put(path: Path, data: bytes) -> None:
 def _write_page(findings: Findings, thinned: Thinned, path: Path, open_: bool) -> None:
     from rnnlab.report.page import page
 
-    _put(path, page(findings, thinned).encode())
-    _tell_written([path])
+    _write(path, page(findings, thinned).encode())
+    _print_written([path])
     if open_:
         import webbrowser
 
@@ -172,7 +172,7 @@ def _write_page(findings: Findings, thinned: Thinned, path: Path, open_: bool) -
             print_error(f"no browser could be opened; {path} is the page")
 
 
-def _tell_written(paths: list[Path]) -> None:
+def _print_written(paths: list[Path]) -> None:
     for path in paths:
         print_error(f"wrote {path}")
 
@@ -180,8 +180,8 @@ def _tell_written(paths: list[Path]) -> None:
 def _show(findings: Findings) -> None:
     from rich.console import Console
 
-    from rnnlab.report.terminal.comparison import report as in_words
+    from rnnlab.report.terminal.comparison import report as render
     from rnnlab.report.terminal.summary import supports_unicode
 
     console = Console(highlight=False)
-    console.print(in_words(findings, console.width, unicode=supports_unicode(sys.stdout.encoding)))
+    console.print(render(findings, console.width, unicode=supports_unicode(sys.stdout.encoding)))

@@ -7,7 +7,7 @@ import signal
 import time
 from typing import Any
 
-_GRACE = 10.0  # seconds that an interrupted training has to write what is kept
+_GRACE = 10.0  # seconds that an interrupted training gets to write its last rows and checkpoint
 
 
 class Terminated(KeyboardInterrupt):
@@ -15,12 +15,12 @@ class Terminated(KeyboardInterrupt):
 
 
 def install_handlers() -> None:
-    """Let Ctrl-C, SIGTERM and a closed terminal raise KeyboardInterrupt: what is measured is kept."""
+    """Let Ctrl-C, SIGTERM and a closed terminal raise KeyboardInterrupt, so that a training can save its state."""
     last = -math.inf
 
     def interrupt(number: int, frame: Any) -> None:
         nonlocal last
-        # Only the first counts: a second one would cut off the writing of what is kept. After a while another counts
+        # Only the first counts: a second one would interrupt the last writes. After a while another counts
         # again, for the first may have come where Python drops exceptions (a finalizer).
         if (now := time.monotonic()) - last > _GRACE:
             last = now

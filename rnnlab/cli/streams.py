@@ -1,4 +1,4 @@
-"""Stdout and stderr as they may be: closed, without a reader, unable to encode a character."""
+"""Stdout and stderr, even if they are closed, have no reader or cannot encode a character."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TextIO
 
 
 def prepare_streams() -> None:
-    """Put both streams in a state in which anything can be written to them."""
+    """Make both streams accept any text."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             # Closed by the caller (2>&-). Besides, the next file opened would get its number, and what a library
@@ -21,7 +21,7 @@ def prepare_streams() -> None:
 
 
 def print_error(message: str) -> None:
-    """Print a line to stderr, if anybody reads it."""
+    """Print a line to stderr; without a reader it is dropped."""
     try:
         print(message, file=sys.stderr, flush=True)
     except (OSError, ValueError):
@@ -29,13 +29,13 @@ def print_error(message: str) -> None:
 
 
 def discard(stream: TextIO) -> None:
-    """Send what is still written to this stream nowhere, the interpreter's last flush as well: its reader is gone."""
+    """Drop what is still written to this stream, also by the interpreter's last flush: it has no reader."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class LenientStream:
-    """A text stream whose reader may go away and whose disk may be full: what cannot be written is dropped."""
+    """A text stream that drops what cannot be written, such as on a full disk or without a reader."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -108,33 +108,33 @@ def sweep(
 
 
 def _train(sweep: Sweep, engine: Engine | None, options: SweepOptions, workers: int | None, quiet: bool) -> SweepResult:
-    from rnnlab.cli.board import Board, shown_on
     from rnnlab.cli.progress import ProgressDisplay
+    from rnnlab.cli.sweep_view import SweepView, display_events
     from rnnlab.sweeps.driver import train_sweep
     from rnnlab.sweeps.engines.base import cores
 
     install_handlers()
-    board = Board(sweep.name, workers=engine.at_once() if engine else workers or cores())
+    view = SweepView(sweep.name, workers=engine.at_once() if engine else workers or cores())
     try:
         # Stdout is for the result; Ray, for one, would write there of workers that died. The display may replace
         # stdout as well while it draws, so it ends first.
         with contextlib.redirect_stdout(sys.stderr), ProgressDisplay(sys.stderr, quiet=quiet) as display:
-            return train_sweep(sweep, engine, options, shown_on(display, board))
+            return train_sweep(sweep, engine, options, display_events(display, view))
     except KeyboardInterrupt as interrupt:
-        done = board.progress().done
-        where = f"{done:,} of {len(sweep.members):,} runs are done" if board.runs else "nothing had begun"
+        done = view.progress().done
+        where = f"{done:,} of {len(sweep.members):,} runs are done" if view.runs else "nothing had begun"
         print_error(f"interrupted; {where}, what the others have is kept, and the same command goes on")
         raise typer.Exit(exit_code(interrupt)) from interrupt
 
 
 def _show_result(sweep: Sweep, result: SweepResult, seconds: float) -> None:
-    from rnnlab.cli.board import counted
+    from rnnlab.cli.sweep_view import format_counts
     from rnnlab.report.formatting import format_duration
 
-    now = f"{result.trained:,} trained now, in {format_duration(seconds)}" if result.trained else "none to train"
+    trained = f"{result.trained:,} trained now, in {format_duration(seconds)}" if result.trained else "none to train"
     kinds = {"completed": result.completed, "diverged": result.diverged, "failed": len(result.failures)}
     kinds |= {"being trained by another process": result.elsewhere, "left for later": result.left}
-    print(f"{sweep.name or 'sweep'}: {result.runs:,} runs: {counted(kinds) or 'none'}; {now}")
+    print(f"{sweep.name or 'sweep'}: {result.runs:,} runs: {format_counts(kinds) or 'none'}; {trained}")
     if result.dropped:
         print(f"{result.dropped:,} runs of an earlier {sweep.name} are not of it any more, and left as they are")
     for failure in result.failures:
@@ -159,10 +159,10 @@ def _show_plan(sweep: Sweep, options: SweepOptions, workers: int | None, as_json
 def _plan_lines(sweep: Sweep, planned: Forecast) -> dict[str, str]:
     from rich.filesize import decimal
 
-    from rnnlab.cli.board import counted
+    from rnnlab.cli.sweep_view import format_counts
     from rnnlab.report.formatting import format_duration
 
-    lines = {"runs": f"{len(planned.runs):,}: {counted(planned.count)}"}
+    lines = {"runs": f"{len(planned.runs):,}: {format_counts(planned.count)}"}
     if sweep.repeated:
         lines["combinations that are a run already"] = f"{sweep.repeated:,}"
     if planned.dropped:

@@ -1,11 +1,11 @@
-"""Many runs carried out: what is missing is trained, and nothing twice.
+"""Many runs carried out: the missing ones are trained, and none twice.
 
-file        what a sweep is: from YAML to its runs
-jobs        what an engine is given, and the events it gives back
+file        the sweep file: from YAML to runs
+jobs        the jobs that an engine takes, and the events that it reports
 packing     which runs train together, and what they cost
-status      how the runs of a sweep stand in a folder
-results     what is asked of a sweep, its events, and how it ends
+status      the status of a sweep's runs in a folder
+results     the options, events and result of a sweep
 engines     where fleets train: inline, local, ray
-driver      the sweep itself
-forecast    what a sweep will take
+driver      trains the runs of a sweep
+forecast    the time and disk space that a sweep will take
 """

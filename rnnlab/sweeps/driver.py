@@ -1,4 +1,4 @@
-"""Carries out a sweep: an engine trains in fleets what is missing, and nothing is trained twice."""
+"""Carries out a sweep: an engine trains the missing runs in fleets, and none twice."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from rnnlab.sweeps.results import Failure, SweepCallback, SweepEvent, SweepOptio
 from rnnlab.sweeps.status import SweepStatus, pending_runs, sweep_status
 
 RETRIES = 2
-"""How often a job is tried again whose process or machine died."""
+"""How often a job is retried after its process or machine died."""
 _ORPHAN_TIMEOUT = 20.0
-"""Seconds that the workers of a killed driver have for their last checkpoints."""
+"""Seconds that the workers of a killed driver get for their last checkpoints."""
 
 
 def train_sweep(
@@ -35,7 +35,7 @@ def train_sweep(
     options: SweepOptions | None = None,
     on_event: SweepCallback = lambda event: None,
 ) -> SweepResult:
-    """Train the members that are missing, and nothing else, and give back the status of all of them.
+    """Train the missing members and nothing else; return the result of the sweep.
 
     Without an engine, several fleets are trained by `local`, and a single one `inline`.
 
@@ -58,7 +58,7 @@ def train_sweep(
 
 
 class _Driver:
-    """The source of an engine's jobs. It also handles the engine's events: what died is tried again."""
+    """The source of an engine's jobs. It also handles the engine's events, and retries jobs that died."""
 
     def __init__(
         self, sweep: Sweep, index: Index, claims: Claims, options: SweepOptions, on_event: SweepCallback
@@ -81,7 +81,7 @@ class _Driver:
         self._jobs = 0
 
     def train(self, status: SweepStatus, engine: Engine | None) -> None:
-        """Plan and train until nothing is missing that has not been tried."""
+        """Plan and train until every missing run has been tried."""
         while True:
             self.dead |= self._wait_for_orphans(status.running)
             if self.dead or status.running:
@@ -98,7 +98,7 @@ class _Driver:
             chosen.train(self, self.handle)
             if self.refusal:
                 raise RunFailedError(self.refusal)
-            # Another process may have released some meanwhile.
+            # Another process may have released some runs meanwhile.
             self.index.refresh()
             status = sweep_status(self.sweep, self.index)
 
@@ -122,32 +122,32 @@ class _Driver:
         return str(Path(self.options.out).absolute())
 
     def take(self) -> Job | None:
-        """The next job, of those of its runs that nobody else is training or has trained by now."""
+        """The next job, without the runs that another process is training or has trained."""
         while self.planned:
             members, job = self.planned.popleft()
             claimed = self.claims.take([member.identity for member in members])
             self.claimed_elsewhere |= {member.identity for member in members} - claimed
-            # Whoever released one a moment ago has finished it, maybe under another name.
+            # A run that was released a moment ago may have ended, perhaps under another name.
             self.index.refresh(ended=False)
             chosen = [member for member in members if member.identity in claimed]
             retry = self.options.retry_failed and job.attempt == 0
             pending = pending_runs(chosen, self.index, retry_failed=retry, dead=self.dead)
-            runs = self._in_folders_of_their_own([run.spec for run in pending])
+            runs = self._with_free_folders([run.spec for run in pending])
             self.claims.release(claimed - {run.identity for run in runs})
             if runs:
                 self.taken[job.number] = job = replace(job, runs=runs)
                 return job
         return None
 
-    def _in_folders_of_their_own(self, runs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
-        """Those of the runs whose folders nobody else, such as `rnnlab train --resume`, is training in."""
+    def _with_free_folders(self, runs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
+        """The runs whose folders are not used by another process, such as `rnnlab train --resume`."""
         claimed = self.claims.take([folder_key(run.name) for run in runs])
         free = tuple(run for run in runs if folder_key(run.name) in claimed)
         self.claimed_elsewhere |= {run.identity for run in runs} - {run.identity for run in free}
         return free
 
     def handle(self, event: Event) -> None:
-        """Plan again what an event leaves undone, and pass the event on."""
+        """Plan what an event leaves unfinished, and pass the event on."""
         job = self.taken[event.job]
         self.trained += event.kind == "run_ended" and event.status in ENDED
         if event.is_final:
@@ -166,7 +166,7 @@ class _Driver:
             else:
                 self._mark_failed(left, job, f"{event.text}; tried {job.attempt + 1} times")
         elif event.kind == "raised" and left and len(job.runs) > 1:
-            # One of them is at fault; alone, it fails alone.
+            # One of the runs caused it. Trained alone, only that one fails.
             for run in left:
                 self._retry((run,), job.cost / len(job.runs), max(job.attempt, 1))
         elif event.kind == "raised":
@@ -187,7 +187,7 @@ class _Driver:
         self.planned.clear()
 
     def _wait_for_orphans(self, running: Sequence[Entry]) -> set[str]:
-        """Wait while the workers of a killed sweep write their last checkpoints; the runs that no process trains then.
+        """Wait while the workers of a killed sweep write their last checkpoints; return the runs without a process.
 
         A run that `rnnlab train` began may have no claim, and is left alone.
         """
@@ -200,7 +200,7 @@ class _Driver:
             known = self.index.by_identity(orphans)
             orphans = {identity for identity, entries in known.items() if any(e.status == "running" for e in entries)}
             time.sleep(0.2 if orphans else 0)
-        # What is known to be alive on this machine goes on. What another machine left is taken over.
+        # Runs whose process is alive on this machine go on. Runs that another machine left are taken over.
         known = self.index.by_identity(orphans)
         return {identity for identity in orphans if not any(map(self._is_here, known[identity]))}
 
@@ -209,7 +209,7 @@ class _Driver:
 
 
 def _keys(run: RunSpec | Entry) -> set[str]:
-    """What is claimed of a run: its identity, and its folder."""
+    """The keys that are claimed for a run: its identity, and its folder."""
     return {str(run.identity), folder_key(run.name)}
 
 
@@ -236,14 +236,14 @@ def _result(status: SweepStatus, driver: _Driver | None, options: SweepOptions) 
     )
 
 
-def _failure(name: str, why: str, out: str | PathLike[str]) -> Failure:
-    where = [] if Path(out) == Path("runs") else ["--out", str(out)]
-    command = ["rnnlab", "train", "--config", str(Path(out) / name / "config.yaml"), *where, "--force"]
-    return Failure(name, why, shlex.join(command))
+def _failure(name: str, reason: str, out: str | PathLike[str]) -> Failure:
+    out_option = [] if Path(out) == Path("runs") else ["--out", str(out)]
+    command = ["rnnlab", "train", "--config", str(Path(out) / name / "config.yaml"), *out_option, "--force"]
+    return Failure(name, reason, shlex.join(command))
 
 
 def check_ready(configs: Iterable[Config]) -> None:
-    """Raise what a run would raise at once on this machine: DataMissingError, DataFormatError, DeviceMissingError."""
+    """Raise what a run here would raise at its start: DataMissingError, DataFormatError, DeviceMissingError."""
     chosen = list(configs)
     for config in {config.task.model_dump_json(): config for config in chosen}.values():
         config.task.stream(config.seed, config.dtype)

@@ -1,4 +1,4 @@
-"""What a sweep will take, before it runs: which runs are to train, in how many fleets, how long, on how much disk."""
+"""A forecast of a sweep before it runs: the runs to train, the number of fleets, the time and the disk space."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rnnlab.sweeps.results import SweepOptions
 from rnnlab.sweeps.status import sweep_status
 
 _START = 4.0
-"""Seconds that a worker takes until its first update."""
+"""Seconds until a worker's first update."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is there and what the rest will take; seconds and bytes are estimates."""
+    """The status of all runs, and what the missing ones will take; seconds and bytes are estimates."""
 
     runs: list[PlannedRun]
     count: dict[str, int]
@@ -43,7 +43,7 @@ class Forecast:
 
 
 def forecast(sweep: Sweep, options: SweepOptions, workers: int | None = None) -> Forecast:
-    """Look at the folder and count. Nothing is trained, and no run is touched."""
+    """The forecast of a sweep. Nothing is trained, and no run is changed."""
     with Index(options.out) as index:
         index.refresh()
         status = sweep_status(sweep, index, retry_failed=options.retry_failed)
@@ -60,7 +60,7 @@ def forecast(sweep: Sweep, options: SweepOptions, workers: int | None = None) ->
 
 
 def _seconds(costs: list[float], at_once: int) -> float:
-    """Each fleet goes to the worker that is free first, and has its share of the processor."""
+    """The time if each fleet goes to the first free worker and gets its share of the processor."""
     free = [0.0] * max(1, at_once)
     for cost in costs:
         first = free.index(min(free))
@@ -73,6 +73,6 @@ def _bytes(pending: Sequence[PendingRun]) -> int:
         return 0
     from rnnlab.training.plan import plan
 
-    like = {shape_of(run.config): run.config for run in pending}
-    sizes = {shape: plan(config).bytes for shape, config in like.items()}
+    examples = {shape_of(run.config): run.config for run in pending}
+    sizes = {shape: plan(config).bytes for shape, config in examples.items()}
     return sum(sizes[shape_of(run.config)] for run in pending)

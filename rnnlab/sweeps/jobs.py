@@ -1,4 +1,4 @@
-"""What an engine trains, and what it reports: a job is a fleet of runs, an event is what happened to it."""
+"""Jobs, which engines train, and their events. A job is a fleet of runs; an event is something that happened to it."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class JobSource(Protocol):
     """Where an engine gets its jobs."""
 
     def take(self) -> Job | None:
-        """The next job, or None where there is none now. After an event there may be more: a job is tried again."""
+        """The next job, or None if there is none now. After an event there may be another, since jobs are retried."""
 
     def waiting(self) -> int:
         """How many jobs there are to take."""
@@ -129,7 +129,10 @@ class JobSource(Protocol):
 
 
 def mark_failed(run: RunSpec, job: Job, reason: str) -> None:
-    """Give a run whose process could not do so a folder with status `failed`, which `rnnlab train` can repeat."""
+    """Set the status of a run to `failed`, in place of its process, and make its folder if there is none.
+
+    `rnnlab train` can repeat the run from that folder.
+    """
     folder = run.folder(job.out)
     if run.status(job.out) is None:
         info = {"identity": run.identity, "seed": run.config["seed"]}

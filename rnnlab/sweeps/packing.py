@@ -1,4 +1,4 @@
-"""Which pending runs train together in a fleet, what they cost, and which fleet comes first."""
+"""Divides pending runs into fleets, estimates their cost, and puts the fleets in order."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from rnnlab.sweeps.jobs import RunSpec
 if TYPE_CHECKING:
     from rnnlab.config import Config
 
-MOST = 32
+LARGEST_FLEET = 32
 """Runs in a fleet. A larger fleet is not faster (docs/BENCHMARKS.md), and loses more when its process dies."""
 _MEMORY = 2**30
 
 
 class PendingRun(NamedTuple):
-    """A run that is to be trained: its config, and what an engine needs to know of it."""
+    """A run that is to be trained: its config, and what an engine needs to know about it."""
 
     config: Config
     spec: RunSpec
 
 
 def fleets_of(pending: Iterable[PendingRun], *, together: bool = True) -> list[list[PendingRun]]:
-    """The runs as fleets of one shape, the costliest first, so that the last ones to end are short."""
+    """The runs as fleets of one shape, the most expensive first, so that the last ones to end are short."""
     groups: dict[str, list[PendingRun]] = defaultdict(list)
     for number, run in enumerate(pending):
         groups[shape_of(run.config) if together else str(number)].append(run)
-    fleets = [fleet for group in groups.values() for fleet in _parts(group)]
+    fleets = [fleet for group in groups.values() for fleet in _split(group)]
     return sorted(fleets, key=lambda fleet: -cost_of([run.config for run in fleet]))
 
 
-def _parts(group: list[PendingRun]) -> Iterator[list[PendingRun]]:
-    """A group in fleets of about one size. Runs of one clip and optimizer are neighbours: they go in one call."""
-    alike = sorted(
+def _split(group: list[PendingRun]) -> Iterator[list[PendingRun]]:
+    """A group in fleets of about equal size. Runs with the same clip and optimizer are neighbours, for one call."""
+    ordered = sorted(
         group, key=lambda run: (run.config.clip.name, repr(run.config.optimizer), run.config.seed, run.spec.name)
     )
-    most = max(1, min(MOST, _MEMORY // max(1, bytes_of(group[0].config))))
-    count = -(-len(alike) // most)
+    most = max(1, min(LARGEST_FLEET, _MEMORY // max(1, bytes_of(group[0].config))))
+    count = -(-len(ordered) // most)
     for k in range(count):
-        yield alike[len(alike) * k // count : len(alike) * (k + 1) // count]
+        yield ordered[len(ordered) * k // count : len(ordered) * (k + 1) // count]
 
 
 def bytes_of(config: Config) -> int:
@@ -67,5 +67,5 @@ def _cost(config: Config) -> float:
     sequence = T * (products / 6e10 + model.layers * G * H * 2.5e-9)
     updates = train.updates if train.updates is not None else 200 * (train.epochs or 1)
     evaluations = 2 + (updates // train.evaluate_every if train.evaluate_every else 0)
-    # A forward pass is a third of an update. What an update takes besides its sequences is 0.1 ms or so a run.
+    # A forward pass is a third of an update. Besides its sequences, an update takes about 0.1 ms a run.
     return updates * (3 * train.batch * sequence + 1e-4) + evaluations * train.evaluate_size * sequence

@@ -1,4 +1,4 @@
-"""What is asked of a sweep, the events that it reports, and how its runs stand at the end."""
+"""The options of a sweep, the events that it reports, and its result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnnlab.sweeps.status import SweepStatus
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """How a sweep is to be carried out."""
+    """The options of a sweep: how to carry it out."""
 
     out: str | PathLike[str] = "runs"
     fleets: bool = True
@@ -32,19 +32,19 @@ class Failure:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """How many members of a sweep have which status when it ends, whenever and by whomever they were trained."""
+    """How many members of a sweep have which status when it ends, no matter which command trained them."""
 
     runs: int
     trained: int = 0
-    """Of those that are done, by this call."""
+    """The runs that this call trained, among those that are done."""
     completed: int = 0
     diverged: int = 0
     elsewhere: int = 0
-    """Being trained by another process."""
+    """Runs that another process is training."""
     left: int = 0
-    """Not trained, because of `max_runs`."""
+    """Runs that are not trained because of `max_runs`."""
     dropped: int = 0
-    """Runs that an earlier sweep of this name trained and this one does not hold; they stay as they are."""
+    """Runs that an earlier sweep of this name trained and that are not members any more; they stay as they are."""
     failures: tuple[Failure, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""The status of a sweep's runs in a folder. They are found by their identity, not by their name."""
+"""The status of a sweep's runs in a folder. Runs are matched by identity, not by name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SweepStatus:
 
     @property
     def interrupted(self) -> int:
-        """How many of the missing have a folder to go on with."""
+        """How many of the missing runs have a folder that can be resumed."""
         return sum(run.spec.resume for run in self.missing)
 
 
@@ -51,7 +51,7 @@ def sweep_status(sweep: Sweep, index: Index, *, retry_failed: bool = False, dead
 def pending_runs(
     members: Iterable[Member], index: Index, *, retry_failed: bool = False, dead: Collection[str] = ()
 ) -> tuple[PendingRun, ...]:
-    """`sweep_status(...).missing` of a few members, found faster."""
+    """`sweep_status(...).missing` for a few members, which is faster."""
     chosen = list(members)
     known = index.by_identity(member.identity for member in chosen)
     return _sorted(chosen, known, index.names(), retry_failed, dead).missing

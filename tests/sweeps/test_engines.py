@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from clusters import RAY, Cluster
 
-from rnnlab.cli.board import Board
+from rnnlab.cli.sweep_view import SweepView
 from rnnlab.runs.index import Index
 from rnnlab.runs.run import Run
 from rnnlab.sweeps.driver import train_sweep
@@ -210,7 +210,7 @@ def test_lost_events_are_all_that_is_lost(cluster: Cluster, tmp_path: Path) -> N
     """The event queue dies before the first message; a sweep still learns that its jobs started and how they ended."""
     import ray
 
-    made, board, events = on_ray._event_queue, Board("lost", workers=2), list[Event]()
+    made, view, events = on_ray._event_queue, SweepView("lost", workers=2), list[Event]()
 
     def dead(connected: Any) -> Any:
         queue = made(connected)
@@ -218,7 +218,7 @@ def test_lost_events_are_all_that_is_lost(cluster: Cluster, tmp_path: Path) -> N
         return queue
 
     def on_event(event: SweepEvent) -> None:
-        board.add(event)
+        view.add(event)
         events.extend([event.event] if event.event else [])
 
     with pytest.MonkeyPatch.context() as patch:
@@ -228,7 +228,7 @@ def test_lost_events_are_all_that_is_lost(cluster: Cluster, tmp_path: Path) -> N
     assert (result.trained, result.completed) == (4, 4)
     for number in (1, 2):
         assert [event.kind for event in events if event.job == number] == ["started", "run_ended", "run_ended", "done"]
-    assert (board.count["completed"], board.running) == (4, {})
+    assert (view.count["completed"], view.running) == (4, {})
 
 
 @pytest.mark.parametrize("engine", ["inline", "local"])

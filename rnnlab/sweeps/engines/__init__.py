@@ -1,11 +1,11 @@
-"""Where fleets are trained: an engine is a class with one method, `train`.
+"""Engines train fleets. An engine is a class with one method, `train`.
 
-base            what every engine is
-run_job         a job done in this process
+base            the base class of engines
+run_job         trains a job in this process
 inline          in this process, one fleet after another
 local_worker    the process that trains one job for `local`
 local           one supervised process a fleet
-ray_worker      what a Ray worker does for `ray`
+ray_worker      the work of a Ray worker for `ray`
 on_ray          one Ray task a fleet
 """
 
@@ -18,9 +18,9 @@ from rnnlab.sweeps.engines.on_ray import Ray
 
 
 def engine_of(name: str | None, *, workers: int | None = None, address: str | None = None) -> Engine | None:
-    """The engine of that name; None where none is asked for by name, number of workers or address.
+    """The engine of that name; None if neither a name nor a number of workers nor an address is given.
 
-    Raises UsageError for a name there is none of, and for what an engine cannot do.
+    Raises UsageError for an unknown name, and for options that the engine does not have.
     """
     if name is None and workers is None and address is None:
         return None

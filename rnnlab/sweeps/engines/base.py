@@ -1,4 +1,4 @@
-"""What every engine is: a way to get jobs trained."""
+"""The base class of engines."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ from rnnlab.sweeps.engines.base import Engine, cores
 from rnnlab.sweeps.jobs import Event, EventCallback, Job, JobSource
 
 _GRACE = 15.0
-"""Seconds that an interrupted worker has for its checkpoints."""
+"""Seconds that an interrupted worker gets for its checkpoints."""
 _TAIL = 2000
 
 
 @dataclass
 class _Worker:
-    """A process, its job, and what it has written to stderr."""
+    """A process, its job, and its stderr."""
 
     job: Job
     process: subprocess.Popen[bytes]
@@ -69,7 +69,7 @@ class Local(Engine):
             _stop(running)
 
     def _start(self, job: Job, jobs: int, events: queue.SimpleQueue[tuple[_Worker, Event | None]]) -> _Worker:
-        """A process for the job, where so many `jobs`, this one among them, share the processor."""
+        """A process for the job, with its share of the processor when `jobs` jobs run at once."""
         threads = str(max(1, cores() // min(self.at_once(), jobs)))
         stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed with the worker
         process = subprocess.Popen(
@@ -105,7 +105,7 @@ def _read_events(worker: _Worker, events: queue.SimpleQueue[tuple[_Worker, Event
 
 
 def _stop(workers: list[_Worker]) -> None:
-    """Let the workers write their checkpoints and end; those that do not are killed."""
+    """Let the workers write their checkpoints and end; kill those that do not end in time."""
     for worker in workers:
         worker.process.terminate()
     for worker in workers:

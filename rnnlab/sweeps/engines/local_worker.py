@@ -17,9 +17,9 @@ from rnnlab.sweeps.jobs import Event, Job
 
 
 def main() -> None:
-    """Train the job on stdin's first line. The events say how it ended; the exit code adds nothing."""
+    """Train the job on the first line of stdin. Events report how it ended, not the exit code."""
     events = os.dup(1)
-    # Whatever a library prints is not to be read as an event.
+    # The output of libraries must not be read as events.
     os.dup2(2, 1)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver too, and the driver sends SIGTERM

@@ -1,8 +1,8 @@
 """The engine `ray`: one Ray task a fleet, on whatever machines a cluster has.
 
-A worker that sees the driver's folder (it finds a token there) writes into it. Any other trains in a temporary folder,
-whose files come back through the object store. Ray retries nothing here: a death is an event, and the caller knows what
-is left of the job. Workers send their events to an actor, the event queue. If it dies, only events are lost.
+A worker that can read the driver's folder (there is a token file in it) writes into it. Any other trains in a temporary
+folder, whose files return through the object store. Ray retries nothing: a death is an event, and the caller knows
+which runs are unfinished. Workers send their events to an actor, the event queue. If it dies, only events are lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rnnlab.sweeps.engines.ray_worker import INTERVAL, TIMEOUT, EventQueue, File
 from rnnlab.sweeps.jobs import Event, EventCallback, Job, JobSource
 
 _GRACE = 15.0
-"""Seconds that interrupted workers have for their checkpoints."""
+"""Seconds that interrupted workers get for their checkpoints."""
 
 
 class Ray(Engine):
@@ -43,7 +43,7 @@ class Ray(Engine):
 
 
 class _Tasks:
-    """The tasks that run, and what has been reported of them."""
+    """The running tasks, and the events that were reported of them."""
 
     def __init__(self, ray: Any, workers: int | None, token: str, on_event: EventCallback) -> None:
         self.ray, self.token, self.on_event = ray, token, on_event
@@ -82,7 +82,7 @@ class _Tasks:
         return self.task.options(num_gpus=gpu).remote(job.to_json(), self.token, files, self.cpus, self.events)
 
     def _poll(self) -> None:
-        """Wait a moment; report the events that came, then how tasks ended."""
+        """Wait a moment; report new events, then the ends of tasks."""
         done, _ = self.ray.wait(list(self.running), timeout=INTERVAL)
         with contextlib.suppress(self.ray.exceptions.RayError):
             for event in map(Event.from_json, self.ray.get(self.events.take_all.remote(), timeout=TIMEOUT)):
@@ -126,9 +126,9 @@ class _Tasks:
                 RunFolder.create_from_files(job.out, run.name, files[run.name], force=run.resume)
 
     def _stop(self) -> None:
-        """Let the workers write their checkpoints, and write what they return; those that do not end are killed."""
+        """Let the workers write their checkpoints, and write the files that they return; kill those that do not end."""
         until = time.monotonic() + _GRACE
-        with contextlib.suppress(Exception):  # whatever it is, the interruption is on its way already
+        with contextlib.suppress(Exception):  # the interruption that is being raised matters more
             self.events.close.remote()
             while self.running and time.monotonic() < until:
                 done, _ = self.ray.wait(list(self.running), timeout=INTERVAL)
@@ -142,7 +142,7 @@ class _Tasks:
 
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[Any]:
-    """Ray, connected to the cluster; a connection that was there before stays."""
+    """Ray, connected to the cluster. An existing connection is kept."""
     try:
         import ray
     except ImportError as error:
@@ -153,7 +153,7 @@ def _connected(address: str) -> Iterator[Any]:
     _check_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # Ray raises whatever it trips over, by address and version
+    except Exception as error:  # the type depends on the address and on Ray's version
         raise DeviceMissingError(_unreachable(address, _first_line(error))) from error
     try:
         yield ray
@@ -162,7 +162,7 @@ def _connected(address: str) -> Iterator[Any]:
 
 
 def _check_reachable(address: str) -> None:
-    """Raise DeviceMissingError soon where no Ray cluster listens. Ray itself would try for minutes."""
+    """Raise DeviceMissingError soon where no Ray cluster answers. Ray itself would try for minutes."""
     target = address.removeprefix("ray://")
     host, colon, port = target.rpartition(":")
     # Behind TLS only Ray can connect.
@@ -184,14 +184,14 @@ def _check_reachable(address: str) -> None:
                 raise DeviceMissingError(_unreachable(address, "what listens there is not Ray")) from error
 
 
-def _unreachable(address: str, why: str) -> str:
+def _unreachable(address: str, reason: str) -> str:
     hint = "`ray start --head` starts one here, and --address says where another is"
-    return f"there is no Ray cluster at {address} ({why}); {hint}"
+    return f"there is no Ray cluster at {address} ({reason}); {hint}"
 
 
 @contextlib.contextmanager
 def _token(out: str) -> Iterator[str]:
-    """A file in the driver's folder, for workers to look for."""
+    """A file in the driver's folder by which workers recognize it."""
     path = bookkeeping(out) / f"ray-{secrets.token_hex(8)}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
@@ -202,7 +202,7 @@ def _token(out: str) -> Iterator[str]:
 
 
 def _event_queue(ray: Any) -> Any:
-    """The event queue, on the driver's node if possible: it is to outlive the workers."""
+    """The event queue, on the driver's node if possible: it must live longer than the workers."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
@@ -213,5 +213,5 @@ def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
-    # One that only announces a traceback: what was raised stands last in it.
+    # The header of a traceback, whose last line is the error.
     return lines[-1] if lines[0].endswith(":") else lines[0]

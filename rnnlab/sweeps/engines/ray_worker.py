@@ -1,4 +1,4 @@
-"""What a Ray worker does for the engine `ray`: it trains a job, sends its events, and returns how it ended."""
+"""The work of a Ray worker for the engine `ray`: it trains a job, sends its events, and returns how it ended."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Report:
 
 
 class EventQueue:
-    """The actor that workers put their events into. It also answers whether they are to stop."""
+    """The actor that collects the events of workers. Its answers tell them whether to stop."""
 
     def __init__(self) -> None:
         self._events: list[str] = []
         self._closed = False
 
     def put(self, events: list[str]) -> bool:
-        """Add the events; whether the sweep is being interrupted."""
+        """Add the events; return whether the sweep is being interrupted."""
         self._events += events
         return self._closed
 
@@ -49,7 +49,7 @@ class EventQueue:
         return events
 
     def close(self) -> None:
-        """From now on answer every worker that it is to stop."""
+        """From now on tell every worker to stop."""
         self._closed = True
 
 
@@ -74,7 +74,7 @@ def work(text: str, token: str, files: Files, cpus: int, events: Any) -> Report:
 
 
 def _run(job: Job, events: Any) -> Report:
-    """Train the job. Its events go to the event queue; those that must not be lost go into the report as well."""
+    """Train the job. Its events go to the event queue; those that must not be lost go into the report too."""
     from rnnlab.sweeps.engines.run_job import run_job
 
     sender = _Sender(events)

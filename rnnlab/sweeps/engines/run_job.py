@@ -1,4 +1,4 @@
-"""Trains a job in this process: what the worker of every engine does."""
+"""Trains a job in this process, for the workers of all engines."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def run_job(job: Job, on_event: EventCallback) -> None:
             train_fleet(starts, out=job.out, command=job.command, sweep=job.sweep, callbacks=callbacks)
     except RunFailedError as error:
         on_event(Event("refused", job.number, str(error)))
-    except Exception as error:  # whatever it is, it is this fleet's own, and the others go on
+    except Exception as error:  # an error of this fleet; the others go on
         reason = reason_of(error)
-        # A folder that another process made a moment ago is not ours to mark.
+        # A folder that another process made a moment ago belongs to that process.
         if len(job.runs) == 1 and not isinstance(error, RunExistsError):
             mark_failed(job.runs[0], job, reason)
         on_event(Event("raised", job.number, reason))

@@ -1,9 +1,9 @@
-"""What a sweep is, from YAML to its runs.
+"""A sweep file, from YAML to runs.
 
-distributions    what a random axis is drawn from
-naming           readable names for the runs
+distributions    the distributions of random axes
+naming           readable names for runs
 reader           a sweep file, part by part
-load             every combination checked: from the file to its runs
+load             from the file to its runs, with every combination checked
 jsonschema       the JSON Schema, for editors
 """
 

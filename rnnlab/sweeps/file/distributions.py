@@ -11,7 +11,7 @@ import numpy as np
 
 Draw = Callable[[np.random.Generator], Any]
 
-# Beyond this, the distance between two numbers can overflow.
+# The difference of two larger numbers can overflow.
 _LARGEST = 1e300
 
 

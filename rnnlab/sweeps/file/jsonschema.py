@@ -1,4 +1,4 @@
-"""The JSON Schema of a sweep file: what an editor checks and completes by."""
+"""The JSON Schema of a sweep file, for editors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rnnlab.sweeps.file.distributions import EXAMPLES
 
 
 def sweep_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12); every sweep that can be loaded fulfils it."""
+    """The schema (draft 2020-12); every sweep that can be loaded matches it."""
     config = json_schema()
     defs, dialect = config.pop("$defs"), config.pop("$schema")
-    # An axis may bring what the base leaves out.
+    # An axis may give a key that the base leaves out.
     config.pop("required", None)
     return {
         "$schema": dialect,
@@ -62,23 +62,23 @@ def _axes() -> dict[str, Any]:
 
 
 def _mapping(description: str, each: dict[str, Any]) -> dict[str, Any]:
-    """Keys of a config to whatever `each` says."""
-    made = {"type": "object", "minProperties": 1, "propertyNames": {"$ref": "#/$defs/axis"}}
-    return {**({"description": description} if description else {}), **made, "additionalProperties": each}
+    """A mapping from keys of a config to values of the schema `each`."""
+    schema = {"type": "object", "minProperties": 1, "propertyNames": {"$ref": "#/$defs/axis"}}
+    return {**({"description": description} if description else {}), **schema, "additionalProperties": each}
 
 
-def _or_list(one: dict[str, Any]) -> dict[str, Any]:
-    description = one.pop("description")
-    return {"description": description, "anyOf": [one, {"type": "array", "minItems": 1, "items": one}]}
+def _or_list(item: dict[str, Any]) -> dict[str, Any]:
+    description = item.pop("description")
+    return {"description": description, "anyOf": [item, {"type": "array", "minItems": 1, "items": item}]}
 
 
 def _random() -> dict[str, Any]:
-    """samples, seed, and the keys that are drawn."""
+    """The schema of samples, seed, and the keys that are drawn."""
     each = [
         {"type": "object", "required": [name], "properties": {name: {"type": "array"}}, "additionalProperties": False}
         for name in EXAMPLES
     ]
-    one = _mapping("Drawn together: each key with its distribution.", {"anyOf": each})
-    one["propertyNames"] = {"anyOf": [one["propertyNames"], {"enum": ["samples", "seed"]}]}
+    schema = _mapping("Drawn together: each key with its distribution.", {"anyOf": each})
+    schema["propertyNames"] = {"anyOf": [schema["propertyNames"], {"enum": ["samples", "seed"]}]}
     counts = {"samples": {"type": "integer", "minimum": 1}, "seed": {"type": "integer", "minimum": 0}}
-    return {**one, "properties": counts, "required": ["samples"], "minProperties": 2}
+    return {**schema, "properties": counts, "required": ["samples"], "minProperties": 2}

@@ -1,4 +1,4 @@
-"""From a sweep file to its runs: base and axes, every combination checked before anything runs."""
+"""From a sweep file to its runs. Every combination is checked before anything runs."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Member:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A set of runs, the keys that vary, and how many combinations were a member already."""
+    """A set of runs, the keys that vary, and how many combinations repeat another one."""
 
     members: list[Member]
     axes: list[str]
     repeated: int
     name: str = ""
-    """That of its file, without the extension; empty where it did not come from one."""
+    """The name of its file without the extension; empty if it is not from a file."""
 
 
 def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
@@ -99,7 +99,7 @@ class _WrongCombinations:
         self._combinations = 0
 
     def add(self, problems: Iterable[Problem], settings: Sequence[Setting]) -> bool:
-        """Add the problems of one combination; whether there are enough to stop."""
+        """Add the problems of one combination; return whether there are enough to stop."""
         self._combinations += 1
         for problem in problems:
             text = str(problem)
@@ -117,7 +117,7 @@ class _WrongCombinations:
 
 
 def _combination(settings: Sequence[Setting], count: int) -> str:
-    """Which combination it was, and how many more there are."""
+    """The combination in words, and how many others have the same problem."""
     more = count - 1
     pairs = ", ".join(f"{_key(setting)}={format_value(setting.value)}" for setting in settings)
     others = f"; and {more} more combination{'s' * (more > 1)}" if more else ""

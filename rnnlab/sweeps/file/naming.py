@@ -1,4 +1,4 @@
-"""Readable names for the runs of a sweep, such as lstm-orthogonal-clip1-T200-s3: what they are, and what varies."""
+"""Readable names for the runs of a sweep, such as lstm-orthogonal-clip1-T200-s3."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rnnlab.config import Config
 
 _LONGEST = 90
-# Keys that the fixed parts of a name show.
+# Keys whose values are in every name.
 _FIXED = ("model.cell", "seed")
 
 
@@ -24,7 +24,7 @@ def name_of(config: Config, varying: Collection[str], prefix: str | None, settin
 
 
 def _parts(config: Config, varying: Collection[str], settings: Sequence[tuple[str, Any]]) -> Sequence[str]:
-    """Task, cell, initializer, clip and length as they are; any other key that varies with its value."""
+    """Task, cell, initializer, clip and length by their values; any other key that varies by key and value."""
     task, clip = config.task, config.clip
     touched = {"task", "model.init", "clip"} & set(varying)
     parts = [task.name] if touched & {"task"} or "task.name" in varying else []
@@ -34,11 +34,11 @@ def _parts(config: Config, varying: Collection[str], settings: Sequence[tuple[st
         parts.append(_short(given) if isinstance(given, dict) else config.model.init.recurrent.name)
     if any(map(_of_clip, varying)):
         parts.append(_clip(clip))
-    known = ("model.init.recurrent", "model.init.recurrent.name", "task.length")
+    shown = ("model.init.recurrent", "model.init.recurrent.name", "task.length")
     others = [
         f"{_label(key, value)}{_short(value)}"
         for key, value in sorted(settings)
-        if key not in (*known, *_FIXED, "task", "task.name", "model.init") and not _of_clip(key)
+        if key not in (*shown, *_FIXED, "task", "task.name", "model.init") and not _of_clip(key)
     ]
     return [*parts, f"T{task.timesteps}", *others]
 
@@ -54,7 +54,7 @@ def _clip(clip: Clip) -> str:
 
 
 def _label(key: str, value: Any) -> str:
-    """What stands before a value: the last part of its key; nothing before a word or a part."""
+    """The label before a value: the last part of its key; empty before text and parts."""
     return "" if isinstance(value, (str, dict)) else key.rpartition(".")[2]
 
 
@@ -76,7 +76,7 @@ def _plain(text: str) -> str:
 
 
 def unique(names: Sequence[str], identities: Sequence[str]) -> list[str]:
-    """The names; one that is too long or not the only one ends with a part of the identity."""
+    """The names; one that is too long or repeated ends with a part of the identity."""
     repeated = {name for name, count in Counter(names).items() if count > 1}
     return [
         name if name not in repeated and len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{identity[:8]}"

@@ -1,4 +1,4 @@
-"""A sweep file, read part by part: the base, the dimensions of the product, and their problems."""
+"""Reads a sweep file part by part: the base, the dimensions of the product, and all problems."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Reader:
         self.problems = list(document.problems)
         for key, (position, _) in self.root.content.items():
             if key not in KEYS:
-                cure = "this is a config: train it with `rnnlab train`, or put it under `base:`"
-                message = cure if "task" in self.root.content else "there is no such key in a sweep"
+                hint = "this is a config: train it with `rnnlab train`, or put it under `base:`"
+                message = hint if "task" in self.root.content else "there is no such key in a sweep"
                 self._add(key, message, position, () if "task" in self.root.content else KEYS, key)
 
     def _add(self, key: str, message: str, position: Position, choices: Sequence[str] = (), given: str = "") -> None:
@@ -96,7 +96,7 @@ class Reader:
         elif key == "seed" and self._part("seeds") is not None:
             self._add(key, "is given by `seeds` already", position)
         elif key not in known_keys():
-            # A Problem would list all choices, and these are hundreds.
+            # A Problem would list all choices, which are hundreds.
             near = nearest(key, known_keys())
             self._add(key, "there is no such key in a config" + (f"; did you mean '{near}'?" if near else ""), position)
         else:
@@ -112,7 +112,7 @@ class Reader:
         return [self._setting(key, item) for item in node.content]
 
     def _setting(self, key: str, node: Node) -> Setting:
-        """The value that stands at a node."""
+        """The value of a node."""
         return self._setting_of(key, node, node.plain())
 
     def _setting_of(self, key: str, node: Node, value: Any) -> Setting:
@@ -123,15 +123,15 @@ class Reader:
     def _grid(self, node: Node) -> Iterator[list[Choice]]:
         for key, (position, values) in self._mapping(node, "grid").items():
             if self._key(key, position):
-                yield [(one,) for one in self._values(key, values)]
+                yield [(setting,) for setting in self._values(key, values)]
 
     def _zip(self, node: Node) -> Iterator[list[Choice]]:
-        for one in node.content if isinstance(node.content, list) else [node]:
-            pairs = self._mapping(one, "zip").items()
+        for item in node.content if isinstance(node.content, list) else [node]:
+            pairs = self._mapping(item, "zip").items()
             axes = {key: self._values(key, values) for key, (position, values) in pairs if self._key(key, position)}
             if len({len(values) for values in axes.values()}) > 1:
                 lengths = ", ".join(f"{key} has {len(values)}" for key, values in axes.items())
-                self._add("axes.zip", f"zipped axes must have as many values each: {lengths}", one.position)
+                self._add("axes.zip", f"zipped axes must have as many values each: {lengths}", item.position)
             elif axes:
                 yield list(zip(*axes.values(), strict=True))
 
@@ -167,21 +167,21 @@ class Reader:
         yield [
             tuple(
                 self._setting(key, value)
-                for key, (position, value) in self._mapping(one, "list").items()
+                for key, (position, value) in self._mapping(item, "list").items()
                 if self._key(key, position)
             )
-            for one in node.content
+            for item in node.content
         ]
 
     def seeds(self, given: Setting | None) -> Iterator[list[Choice]]:
-        """The dimension of the seeds, from `seeds` or the setting that stands for it."""
+        """The dimension of the seeds, from `seeds` or the setting that replaces it."""
         node = self._part("seeds")
         if given is None and node is None:
             return
         value: Any = given.value if given else node.plain() if node else None
         position = node.position if node else self.root.position
         seeds = list(range(value)) if _is_count(value) else value
-        if not isinstance(seeds, list) or not seeds or not all(_is_count(one) or one == 0 for one in seeds):
+        if not isinstance(seeds, list) or not seeds or not all(_is_count(seed) or seed == 0 for seed in seeds):
             self._add("seeds", "must be a number of seeds, 1 or more, or a list of seeds", position)
         elif len(set(seeds)) < len(seeds):
             self._add("seeds", "the same seed stands there twice", position)
@@ -195,7 +195,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _as_node(value: Any) -> Node:
-    """A plain value as a tree; its positions mean nothing."""
+    """A plain value as a tree, with meaningless positions."""
     start = Position(1, 1)
     if isinstance(value, Mapping):
         return Node(start, {str(key): (start, _as_node(inner)) for key, inner in value.items()})

@@ -1,4 +1,4 @@
-"""The board of a sweep adds up events, and fits the terminal."""
+"""The view of a sweep adds up events, and fits the terminal."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from rnnlab.cli.board import Board, in_common, shown_on
 from rnnlab.cli.progress import ProgressDisplay
+from rnnlab.cli.sweep_view import SweepView, common_pattern, display_events
 from rnnlab.progress import Progress
 from rnnlab.runs.index import Entry
 from rnnlab.sweeps.jobs import Event, Job, RunSpec
@@ -41,59 +41,59 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def board(clock: Clock) -> Board:
+def view(clock: Clock) -> SweepView:
     """Two fleets of three to train, of ten runs."""
-    board = Board("mine", workers=2, clock=clock)
+    view = SweepView("mine", workers=2, clock=clock)
     done = [entry("a", "completed"), entry("b", "diverged"), entry("c", "completed")]
     pending: list[object] = [None] * 6
-    board.add(SweepEvent(planned=jobs(), status=SweepStatus(done, [entry("d", "failed")], [], pending)))  # type: ignore[arg-type]
-    return board
+    view.add(SweepEvent(planned=jobs(), status=SweepStatus(done, [entry("d", "failed")], [], pending)))  # type: ignore[arg-type]
+    return view
 
 
-def rendered(board: Board, width: int) -> list[str]:
+def rendered(view: SweepView, width: int) -> list[str]:
     stream = io.StringIO()
-    Console(file=stream, width=width).print(board)
+    Console(file=stream, width=width).print(view)
     return stream.getvalue().splitlines()
 
 
-def test_it_counts(board: Board, clock: Clock) -> None:
-    assert board.line() == "mine: 3/10 runs done, 0 running, 1 failed, 1 diverged; left 10s"
+def test_it_counts(view: SweepView, clock: Clock) -> None:
+    assert view.line() == "mine: 3/10 runs done, 0 running, 1 failed, 1 diverged; left 10s"
     first, second = jobs()
-    board.add(SweepEvent(Event("started", 0), first))
-    board.add(SweepEvent(Event("started", 1), second))
-    board.add(SweepEvent(Event("run_ended", 0, run="x", status="diverged"), first))
-    assert board.line().startswith("mine: 4/10 runs done, 5 running, 1 failed, 2 diverged")
+    view.add(SweepEvent(Event("started", 0), first))
+    view.add(SweepEvent(Event("started", 1), second))
+    view.add(SweepEvent(Event("run_ended", 0, run="x", status="diverged"), first))
+    assert view.line().startswith("mine: 4/10 runs done, 5 running, 1 failed, 2 diverged")
     clock.now = 20.0
     halfway = Progress(50, 100, losses=(0.5, 0.1, 0.3), seconds_left=20.0)
-    board.add(SweepEvent(Event("progress", 1, progress=halfway), second))
-    assert board.progress().seconds_left == pytest.approx(60.0)  # a quarter in 20 s
-    board.add(SweepEvent(Event("done", 0), first))
-    assert "2 running" not in board.line()
-    assert "3 running" in board.line()
-    lines = rendered(board, 80)
+    view.add(SweepEvent(Event("progress", 1, progress=halfway), second))
+    assert view.progress().seconds_left == pytest.approx(60.0)  # a quarter in 20 s
+    view.add(SweepEvent(Event("done", 0), first))
+    assert "2 running" not in view.line()
+    assert "3 running" in view.line()
+    lines = rendered(view, 80)
     assert lines[1].split() == ["fleet", "runs", "update", "loss", "left"]
     assert lines[2].split() == ["lstm-clip1-T10-*", "3/3", "50/100", "0.3", "(0.1", "to", "0.5)", "20s"]
-    board.add(SweepEvent(Event("died", 1, "gone"), second))
-    assert "0 running" in board.line()
+    view.add(SweepEvent(Event("died", 1, "gone"), second))
+    assert "0 running" in view.line()
 
 
 @pytest.mark.parametrize("width", [40, 80, 140])
-def test_it_fits(width: int, board: Board) -> None:
+def test_it_fits(width: int, view: SweepView) -> None:
     for job in jobs(40, 9):
-        board.add(SweepEvent(Event("started", job.number), job))
+        view.add(SweepEvent(Event("started", job.number), job))
         progress = Progress(123, 4567, losses=(1e-9, 1e9), seconds_left=1e6)
-        board.add(SweepEvent(Event("progress", job.number, progress=progress), job))
-    lines = rendered(board, width)
+        view.add(SweepEvent(Event("progress", job.number, progress=progress), job))
+    lines = rendered(view, width)
     assert max(map(len, lines)) <= width
     assert "and 28 more" in lines[-1]
 
 
 def test_what_is_about_to_be_trained_is_said_first(clock: Clock) -> None:
-    stream, board = io.StringIO(), Board("mine", workers=2, clock=clock)
+    stream, view = io.StringIO(), SweepView("mine", workers=2, clock=clock)
     pending = [PendingRun(None, RunSpec(f"{k}", "", {}, resume=k == 0)) for k in range(6)]
     status = SweepStatus([entry("a", "completed")], [], [entry("e", "running")], pending)  # type: ignore[arg-type]
     with ProgressDisplay(stream, clock=clock) as display:
-        on_event = shown_on(display, board)
+        on_event = display_events(display, view)
         on_event(SweepEvent(planned=jobs(), status=status))
     assert stream.getvalue() == (
         "mine: 8 runs: 1 completed, 1 being trained by another process, 1 interrupted, 5 new; to train: 6 in 2 fleets\n"
@@ -101,16 +101,16 @@ def test_what_is_about_to_be_trained_is_said_first(clock: Clock) -> None:
 
 
 def test_names_are_shown_by_what_they_share() -> None:
-    assert in_common(["lstm-identity-T100-s0", "lstm-orthogonal-T100-s1"]) == "lstm-*-T100-*"
-    assert in_common(["rnn-T5"]) == "rnn-T5"
-    assert in_common(["a-b", "a-b-c"]) == "a-b, ..."
+    assert common_pattern(["lstm-identity-T100-s0", "lstm-orthogonal-T100-s1"]) == "lstm-*-T100-*"
+    assert common_pattern(["rnn-T5"]) == "rnn-T5"
+    assert common_pattern(["a-b", "a-b-c"]) == "a-b, ..."
 
 
-def test_off_a_terminal_there_are_plain_lines_now_and_then(board: Board, clock: Clock) -> None:
+def test_off_a_terminal_there_are_plain_lines_now_and_then(view: SweepView, clock: Clock) -> None:
     stream, (job, *_) = io.StringIO(), jobs()
     alone = Job(5, job.runs[:1], "")
     with ProgressDisplay(stream, clock=clock) as display:
-        on_event = shown_on(display, board)
+        on_event = display_events(display, view)
         on_event(SweepEvent(Event("started", 0), job))
         on_event(SweepEvent(Event("started", 5), alone))
         clock.now = 11.0
@@ -126,8 +126,8 @@ def test_off_a_terminal_there_are_plain_lines_now_and_then(board: Board, clock: 
     ]
 
 
-def test_nobody_has_to_read_it(board: Board, clock: Clock) -> None:
+def test_nobody_has_to_read_it(view: SweepView, clock: Clock) -> None:
     stream, (job, *_) = io.StringIO(), jobs()
     stream.close()
     with ProgressDisplay(stream, clock=clock, quiet=True) as display:
-        shown_on(display, board)(SweepEvent(Event("died", 0, "gone"), job))
+        display_events(display, view)(SweepEvent(Event("died", 0, "gone"), job))

@@ -1,4 +1,4 @@
-"""How far a sweep has come: what its events add up to, as one line and as a table of its fleets."""
+"""The progress of a sweep, added up from its events: as one line, and as a table of its fleets."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _MOST_ROWS = 12
 
 
-class Board:
-    """Counts runs by their status, and keeps how far each fleet is that trains."""
+class SweepView:
+    """Counts runs by status, and keeps the progress of each fleet that is training."""
 
     def __init__(self, name: str, *, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.name, self._workers, self._clock = name or "sweep", workers, clock
@@ -36,7 +36,7 @@ class Board:
         self._started: float | None = None
 
     def add(self, event: SweepEvent) -> None:
-        """Take account of an event."""
+        """Add an event."""
         if event.status is not None:
             self.runs = event.status.runs
             self.count = Counter(entry.status for entry in (*event.status.done, *event.status.failed))
@@ -65,7 +65,7 @@ class Board:
         return Progress(done, self.runs, seconds_left=self._seconds_left())
 
     def _seconds_left(self) -> float | None:
-        """By what has been done so far, and at first by what the runs are estimated to cost; None before it begins."""
+        """An estimate from the speed so far, and at first from the cost of the runs; None before the start."""
         if self._started is None:
             return None
         shares = [(job.cost, self._progress.get(number)) for number, job in self.running.items()]
@@ -75,21 +75,23 @@ class Board:
         return left * spent / done if is_known else left / self._workers
 
     def opening(self, status: SweepStatus, planned: Sequence[Job]) -> str:
-        """What is about to be trained, and what is there already."""
+        """What is going to be trained, and what is done already."""
         new, fleets = len(status.missing) - status.interrupted, len(planned)
         counts = dict(self.count) | {"being trained by another process": len(status.running)}
-        there = counted(counts | {"interrupted": status.interrupted, "new": new})
+        statuses = format_counts(counts | {"interrupted": status.interrupted, "new": new})
         runs = sum(len(job.runs) for job in planned)
-        return f"{self.name}: {self.runs:,} runs: {there}; to train: {runs:,} in {fleets:,} fleet{'s' * (fleets != 1)}"
+        return (
+            f"{self.name}: {self.runs:,} runs: {statuses}; to train: {runs:,} in {fleets:,} fleet{'s' * (fleets != 1)}"
+        )
 
     def line(self) -> str:
         """How many runs have which status, and the time left."""
         progress = self.progress()
         running = sum(len(job.runs) - len(self._ended[number]) for number, job in self.running.items())
-        words = [f"{self.name}: {progress.done}/{progress.total} runs done", f"{running} running"]
-        words += [f"{self.count['failed']} failed", f"{self.count['diverged']} diverged"]
+        parts = [f"{self.name}: {progress.done}/{progress.total} runs done", f"{running} running"]
+        parts += [f"{self.count['failed']} failed", f"{self.count['diverged']} diverged"]
         left = f"; left {format_duration(progress.seconds_left)}" if progress.seconds_left is not None else ""
-        return ", ".join(words) + left
+        return ", ".join(parts) + left
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The line, and below it a row for each fleet that trains."""
@@ -115,7 +117,7 @@ class Board:
         return table
 
     def _row(self, job: Job) -> Sequence[str]:
-        label, progress = in_common([run.name for run in job.runs]), self._progress.get(job.number)
+        label, progress = common_pattern([run.name for run in job.runs]), self._progress.get(job.number)
         runs = f"{len(job.runs) - len(self._ended[job.number])}/{len(job.runs)}"
         if progress is None:
             return label, runs, "starts", "", ""
@@ -128,22 +130,22 @@ class Board:
         )
 
 
-def shown_on(display: ProgressDisplay, board: Board) -> SweepCallback:
-    """A callback that adds events to the board and shows it. A failure is said at once, on its own line."""
+def display_events(display: ProgressDisplay, view: SweepView) -> SweepCallback:
+    """A callback that adds events to the view and shows it. Failures are shown at once, on their own lines."""
 
     def on_event(event: SweepEvent) -> None:
-        board.add(event)
+        view.add(event)
         if event.status is not None:
-            display.message(board.opening(event.status, event.planned))
+            display.message(view.opening(event.status, event.planned))
         if event.event is not None and event.job is not None and (text := _message(event.event, event.job)):
             display.message(text)
-        display.show(board)
+        display.show(view)
 
     return on_event
 
 
 def _message(event: Event, job: Job) -> str:
-    """What is said of an event at once; empty for most."""
+    """The line that is shown for an event; empty for most."""
     names = job.runs[0].name if len(job.runs) == 1 else f"{len(job.runs)} runs, {job.runs[0].name} among them"
     if event.kind == "died":
         return f"{names}: {event.text}"
@@ -162,8 +164,8 @@ def _losses(progress: Progress) -> str:
     return f"{format_number(middle, 2)} ({format_number(min(losses), 2)} to {format_number(max(losses), 2)})"
 
 
-def in_common(names: Sequence[str]) -> str:
-    """What names have in common, part by part: lstm-*-T100-* of lstm-identity-T100-s0 and lstm-orthogonal-T100-s1."""
+def common_pattern(names: Sequence[str]) -> str:
+    """The common pattern of names, part by part: lstm-*-T100-* for lstm-he-T100-s0 and lstm-identity-T100-s1."""
     split = [name.split("-") for name in names]
     if len({len(parts) for parts in split}) > 1:
         return f"{names[0]}, ..."
@@ -171,6 +173,6 @@ def in_common(names: Sequence[str]) -> str:
     return "-".join(part for k, part in enumerate(kept) if part != "*" or k == 0 or kept[k - 1] != "*")
 
 
-def counted(count: Mapping[str, int]) -> str:
-    """`3 completed, 1 diverged`, without what there is none of."""
+def format_counts(count: Mapping[str, int]) -> str:
+    """`3 completed, 1 diverged`; zeros are left out."""
     return ", ".join(f"{number:,} {word}" for word, number in count.items() if number)
