@@ -28,8 +28,8 @@ KINDS = tuple(_ALL)
 def table_of(kind: str) -> Table[Any]:
     """The table of a kind."""
     module, _, name = _ALL[kind].partition(":")
-    found: Table[Any] = getattr(import_module(module), name)
-    return found
+    table: Table[Any] = getattr(import_module(module), name)
+    return table
 
 
 def tables() -> Mapping[str, Table[Any]]:

@@ -98,5 +98,5 @@ class DeviceMissingError(RnnlabError):
 
 def nearest(given: str, choices: Iterable[str]) -> str | None:
     """The choice most like what was given, or None when nothing is close."""
-    found = difflib.get_close_matches(given.lower(), list(choices), n=1, cutoff=0.55) if given else []
-    return found[0] if found else None
+    matches = difflib.get_close_matches(given.lower(), list(choices), n=1, cutoff=0.55) if given else []
+    return matches[0] if matches else None

@@ -157,10 +157,10 @@ def choice(parts: Mapping[str, type[Part]], default: str = "") -> Any:
     With a default a mapping may leave the name out.
     """
     members = tuple(parts.values())
-    one: Any = Annotated[Union[members], Field(discriminator="name")] if len(members) > 1 else members[0]  # noqa: UP007
+    chosen: Any = Annotated[Union[members], Field(discriminator="name")] if len(members) > 1 else members[0]  # noqa: UP007
     bare = tuple(name for name, part in parts.items() if not part.needs_options())
-    written: Any = Union[Literal[bare], one] if bare else one  # noqa: UP007
-    return Annotated[one, BeforeValidator(lambda value: named(value, default), json_schema_input_type=written)]
+    written: Any = Union[Literal[bare], chosen] if bare else chosen  # noqa: UP007
+    return Annotated[chosen, BeforeValidator(lambda value: named(value, default), json_schema_input_type=written)]
 
 
 def named(value: Any, default: str = "") -> Any:

@@ -76,8 +76,8 @@ def this_process() -> dict[str, Any]:
 
 def trained_by(process: Mapping[str, Any]) -> str:
     """That this process trains a run, and what to do about it, as an error says it after the run's folder."""
-    who = f"process {process['pid']} on {process.get('host')}" if "pid" in process else "another process"
-    return f"is being trained by {who}; wait until that has ended, or stop it"
+    trainer = f"process {process['pid']} on {process.get('host')}" if "pid" in process else "another process"
+    return f"is being trained by {trainer}; wait until that has ended, or stop it"
 
 
 def is_here(process: Mapping[str, Any]) -> bool:

@@ -46,8 +46,8 @@ def _nonlinearity(config: Config) -> Iterator[Conflict]:
     model, key = config.model, ("model", "nonlinearity")
     field = CELLS[model.cell].model_fields.get("nonlinearity")
     if model.nonlinearity is not None and field is None:
-        having = _named(name for name, cell in CELLS.items() if "nonlinearity" in cell.model_fields)
-        yield Conflict(key, f"{model.cell} has its nonlinearities fixed; {having} can choose", (key, CELL))
+        suitable = _named(name for name, cell in CELLS.items() if "nonlinearity" in cell.model_fields)
+        yield Conflict(key, f"{model.cell} has its nonlinearities fixed; {suitable} can choose", (key, CELL))
     elif field is not None and model.nonlinearity not in (choices := get_args(field.annotation)) and choices:
         yield Conflict(key, f"{model.cell} has no {model.nonlinearity}; it has {', '.join(choices)}", (key, CELL))
 
@@ -56,8 +56,8 @@ def _init(config: Config) -> Iterator[Conflict]:
     model = config.model
     for place in ("input", "recurrent", "bias", "recurrent_bias"):
         init, key = getattr(model.init, place), ("model", "init", place)
-        if why := init.conflict(CELLS[model.cell].gates):
-            yield Conflict(key, f"{init.name} {why}", (key, ("model", "init", "preset"), CELL))
+        if reason := init.conflict(CELLS[model.cell].gates):
+            yield Conflict(key, f"{init.name} {reason}", (key, ("model", "init", "preset"), CELL))
 
 
 def _forget_bias(config: Config) -> Iterator[Conflict]:
@@ -65,8 +65,8 @@ def _forget_bias(config: Config) -> Iterator[Conflict]:
     if model.forget_bias is None:
         return
     if CELLS[model.cell].forget_gate is None:
-        having = _named(name for name, cell in CELLS.items() if cell.forget_gate is not None)
-        yield Conflict(key, f"{model.cell} has no forget gate; {having} has", (key, CELL))
+        suitable = _named(name for name, cell in CELLS.items() if cell.forget_gate is not None)
+        yield Conflict(key, f"{model.cell} has no forget gate; {suitable} has", (key, CELL))
     elif model.init.bias.by_gate:
         message = f"would undo what init.bias {model.init.bias.name} draws for the forget gate; give one of the two"
         yield Conflict(key, message, (key, bias))
@@ -88,8 +88,8 @@ def _recurrent_bias(config: Config) -> Iterator[Conflict]:
 def _exclusive(config: Config) -> Iterator[Conflict]:
     for pair in EXCLUSIVE:
         if None not in attrgetter(*pair)(config):
-            one, other = (tuple(key.split(".")) for key in pair)
-            yield Conflict(other, f"give {one[-1]} or {other[-1]}, not both", (other, one))
+            first, second = (tuple(key.split(".")) for key in pair)
+            yield Conflict(second, f"give {first[-1]} or {second[-1]}, not both", (second, first))
 
 
 def _duration(config: Config) -> Iterator[Conflict]:
@@ -100,9 +100,9 @@ def _duration(config: Config) -> Iterator[Conflict]:
 
 
 def _stop(config: Config) -> Iterator[Conflict]:
-    train, key, every = config.train, ("train", "stop"), ("train", "evaluate_every")
+    train, key, interval = config.train, ("train", "stop"), ("train", "evaluate_every")
     if train.stop is not None and train.evaluate_every == 0:
-        yield Conflict(key, "is judged at evaluations, and evaluate_every is 0", (key, every))
+        yield Conflict(key, "is judged at evaluations, and evaluate_every is 0", (key, interval))
 
 
 def _schedule(config: Config) -> Iterator[Conflict]:

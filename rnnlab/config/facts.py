@@ -50,7 +50,7 @@ NO_CONDITION = tuple(key for key, facts in FACTS.items() if not facts.condition)
 LABELS = tuple(key for key, facts in FACTS.items() if facts.label)
 REPLICAS_OWN = tuple(key for key, facts in FACTS.items() if facts.replica)
 EXCLUSIVE = tuple((facts.excludes, key) for key, facts in FACTS.items() if facts.excludes)
-_EXCLUDED_BY = {**dict(EXCLUSIVE), **{other: one for one, other in EXCLUSIVE}}
+_EXCLUDED_BY = {**dict(EXCLUSIVE), **{second: first for first, second in EXCLUSIVE}}
 
 
 def excluded_by(key: str) -> str | None:
@@ -60,11 +60,11 @@ def excluded_by(key: str) -> str | None:
 
 def without(settings: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     """The nested settings without these dotted keys; those that are not there are no error."""
-    rest = dict(settings)
+    remaining = dict(settings)
     for key in keys:
         first, _, below = key.partition(".")
-        if below and isinstance(rest.get(first), dict):
-            rest[first] = without(rest[first], [below])
+        if below and isinstance(remaining.get(first), dict):
+            remaining[first] = without(remaining[first], [below])
         elif not below:
-            rest.pop(first, None)
-    return rest
+            remaining.pop(first, None)
+    return remaining

@@ -87,9 +87,9 @@ def is_sweep(document: Document) -> bool:
 def read_settings(sets: Iterable[str | Setting]) -> tuple[list[Setting], list[Problem]]:
     """The settings of texts such as `model.hidden=50`, and the problems of those that cannot be read."""
     settings, unreadable = list[Setting](), list[Problem]()
-    for given in sets:
+    for item in sets:
         try:
-            settings.append(given if isinstance(given, Setting) else Setting.read(given))
+            settings.append(item if isinstance(item, Setting) else Setting.read(item))
         except ConfigError as error:
             unreadable += error.problems
     return settings, unreadable
@@ -129,9 +129,9 @@ def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
             with FilePath(source).open("rb") as file:
                 raw = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or str(error)
         cure = "; `rnnlab new` writes one to start from" if isinstance(error, FileNotFoundError) else ""
-        raise ConfigError([Problem("", f"cannot be read: {why}{cure}", place=name)]) from error
+        raise ConfigError([Problem("", f"cannot be read: {reason}{cure}", place=name)]) from error
     if len(raw) > MOST_BYTES:
         raise ConfigError([Problem("", f"more than {MOST_BYTES:,} bytes; this is no config", place=name)])
     try:
@@ -142,9 +142,9 @@ def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
         raise ConfigError([Problem("", message, place=position.place(name))]) from error
 
 
-def _validated(given: Any, *, checks: bool = True) -> Config:
+def _validated(value: Any, *, checks: bool = True) -> Config:
     # Strict, and as JSON: true is no number and "3" neither, while a list may become a tuple and text a path.
-    return Config.model_validate_json(json.dumps(given), strict=True, context={"checks": checks})
+    return Config.model_validate_json(json.dumps(value), strict=True, context={"checks": checks})
 
 
 def _all_problems(error: ValidationError, given: Mapping[str, Any]) -> list[Located]:
@@ -172,14 +172,14 @@ def _all_problems(error: ValidationError, given: Mapping[str, Any]) -> list[Loca
 
 def _without_wrong(given: Mapping[str, Any], wrong: Iterable[Path]) -> dict[str, Any]:
     """The config without the wrong keys; a part or a list with something wrong inside goes as a whole."""
-    rest: dict[str, Any] = json.loads(json.dumps(given))
+    remaining: dict[str, Any] = json.loads(json.dumps(given))
     for path in wrong:
         *above, key = next((path[:n] for n in range(1, len(path)) if _goes_whole(path, n)), path) or ("",)
-        section = value_at(rest, tuple(above))
+        section = value_at(remaining, tuple(above))
         if isinstance(section, dict):
             section.pop(key, None)
     # There must be a task; which one does not matter where the given one is wrong.
-    return {"task": "addition", **rest}
+    return {"task": "addition", **remaining}
 
 
 def _goes_whole(path: Path, length: int) -> bool:
@@ -197,9 +197,9 @@ def _meant(wrong: Iterable[Path]) -> Iterator[Path]:
             yield (*path[:-1], near)
 
 
-def _overlap(one: Path, other: Path) -> bool:
+def _overlap(first: Path, second: Path) -> bool:
     """Whether one path is the other, or leads into it."""
-    return all(a == b for a, b in zip(one, other, strict=False))
+    return all(a == b for a, b in zip(first, second, strict=False))
 
 
 def _placed(path: Path, problem: Problem, document: Document, settings: Sequence[Setting]) -> Problem:

@@ -19,7 +19,7 @@ Fault = Mapping[str, Any]
 Located = tuple[Path, Problem]
 
 # What a value must be, by pydantic's type of error.
-_WANTED = {
+_EXPECTED = {
     "int_type": "a whole number",
     "float_type": "a number",
     "finite_number": "a finite number",
@@ -54,7 +54,7 @@ def problems(error: ValidationError, given: Any) -> Iterator[Located]:
         is_mapping = path in sections_with_faults and isinstance(value_at(given, path), Mapping)
         if is_mapping and any(fault["type"] == "literal_error" for fault in faults):
             continue  # of a bare name or a mapping, it is the mapping, and what is wrong inside it has its own problem
-        if all(fault["type"] in _WANTED for fault in faults):
+        if all(fault["type"] in _EXPECTED for fault in faults):
             yield path, _wrong_value(path, faults)
         else:
             yield from (_problem_of(path, fault, given) for fault in faults)
@@ -108,7 +108,7 @@ def _problem_of(path: Path, fault: Fault, given: Any) -> Located:
         return path, Problem(key, fault["msg"], fault["ctx"]["choices"], fault["ctx"]["given"])
     if kind in ("conflict", "init_radius"):
         return path, Problem(key, fault["msg"])
-    if kind in _WANTED:
+    if kind in _EXPECTED:
         return path, _wrong_value(path, [fault])
     return path, Problem(key, re.sub(r"^\w+ should ", "must ", fault["msg"]) + f", not {format_value(value)}")
 
@@ -121,8 +121,8 @@ def _wrong_value(path: Path, faults: Sequence[Fault]) -> Problem:
     if given and len(faults) == 1 and choices:
         return Problem(dotted(path), f"{format_value(value)} is not known", choices, given)
     ordered = sorted(faults, key=lambda fault: fault["type"] == "literal_error")
-    wanted = dict.fromkeys(_WANTED[fault["type"]].format_map(_bounds(fault)) for fault in ordered)
-    message = f"must be {' or '.join(wanted)}, not {format_value(value)}"
+    expected = dict.fromkeys(_EXPECTED[fault["type"]].format_map(_bounds(fault)) for fault in ordered)
+    message = f"must be {' or '.join(expected)}, not {format_value(value)}"
     hint = _hint(path)
     return Problem(dotted(path), f"{message}; {hint}" if hint else message, choices, given)
 

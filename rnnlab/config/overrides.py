@@ -37,13 +37,13 @@ class Setting:
         return ".".join(map(str, self.path))
 
     @classmethod
-    def read(cls, given: str) -> Setting:
+    def read(cls, text: str) -> Setting:
         """The setting of a text `a.b=value`. Raises ConfigError where there is no `=`, or the value is no YAML."""
-        key, equals, text = given.partition("=")
-        place = f"--set {given if len(given) <= _LONGEST else given[: _LONGEST - 3] + '...'}"
+        key, equals, value = text.partition("=")
+        place = f"--set {text if len(text) <= _LONGEST else text[: _LONGEST - 3] + '...'}"
         if not equals or not key.strip():
             raise ConfigError([Problem("", "write it as key=value, such as model.hidden=50", place=place)])
-        return cls.of_text(tuple(key.strip().split(".")), text, place)
+        return cls.of_text(tuple(key.strip().split(".")), value, place)
 
     @classmethod
     def of_text(cls, path: Path, text: str, place: str) -> Setting:
@@ -69,14 +69,14 @@ def override(config: Mapping[str, Any], settings: Iterable[Setting]) -> tuple[di
     # The shorter key first, and a part's name before its options.
     ordered = sorted(settings, key=lambda setting: (len(setting.path), setting.path[-1] != "name"))
     result, problems = dict(config), list[Problem]()
-    given = {setting.key for setting in ordered}
+    overridden = {setting.key for setting in ordered}
     for setting in ordered:
         try:
             _put(result, setting)
         except ConfigError as error:
             problems += error.problems
         excluded = excluded_by(setting.key)
-        if excluded and excluded not in given:
+        if excluded and excluded not in overridden:
             result = without(result, [excluded])
     return result, problems
 
@@ -102,11 +102,11 @@ def _as_mapping(path: Path, value: Any, setting: Setting) -> dict[str, Any]:
         return {}
     if path == ("model", "init") and isinstance(value, str):
         return {"preset": value}
-    whole = owner.choice.expanded(value) if owner and owner.choice else value
-    if not isinstance(whole, Mapping):
+    mapping = owner.choice.expanded(value) if owner and owner.choice else value
+    if not isinstance(mapping, Mapping):
         key = ".".join(map(str, path))
         raise ConfigError([Problem(key, "has no keys of its own", place=setting.place)])
-    return dict(whole)
+    return dict(mapping)
 
 
 def _drop_foreign_options(part: dict[str, Any], path: Path) -> None:

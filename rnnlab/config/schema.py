@@ -103,8 +103,8 @@ class Config(Section):
 
     def identity(self) -> str:
         """A hash of what the run is: the resolved config without device, name and notes; 64 hexadecimal digits."""
-        kept = without(self.resolved(), NO_IDENTITY)
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        settings = without(self.resolved(), NO_IDENTITY)
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def _rebuild() -> None:

@@ -37,8 +37,8 @@ def scalar(text: str) -> Any:
     if not _FLOAT.fullmatch(text):
         return text
     value = float(text)
-    whole = "e" in text.lower() and math.isfinite(value) and value.is_integer() and abs(value) < 1e15
-    return int(value) if whole else value
+    is_whole = "e" in text.lower() and math.isfinite(value) and value.is_integer() and abs(value) < 1e15
+    return int(value) if is_whole else value
 
 
 class _Dumper(yaml.SafeDumper):

@@ -124,11 +124,11 @@ def _position_at(mark: Any) -> Position:
 def _fault(error: yaml.MarkedYAMLError, text: str) -> str:
     """What is wrong with the syntax, in plain words for the usual mistakes."""
     problem, mark = error.problem or "", error.problem_mark
-    rest = text.split("\n")[mark.line][mark.column :] if mark and mark.line <= text.count("\n") else ""
+    remainder = text.split("\n")[mark.line][mark.column :] if mark and mark.line <= text.count("\n") else ""
     if "cannot start any token" in problem:
-        if rest.startswith("\t"):
+        if remainder.startswith("\t"):
             return "a tab begins here; YAML is indented with spaces"
-        return f"'{rest[:1]}' cannot begin a value; put the value in quotes"
+        return f"'{remainder[:1]}' cannot begin a value; put the value in quotes"
     if "mapping values are not allowed" in problem:
         return (
             "a second ':' on one line, or a line indented otherwise than its neighbours; quote a value that holds ': '"

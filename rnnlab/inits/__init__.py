@@ -96,8 +96,8 @@ def _square(place: str) -> AfterValidator:
 
 
 def _name(value: Any) -> str:
-    found = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", value)
-    return found if isinstance(found, str) else ""
+    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", value)
+    return name if isinstance(name, str) else ""
 
 
 class Inits(BaseModel):

@@ -65,11 +65,11 @@ class Log(Schedule):
 
     def due_updates(self, updates: int) -> Sequence[int]:
         """From slot to slot, at most `per_decade` of them in each factor of ten."""
-        found, update, last = [], 0, updates - 1
+        due, update, last = [], 0, updates - 1
         while update < last:
-            found.append(update)
+            due.append(update)
             update = self._after(update)
-        return [*found, last] if updates else found
+        return [*due, last] if updates else due
 
     def _after(self, update: int) -> int:
         """The first update of the next slot that has any."""

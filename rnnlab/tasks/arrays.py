@@ -66,8 +66,8 @@ class Arrays(Task):
 
     @property
     def timesteps(self) -> int:
-        whole = int(self._held.x.shape[1])
-        return min(whole, self.length or whole)
+        available = int(self._held.x.shape[1])
+        return min(available, self.length or available)
 
     @property
     def shortest(self) -> int:
@@ -94,10 +94,10 @@ class Arrays(Task):
         y = self._train_targets()
         if self.kind == "class":
             shares = np.bincount(y) / len(y)
-            some = shares[shares > 0]
-            return Chance(float(-(some * np.log(some)).sum()), float(1 - shares.max()))
-        apart = y - y.mean(0)
-        return Chance(float((apart**2).mean()), float(np.abs(apart).mean()))
+            positive = shares[shares > 0]
+            return Chance(float(-(positive * np.log(positive)).sum()), float(1 - shares.max()))
+        deviations = y - y.mean(0)
+        return Chance(float((deviations**2).mean()), float(np.abs(deviations).mean()))
 
     def _train_targets(self) -> Array:
         """The training part's targets that count, one a row."""
@@ -105,8 +105,8 @@ class Arrays(Task):
         rows = held.parts["train"]
         if not self.per_timestep:
             return held.y[rows]
-        ends = np.full(len(rows), self.timesteps) if held.lengths is None else held.lengths[rows]
-        return held.y[rows, : self.timesteps][np.arange(self.timesteps) < ends[:, None]]
+        lengths = np.full(len(rows), self.timesteps) if held.lengths is None else held.lengths[rows]
+        return held.y[rows, : self.timesteps][np.arange(self.timesteps) < lengths[:, None]]
 
     @cached_property
     def _held(self) -> Held:
@@ -127,10 +127,10 @@ def _load(paths: Paths, validation: float, test: float, seed: int) -> Held:
     lengths = None
     if "lengths" in arrays:
         lengths = _lengths(arrays["lengths"], x, path)
-        over = np.arange(x.shape[1]) >= lengths[:, None]
-        x[over] = 0
+        padding = np.arange(x.shape[1]) >= lengths[:, None]
+        x[padding] = 0
         if per_timestep:
-            y[over] = 0
+            y[padding] = 0
     parts = shuffled(len(x), validation, test, seed, str(path))
     return Held(_finite(x, "x", path), _finite(y, "y", path), parts, lengths, per_timestep)
 
@@ -158,15 +158,20 @@ def _sequences(x: Array, path: Path) -> Array:
 
 def _targets(y: Array, x: Array, path: Path) -> Array:
     """y as a new array: int64 [N] or [N, T] for classes, reals [N, 1] or [N, T, O] for values."""
-    whole, most = y.dtype.kind in "biu", 2 if y.dtype.kind in "biu" else 3
-    if y.dtype.kind not in "biuf" or not 1 <= y.ndim <= most or y.shape[:2] != x.shape[: min(y.ndim, 2)] or not y.size:
+    integers, most_axes = y.dtype.kind in "biu", 2 if y.dtype.kind in "biu" else 3
+    if (
+        y.dtype.kind not in "biuf"
+        or not 1 <= y.ndim <= most_axes
+        or y.shape[:2] != x.shape[: min(y.ndim, 2)]
+        or not y.size
+    ):
         raise DataFormatError(
             f"{path}: y must be classes [N] or [N, T], or values [N], [N, T] or [N, T, O], with the N and T of x "
             f"{list(x.shape)}, not {y.dtype} {list(y.shape)}"
         )
-    if whole and y.min() < 0:
+    if integers and y.min() < 0:
         raise DataFormatError(f"{path}: y holds the class {y.min()}; classes are 0, 1, ...")
-    if whole:
+    if integers:
         return y.astype(np.int64)
     return y.copy() if y.ndim == 3 else y[..., None].copy()
 

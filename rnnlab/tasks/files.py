@@ -64,12 +64,12 @@ def remembered(load: Callable[[Paths, *More], V]) -> Callable[[Paths, *More], V]
     """A loader that reads its files once for all the replicas of a fleet, and again when one of them has changed."""
 
     @lru_cache(maxsize=8)
-    def kept(paths: Paths, stamps: tuple[tuple[int, int], ...], more: tuple[*More]) -> V:
+    def cached(paths: Paths, stamps: tuple[tuple[int, int], ...], more: tuple[*More]) -> V:
         return load(paths, *more)
 
     @wraps(load)
     def loader(paths: Paths, *more: *More) -> V:
-        return kept(paths, tuple(map(_stamp, paths)), more)
+        return cached(paths, tuple(map(_stamp, paths)), more)
 
     return loader
 

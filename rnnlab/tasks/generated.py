@@ -145,8 +145,8 @@ class Marked(Stretched):
         lengths, rows = self.lengths(rng, batch), np.arange(batch)
         first, second = within(rng, lengths, 0, 1), within(rng, lengths, 1, 5)
         numbers = rng.random((self.timesteps, batch))
-        if (over := self.padding(lengths)) is not None:
-            numbers[over] = 0
+        if (padding := self.padding(lengths)) is not None:
+            numbers[padding] = 0
         x = np.zeros((self.timesteps, batch, 2), dtype)
         x[..., 0] = numbers
         x[first, rows, 1] = x[second, rows, 1] = 1

@@ -99,11 +99,15 @@ def fixed_order(count: int, seed: int) -> Ints:
     return np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable")
 
 
-def shuffled(count: int, validation: float, test: float, seed: int, what: str) -> Parts:
+def shuffled(count: int, validation: float, test: float, seed: int, label: str) -> Parts:
     """A split by a fixed shuffle. Raises DataFormatError when a part would be empty."""
-    order, kept, held = fixed_order(count, seed), int(count * validation), int(count * test)
-    parts: Parts = {"validation": order[:kept], "test": order[kept : kept + held], "train": order[kept + held :]}
-    return _no_empty(parts, f"{what}: {count} sequences are too few to split")
+    order, validation_size, test_size = fixed_order(count, seed), int(count * validation), int(count * test)
+    parts: Parts = {
+        "validation": order[:validation_size],
+        "test": order[validation_size : validation_size + test_size],
+        "train": order[validation_size + test_size :],
+    }
+    return _no_empty(parts, f"{label}: {count} sequences are too few to split")
 
 
 def stratified(labels: Ints, parts: Mapping[Split, float], seed: int) -> Parts:
@@ -111,18 +115,18 @@ def stratified(labels: Ints, parts: Mapping[Split, float], seed: int) -> Parts:
     order = fixed_order(len(labels), seed)
     cut: dict[Split, list[Ints]] = {"train": [], **{split: [] for split in parts}}
     for label in np.unique(labels):
-        rest = order[labels[order] == label]
+        remaining = order[labels[order] == label]
         for split, share in parts.items():
             count = round(share * np.count_nonzero(labels == label))
-            cut[split].append(rest[:count])
-            rest = rest[count:]
-        cut["train"].append(rest)
+            cut[split].append(remaining[:count])
+            remaining = remaining[count:]
+        cut["train"].append(remaining)
     # By rank in the shuffle, so that the beginning of a part is a fair sample of it.
     rank = np.argsort(order)
     return {split: order[np.sort(rank[np.concatenate(rows)])] for split, rows in cut.items()}
 
 
-def windows(count: int, validation: float, test: float, length: int, stride: int, what: str) -> Parts:
+def windows(count: int, validation: float, test: float, length: int, stride: int, label: str) -> Parts:
     """First timesteps of windows of `length` inputs and one more value, in a split in time order.
 
     The last `test` of the `count` values are for the test, the `validation` before them for validation; no window
@@ -132,7 +136,7 @@ def windows(count: int, validation: float, test: float, length: int, stride: int
     spans: dict[Split, tuple[int, int]] = {"train": (0, first), "validation": (first, second), "test": (second, count)}
     parts: Parts = {split: np.arange(start, stop - length, stride) for split, (start, stop) in spans.items()}
     sizes = ", ".join(f"{split} {stop - start}" for split, (start, stop) in spans.items())
-    return _no_empty(parts, f"{what}: a part is shorter than the {length + 1} values of a window ({sizes})")
+    return _no_empty(parts, f"{label}: a part is shorter than the {length + 1} values of a window ({sizes})")
 
 
 def contiguous(count: int, validation: float, test: float) -> tuple[int, int]:

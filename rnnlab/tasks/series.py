@@ -117,8 +117,8 @@ def _read(path: Path, column: int | str, delimiter: str) -> list[float]:
             elif (value := _number(cells, index)) is not None:
                 values.append(value)
             elif values or lines.line_num > 1 or index >= len(cells):
-                what = repr(cells[index]) if index < len(cells) else f"a line of {len(cells)} cells"
-                raise DataFormatError(f"{path}:{lines.line_num}: column {column!r} wants a finite number, not {what}")
+                cell = repr(cells[index]) if index < len(cells) else f"a line of {len(cells)} cells"
+                raise DataFormatError(f"{path}:{lines.line_num}: column {column!r} wants a finite number, not {cell}")
     except csv.Error as error:
         raise DataFormatError(f"{path}:{lines.line_num}: {error}") from error
     return values

@@ -82,12 +82,12 @@ def _load(paths: Paths) -> Held:
     (train, labels), (test, test_labels) = map(_read, paths)
     parts: dict[Split, Ints] = dict(stratified(labels, {"validation": 1 / 6}, SPLIT_SEED))
     parts["test"] = len(train) + fixed_order(len(test), SPLIT_SEED)
-    seen = np.concatenate([train[row] for row in parts["train"]])
-    every = [(sequence - seen.mean(0)) / seen.std(0) for sequence in train + test]
-    x = np.zeros((len(every), LONGEST, COEFFICIENTS))
-    for row, sequence in enumerate(every):
+    training = np.concatenate([train[row] for row in parts["train"]])
+    utterances = [(sequence - training.mean(0)) / training.std(0) for sequence in train + test]
+    x = np.zeros((len(utterances), LONGEST, COEFFICIENTS))
+    for row, sequence in enumerate(utterances):
         x[row, : len(sequence)] = sequence
-    return Held(x, np.concatenate([labels, test_labels]), parts, np.array([len(sequence) for sequence in every]))
+    return Held(x, np.concatenate([labels, test_labels]), parts, np.array([len(sequence) for sequence in utterances]))
 
 
 def _read(path: Path) -> tuple[list[NDArray[np.float64]], Ints]:

@@ -35,8 +35,8 @@ class Ordered(Stretched):
             symbols[within(rng, lengths, tenth, tenth + 1), rows] = bit
             label = 2 * label + bit
         x = one_hot(symbols, 6, dtype)
-        if (over := self.padding(lengths)) is not None:
-            x[over] = 0
+        if (padding := self.padding(lengths)) is not None:
+            x[padding] = 0
         return self.batch(x, label, lengths)
 
 

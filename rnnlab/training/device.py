@@ -29,10 +29,10 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_scan(wanted: str, has_rule: bool, device: torch.device) -> Scan:
+def choose_scan(requested: str, has_rule: bool, device: torch.device) -> Scan:
     """The scan that runs: fast on a CPU for a cell with a rule, else general. Raises UsageError where it cannot."""
-    can = has_rule and device.type == "cpu"
-    if wanted == "fast" and not can:
-        why = f"it runs on the CPU, not on {device}" if has_rule else "this cell has no rule"
-        raise UsageError(f"train.scan: fast cannot be used here: {why}; use auto or general")
-    return "fast" if can and wanted != "general" else "general"
+    possible = has_rule and device.type == "cpu"
+    if requested == "fast" and not possible:
+        reason = f"it runs on the CPU, not on {device}" if has_rule else "this cell has no rule"
+        raise UsageError(f"train.scan: fast cannot be used here: {reason}; use auto or general")
+    return "fast" if possible and requested != "general" else "general"

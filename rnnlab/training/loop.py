@@ -129,9 +129,9 @@ class _Clock:
     begun: float = field(default_factory=time.perf_counter)
     saved: float = 0.0
     shown: float = 0.0
-    every: float = _SAVE_EVERY
+    interval: float = _SAVE_EVERY
 
-    def here(self) -> float:
+    def elapsed(self) -> float:
         """Seconds in this process."""
         return time.perf_counter() - self.begun
 
@@ -172,7 +172,7 @@ class _Training:
         # Measured before the weights move: these are the ones that the gradients went through.
         measured = self._measure(update, taken, due, shown) if any(shown) else []
         self.fleet.apply(taken)
-        figures = {name: values for one in measured for name, values in (one() if callable(one) else one).items()}
+        figures = {name: values for part in measured for name, values in (part() if callable(part) else part).items()}
         for run, clipped, finite in zip(self.runs, taken.clipped, taken.finite, strict=True):
             run.count(float(clipped), bool(finite))
         if any(shown) or is_logged(self.config, update, self.updates):
@@ -187,8 +187,8 @@ class _Training:
         view = UpdateView(update, self.fleet.network, taken.found, taken.lengths, self.config.probe.stride)
         probes = [probe for probe in self.probes if due or probe.also_nonfinite]
         for rows in filter(None, [probe.rows(view) for probe in probes]):
-            for run, own_rows, wanted in zip(self.runs, rows, shown, strict=True):
-                if wanted:
+            for run, own_rows, is_shown in zip(self.runs, rows, shown, strict=True):
+                if is_shown:
                     run.write_curves(update, own_rows)
         return [probe.measure(view) for probe in probes]
 
@@ -204,18 +204,18 @@ class _Training:
         if is_evaluated(self.config, update, self.updates):
             figures["eval_loss"], figures["eval_error"] = self.fleet.evaluate("validation")
         epoch = None if self.size is None else update * self.config.train.batch / self.size
-        here = self.clock.here()
+        elapsed = self.clock.elapsed()
         for r, run in enumerate(self.runs):
             if logged or shown[r]:
                 own = {name: float(values[r]) for name, values in {**figures, **measured}.items()}
                 lr = run.config.optimizer.lr
-                run.write_metrics({"update": update, "epoch": epoch, "lr": lr, "seconds": run.seconds + here} | own)
+                run.write_metrics({"update": update, "epoch": epoch, "lr": lr, "seconds": run.seconds + elapsed} | own)
 
-    def _show(self, taken: Taken, done: int, here: int) -> None:
-        spent = self.clock.here()
+    def _show(self, taken: Taken, done: int, done_here: int) -> None:
+        spent = self.clock.elapsed()
         if spent - self.clock.shown < 0.1 and done < self.updates:
             return
-        self.clock.shown, rate = spent, here / spent
+        self.clock.shown, rate = spent, done_here / spent
         self.callbacks.on_progress(self._progress(taken, done, rate))
 
     def _progress(self, taken: Taken, done: int, rate: float) -> Progress:
@@ -235,34 +235,34 @@ class _Training:
 
     def _end_those_at_their_end(self) -> None:
         """Write the last word of the runs that end now; the others go on as a smaller fleet."""
-        ends = {r: end for r, run in enumerate(self.runs) if (end := run.ending(self.updates))}
-        if not ends:
+        endings = {r: end for r, run in enumerate(self.runs) if (end := run.ending(self.updates))}
+        if not endings:
             return
-        leaving = self.fleet.pick(list(ends)) if len(ends) < len(self.runs) else self.fleet
+        leaving = self.fleet.pick(list(endings)) if len(endings) < len(self.runs) else self.fleet
         tested = np.transpose(leaving.evaluate("test"))
-        here = self.clock.here()
-        for k, (r, (status, reason)) in enumerate(ends.items()):
+        elapsed = self.clock.elapsed()
+        for k, (r, (status, reason)) in enumerate(endings.items()):
             run = self.runs[r]
-            run.finish(status, reason, leaving.state(k), run.seconds + here, tuple(tested[k]))
+            run.finish(status, reason, leaving.state(k), run.seconds + elapsed, tuple(tested[k]))
             self.callbacks.on_run_end(run.name, status, reason)
-        stay = [r for r in range(len(self.runs)) if r not in ends]
+        stay = [r for r in range(len(self.runs)) if r not in endings]
         self.runs = [self.runs[r] for r in stay]
         self.fleet = self.fleet.pick(stay) if stay else self.fleet
 
     def _save_if_due(self) -> None:
-        spent = self.clock.here()
-        if spent - self.clock.saved < self.clock.every:
+        spent = self.clock.elapsed()
+        if spent - self.clock.saved < self.clock.interval:
             return
         # A disk without room for it may have some again for the next one; rows that do not fit end the run.
         with contextlib.suppress(RunFailedError):
             self._save()
-        self.clock.saved = self.clock.here()
-        self.clock.every = max(_SAVE_EVERY, 50 * (self.clock.saved - spent))
+        self.clock.saved = self.clock.elapsed()
+        self.clock.interval = max(_SAVE_EVERY, 50 * (self.clock.saved - spent))
 
     def _save(self) -> None:
-        here = self.clock.here()
+        elapsed = self.clock.elapsed()
         for r, run in enumerate(self.runs):
-            run.save(self.fleet.state(r), run.seconds + here)
+            run.save(self.fleet.state(r), run.seconds + elapsed)
 
     def give_up(self, error: BaseException) -> None:
         """Close the runs that did not reach their ends, with a checkpoint where they can go on from it."""

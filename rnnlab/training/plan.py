@@ -86,14 +86,14 @@ def _logged(config: Config, updates: int) -> list[range]:
 
 def count_of_any(collections: Iterable[Sequence[int]]) -> int:
     """How many numbers lie in any of these; ascending ranges are counted by arithmetic, the rest one by one."""
-    given = list(collections)
-    ranges = [one for one in given if isinstance(one, range)]
-    listed = {number for one in given if not isinstance(one, range) for number in one}
-    count = sum(not any(number in one for one in ranges) for number in listed)
+    lists = list(collections)
+    ranges = [numbers for numbers in lists if isinstance(numbers, range)]
+    listed = {number for numbers in lists if not isinstance(numbers, range) for number in numbers}
+    count = sum(not any(number in numbers for numbers in ranges) for number in listed)
     # Inclusion and exclusion: what lies in an even number of them is counted once too often.
     for size in range(1, len(ranges) + 1):
-        for some in itertools.combinations(ranges, size):
-            count += (-1) ** (size + 1) * len(functools.reduce(in_both, some))
+        for chosen in itertools.combinations(ranges, size):
+            count += (-1) ** (size + 1) * len(functools.reduce(in_both, chosen))
     return count
 
 
@@ -103,8 +103,8 @@ def in_both(first: range, second: range) -> range:
     offset, misses = divmod(second.start - first.start, common)
     if misses:
         return range(0)
-    rest = second.step // common
-    step = first.step * rest
-    start = first.start + first.step * (offset * pow(first.step // common, -1, rest) % rest)
+    factor = second.step // common
+    step = first.step * factor
+    start = first.start + first.step * (offset * pow(first.step // common, -1, factor) % factor)
     start += step * max(0, -(-(second.start - start) // step))
     return range(start, min(first.stop, second.stop), step)

@@ -57,7 +57,7 @@ class Recorder:
         self.done, record = checkpoint["updates"], checkpoint["record"]
         self.clipped, self.skipped, self.broken = record["clipped"], record["skipped"], record["broken"]
         self.latest, self.seconds = dict(record["latest"]), record["seconds"]
-        self.curve = record["curve"] and tuple(one.numpy() for one in record["curve"])
+        self.curve = record["curve"] and tuple(array.numpy() for array in record["curve"])
         for path in (self.dir.gradients, self.dir.metrics):
             truncate_after(path, self.done - 1)
         self.dir.update(status="running", reason="", ended=None, process=this_process())
@@ -86,8 +86,8 @@ class Recorder:
     def write_metrics(self, figures: Mapping[str, float | None]) -> None:
         """A row of metrics.csv."""
         assert self._metrics is not None
-        kept = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
-        self.latest |= {name: figures[name] for name in kept if figures.get(name) is not None}
+        names = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
+        self.latest |= {name: figures[name] for name in names if figures.get(name) is not None}
         self._metrics.write(figures)
 
     def clip_rate(self) -> float | None:
@@ -133,7 +133,7 @@ class Recorder:
     def save(self, state: State, seconds: float) -> None:
         """Write checkpoint.pt: the replica's state, and the record so far. Raises RunFailedError."""
         record = {"clipped": self.clipped, "skipped": self.skipped, "broken": self.broken, "latest": self.latest}
-        curve = self.curve and [torch.from_numpy(np.array(one)) for one in self.curve]
+        curve = self.curve and [torch.from_numpy(np.array(array)) for array in self.curve]
         record |= {"seconds": seconds, "curve": curve}
         # torch's writer makes another error of one that a file raises, an interruption among them.
         memory = io.BytesIO()
