@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Write a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rnnlab.errors import RunFailedError
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes the place of `path` when the block ends well, and leaves it alone otherwise.
+    """Open a new file, which replaces `path` when the block ends without an error; otherwise `path` stays as it is.
 
-    Raises RunFailedError when the system refuses (a full disk, for one).
+    Raises RunFailedError when the system refuses, for example because the disk is full.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

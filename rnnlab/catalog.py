@@ -1,4 +1,4 @@
-"""Where every table of parts is."""
+"""All tables of parts, by kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnnlab.parts import Table
 
-# By address, so that this stands below all of them, and who wants the names alone loads nothing.
+# Paths, so that this module imports none of the tables, and the names alone can be read without loading them.
 _IN_A_CONFIG = {
     "cells": "rnnlab.cells:CELLS",
     "inits": "rnnlab.inits:INITS",
@@ -22,7 +22,7 @@ _IN_A_CONFIG = {
 _ALL = {**_IN_A_CONFIG, "engines": "rnnlab.sweeps.engines:ENGINES"}
 
 KINDS = tuple(_ALL)
-"""The kinds of parts there are."""
+"""All kinds of parts."""
 
 
 def table_of(kind: str) -> Table[Any]:
@@ -38,5 +38,5 @@ def tables() -> Mapping[str, Table[Any]]:
 
 
 def config_tables() -> Mapping[str, Table[Any]]:
-    """The tables of the parts that a config names."""
+    """The tables of the parts that a config can name."""
     return {kind: table_of(kind) for kind in _IN_A_CONFIG}

@@ -24,9 +24,9 @@ class Clip(Part):
     """A rule for what is done to the gradient between the backward pass and the update."""
 
     short: ClassVar[str] = ""
-    """What it is called in the name of a run, before its options, as in `clip1`; empty: its own name."""
+    """Its prefix in the name of a run, such as `clip` in `clip1`; empty: the name of the part."""
     counts: ClassVar[Literal["updates", "entries"] | None] = None
-    """What `clipped` is a share of; None where nothing is ever clipped."""
+    """`clipped` is a share of these; None if the part never clips."""
     hints: ClassVar[Mapping[str, str]] = {"threshold": "`clip: none` leaves the gradient as it is"}
 
     def in_scan(self) -> float | None:
@@ -35,7 +35,7 @@ class Clip(Part):
 
     @classmethod
     def act(cls, clips: Sequence[Self], gradient: Gradient) -> tuple[Tensor, Floats]:
-        """A gradient to what the optimizer gets, rows [R, P] that nothing else holds, and the clipped share [R].
+        """Clip a gradient: new rows [R, P] for the optimizer, and the clipped share of each replica [R].
 
         clips: one for each replica, all of this class.
         """

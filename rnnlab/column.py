@@ -1,4 +1,4 @@
-"""One column of a run's two CSV files, as data."""
+"""A column of metrics.csv or gradients.csv, described as data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, how it is written, its unit, its formula and what it says.
+    """A column: its name, the kind of its values, their unit, formula and meaning.
 
     >>> Column("eval_loss", "number", "nats", "mean L", "loss on the validation split").dtype
     'float64'

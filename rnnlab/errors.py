@@ -1,4 +1,4 @@
-"""Every exception a user can meet, one class each, with the exit code it leads to."""
+"""All exceptions that a user can meet: one class each, with its exit code."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 
 class RnnlabError(Exception):
-    """Something the user can understand and mend; the message names the cure."""
+    """An error that the user can understand and correct; its message says how."""
 
     exit_code = 2
 
 
 class UsageError(RnnlabError):
-    """A command or a call was given something it cannot take."""
+    """A command or a call got an argument that it cannot use."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a config: where, which key, what, and the nearest right name.
+    """One problem of a config: its place, its key, what is wrong, and the nearest valid name.
 
     >>> print(Problem("model.cell", "'lsmt' is not known", ["rnn", "lstm", "gru"], "lsmt", "a.yaml:2:9"))
     a.yaml:2:9: model.cell: 'lsmt' is not known; did you mean 'lstm'? (choices: rnn, lstm, gru)
@@ -41,7 +41,7 @@ class Problem:
 
 
 class ConfigError(RnnlabError):
-    """Everything that is wrong with a config, all at once.
+    """All problems of a config together.
 
     >>> error = ConfigError([Problem("seed", "must be 0 or more, not -1"), Problem("task", "is needed")])
     >>> print(error)
@@ -63,7 +63,7 @@ class RunFolderError(RnnlabError):
 
 
 class RunFailedError(RnnlabError):
-    """A run started and could not be finished (a full disk, for one); its rows so far are kept."""
+    """A run started and could not be finished, for example because the disk is full; its rows so far are kept."""
 
     exit_code = 3
 
@@ -81,22 +81,22 @@ class SomeFailedError(RnnlabError):
 
 
 class DataMissingError(RnnlabError):
-    """A data file, or the package that carries it, is not there."""
+    """A data file, or the package that contains it, is missing."""
 
     exit_code = 5
 
 
 class DataFormatError(RnnlabError):
-    """A data file is there and cannot be used as it is."""
+    """A data file exists, but its content cannot be used."""
 
 
 class DeviceMissingError(RnnlabError):
-    """The device asked for is not on this machine."""
+    """This machine does not have the requested device."""
 
     exit_code = 5
 
 
 def nearest(given: str, choices: Iterable[str]) -> str | None:
-    """The choice most like what was given, or None when nothing is close."""
+    """The choice that is most similar to `given`, or None if none is close."""
     matches = difflib.get_close_matches(given.lower(), list(choices), n=1, cutoff=0.55) if given else []
     return matches[0] if matches else None

@@ -12,11 +12,11 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "
 
 
 class Interruptions:
-    """Within the block, keeps the first signal until `deliver` is called; a second one acts at once.
+    """Within the block, the first signal waits until `deliver` is called; a second one acts at once.
 
-    After half an update a training cannot go on: some weights have moved, others have not, and the batch is gone. What
-    a signal does is left to the handlers that were there before. Outside the main thread Python delivers no signals,
-    and nothing is changed.
+    A training that stops in the middle of an update cannot be resumed: some weights have changed, others have not, and
+    the batch is lost. What a signal does is decided by the handlers that were installed before. Python delivers signals
+    only to the main thread; in another thread this changes nothing.
 
     >>> try:
     ...     with Interruptions() as interruptions:
@@ -64,5 +64,5 @@ class Interruptions:
             self._before[number](number, None)
 
     def block(self) -> None:
-        """From now on ignore every signal: the run's last rows and checkpoint are being written."""
+        """Ignore every signal from now on, because the run's last rows and checkpoint are being written."""
         self._blocked = True

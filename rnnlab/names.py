@@ -1,4 +1,4 @@
-"""The name of a run: what can be a folder's name on every system, and the name of a run that was given none."""
+"""Names of runs: which names are valid on every system, and the default name."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _LONGEST = 100
 # Names that Windows gives to devices, with any extension; a run folder is copied between machines.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _NOT_PORTABLE = '/\\:*?"<>|'
-_CURE = "use letters, digits, '-', '_' and '.', as in addition-lstm-T100-s0"
+_REMEDY = "use letters, digits, '-', '_' and '.', as in addition-lstm-T100-s0"
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError, naming the cure, unless `name` can be a folder's name on every system."""
+    """Raise UsageError, with the remedy, unless `name` can be a folder's name on every system."""
     if fault := _fault(name):
-        raise UsageError(f"name: {name[:_LONGEST]!r} {fault}; {_CURE}")
+        raise UsageError(f"name: {name[:_LONGEST]!r} {fault}; {_REMEDY}")
 
 
 def default_name(task: str, cell: str, length: int | None, seed: int) -> str:
-    """A readable name for a run that was given none, such as `addition-lstm-T100-s0`."""
+    """A readable name for a run without a name, such as `addition-lstm-T100-s0`."""
     return "-".join([task, cell, *([f"T{length}"] if length is not None else []), f"s{seed}"])
 
 

@@ -1,12 +1,13 @@
 """Optimizers: torch.optim's, each with its options and torch's defaults (sgd's lr of 0.01 is Keras's).
 
-Every rule here is elementwise, so a stacked parameter [R, ...] is updated as its R slices would be alone, to the bit.
-Adaptive or not, none may look at a norm over a parameter: replicas would then see each other.
+Every rule is elementwise, so the update of a stacked parameter [R, ...] is that of its R slices, to the bit. No rule
+may use a norm over a parameter, because that would mix the replicas.
 """
 
 # Microseconds an update of an LSTM's parameters in one tensor (H 50, one core): adam 67, fused 35; sgd 22, fused 27;
 # rmsprop 50. The fused CPU kernels round the last few elements of a tensor differently from the others, and so keep the
-# law above only where every row is a whole number of vectors, as `flat.Layout` makes it. sgd is not fused: no gain.
+# property above only where every row is a whole number of vectors, as `flat.Layout` makes it. sgd gains nothing and is
+# not fused.
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 LARGEST = 1e9
-"""Bound on options that torch multiplies into float32 weights: beyond 1e38 it has an error of its own for them."""
+"""Largest value of options that torch multiplies with float32 weights; beyond 1e38 torch raises an error of its own."""
 
 
 class OptimizerPart(Part):
@@ -86,7 +87,7 @@ class _Moments(OptimizerPart):
     amsgrad: bool = Field(default=False, description="Divide by the largest mean square so far (Reddi et al. 2018).")
 
     def _options(self) -> dict[str, Any]:
-        """What torch calls them."""
+        """The options by the names that torch has for them."""
         options = {name: getattr(self, name) for name in ("lr", "eps", "weight_decay", "amsgrad")}
         return options | {"betas": (self.beta1, self.beta2), "fused": True}
 

@@ -1,4 +1,4 @@
-"""What every interchangeable part has in common: its options are its fields, and its table has it by name."""
+"""What all interchangeable parts have in common: options as fields, and a table of parts by name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Part(BaseModel):
 
     source: ClassVar[str] = ""
     hints: ClassVar[Mapping[str, str]] = {}
-    """By option: a word more for a message about a wrong value of it."""
+    """For each option, an addition to the message about a wrong value."""
 
     name: str
 
@@ -66,11 +66,11 @@ def first_sentence(described: type) -> str:
 
 
 class HasKey(Protocol):
-    """What a table can hold: a class that knows its name."""
+    """A class that a table can hold: it has a key."""
 
     @classmethod
     def key(cls) -> str:
-        """The name it is asked for by."""
+        """The name of the class in its table."""
 
 
 P = TypeVar("P", bound=HasKey)
@@ -78,10 +78,10 @@ Shorthand = Callable[[Any], Any]
 
 
 class Table(MutableMapping[str, type[P]]):
-    """Parts by name. One is added by `TABLE[name] = part`, and taken out by `del TABLE[name]`.
+    """Parts by name. `TABLE[name] = part` adds a part, `del TABLE[name]` removes one.
 
-    Whatever was made from the table is told of a change, and follows (`when_changed`): the config's keys, choices and
-    schema among others.
+    After each change the functions that `when_changed` got are called. So the keys of a config, the choices and the
+    schema follow the table.
 
     >>> from rnnlab.clips import CLIPS
     >>> list(CLIPS)
@@ -95,7 +95,7 @@ class Table(MutableMapping[str, type[P]]):
         self._callbacks: list[Callable[[], None]] = []
 
     def when_changed(self, callback: Callable[[], None]) -> None:
-        """Call this after each part that is added or taken out."""
+        """Call this function after each change of the table."""
         self._callbacks.append(callback)
 
     def __getitem__(self, name: str) -> type[P]:
@@ -108,17 +108,17 @@ class Table(MutableMapping[str, type[P]]):
         return len(self._parts)
 
     def __setitem__(self, name: str, part: type[P]) -> None:
-        """Raises ValueError where the part calls itself something else."""
+        """Raise ValueError if the part has another key than `name`."""
         if part.key() != name:
             raise ValueError(f"the part {part.key()!r} cannot be called {name!r}")
         self._parts[name] = part
-        self._tell()
+        self._notify()
 
     def __delitem__(self, name: str) -> None:
         del self._parts[name]
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for callback in self._callbacks:
             callback()
 
@@ -129,7 +129,7 @@ def table(*parts: type[P]) -> Table[P]:
 
 
 class Subset(Mapping[str, type[P]]):
-    """The parts of a table that fulfil a condition, whenever it is looked at.
+    """The parts of a table that fulfil a condition: a view, which follows the table.
 
     >>> from rnnlab.clips import CLIPS
     >>> list(Subset(CLIPS, lambda clip: "threshold" in clip.model_fields))
@@ -164,7 +164,7 @@ def choice(parts: Mapping[str, type[Part]], default: str = "") -> Any:
 
 
 def named(value: Any, default: str = "") -> Any:
-    """A part as a mapping with a name, where it was given as a bare name, or as a mapping without one."""
+    """A bare name, or a mapping without a name, as a mapping with a name; other values as they are."""
     if isinstance(value, str):
         return {"name": value}
     if default and isinstance(value, Mapping) and "name" not in value:
@@ -174,9 +174,9 @@ def named(value: Any, default: str = "") -> Any:
 
 @dataclass(frozen=True, eq=False)
 class OneOf:
-    """In an annotation: one of a table, as `choice` has it; `shorthand` turns a shorter form into one of these.
+    """For annotations: one part of a table, as in `choice`; `shorthand` expands shorter forms.
 
-    `Annotated[Clip, OneOf(CLIPS, "none")]` is a Clip to the reader and the type checker, and the choice to pydantic.
+    `Annotated[Clip, OneOf(CLIPS, "none")]` is a Clip for readers and type checkers, and a choice for pydantic.
 
     >>> from pydantic import TypeAdapter
     >>> from rnnlab.clips import CLIPS, Clip
@@ -199,14 +199,14 @@ class OneOf:
         return handler.generate_schema(kind)
 
     def expanded(self, value: Any) -> Any:
-        """What was given, as a mapping with a name where it can be read as one."""
+        """The value as a mapping with a name, if it can be read as one."""
         short = self.shorthand is not None and not isinstance(value, (str, Mapping))
         return named(self.shorthand(value) if self.shorthand and short else value, self.default)
 
 
 @dataclass(frozen=True, eq=False)
 class NameIn:
-    """In an annotation: one of these names; a function gives them as they are when the schema is built.
+    """For annotations: one of these names. A function is called when the schema is built.
 
     >>> from pydantic import TypeAdapter
     >>> TypeAdapter(Annotated[str, NameIn(["rnn", "lstm"])]).validate_python("lstm")

@@ -1,4 +1,4 @@
-"""How far something has come."""
+"""The progress of a run, a fleet or a sweep."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run or a fleet has come, counted in updates, or a sweep, counted in runs.
+    """The progress of a run or a fleet in updates, or of a sweep in runs.
 
-    A fleet has a loss for each of its runs; its other figures are medians over them. None is what is not known.
+    A fleet has one loss for each of its runs; its other numbers are medians over the runs. Unknown values are None.
 
     >>> progress = Progress(done=30, total=40, losses=(1.0, 3.0))
     >>> progress.fraction, progress.loss
@@ -46,11 +46,11 @@ class Progress:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """The inverse of `dataclasses.asdict`, also after a way through JSON."""
+        """The inverse of `dataclasses.asdict`, also for fields that went through JSON."""
         return cls(**{**fields, "losses": tuple(fields["losses"])})
 
 
 def median_of(values: Iterable[float | None]) -> float | None:
-    """The median of the values that are known; None where none is."""
+    """The median of the values that are not None, or None if there are none."""
     known = [value for value in values if value is not None]
     return median(known) if known else None

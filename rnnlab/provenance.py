@@ -1,4 +1,4 @@
-"""What a run was made with, from and by: versions, commit, process. Finding out loads none of them and never fails."""
+"""Where a run comes from: package versions, git commit and process. Nothing here loads those packages, or fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-# How far apart, in seconds, two accounts of one process's start may lie. Linux counts from a boot time in whole
+# How far apart, in seconds, two records of one process's start may lie. Linux counts from a boot time in whole
 # seconds, which moves by one when the clock is corrected, and by any amount when the clock is set; since that boot the
 # start is exact to a clock tick (0.01). Elsewhere the time of day is fixed. No system uses a pid again within seconds.
 _TIME_OF_DAY = 2.0
@@ -17,7 +17,7 @@ _SINCE_BOOT = 0.1
 
 
 def versions() -> dict[str, str | None]:
-    """What the run was made with; None for a package that is not installed. Nothing is imported."""
+    """The versions of Python and of the packages that matter; None for a package that is not installed."""
     return {"python": platform.python_version()} | {
         package: _version(package) for package in ("rnnlab", "torch", "numpy", "numba")
     }
@@ -60,7 +60,7 @@ def _git(folder: str | os.PathLike[str] | None, *arguments: str) -> list[str] | 
 
 
 def this_process() -> dict[str, Any]:
-    """What tells this process from every other, now and after it has ended; times in seconds since 1970.
+    """What identifies this process, also after it has ended; times are seconds since 1970.
 
     `start` and `boot`, the machine's start, are None where the system does not say.
     """
@@ -75,7 +75,7 @@ def this_process() -> dict[str, Any]:
 
 
 def trained_by(process: Mapping[str, Any]) -> str:
-    """That this process trains a run, and what to do about it, as an error says it after the run's folder."""
+    """The end of an error message that begins with a run's folder: this process trains the run, and what to do."""
     trainer = f"process {process['pid']} on {process.get('host')}" if "pid" in process else "another process"
     return f"is being trained by {trainer}; wait until that has ended, or stop it"
 

@@ -20,20 +20,22 @@ class Cell(Part):
     states: ClassVar[tuple[str, ...]] = ("h",)
     forget_gate: ClassVar[str | None] = None
     needs_recurrent_bias: ClassVar[bool] = False
-    """The recurrent bias b_hh is not redundant: it stands inside a product."""
+    """Whether b_hh is needed: it is inside a product, so that b cannot replace it."""
 
     def definition(self, gx: Tensor, gh: Tensor, state: State) -> tuple[State, State]:
-        """One timestep in plain torch: pre-activations [..., G*H] and state ([..., H], ...) to new state and
-        activated gates ([..., H], ...)."""
+        """One timestep in plain torch: the new state and the activated gates, each ([..., H], ...).
+
+        gx: x_t W_ih + b, [..., G*H]. gh: h_{t-1} W_hh, with b_hh where the network has one, [..., G*H]. state: that
+        of the timestep before, ([..., H], ...)."""
         raise NotImplementedError
 
     def rule(self) -> Rule | None:
-        """The fast scan's rule, or None: the general scan then serves."""
+        """The rule for the fast scan; None for a cell that only the general scan can run."""
         return None
 
     def nonlinearities(self) -> tuple[str, ...]:
         """The nonlinearity of each gate, in order: sigmoid, tanh, relu, linear, or any other by its name.
 
-        The probe `saturation` counts the gates whose nonlinearity it has a rule for; without this method, none.
+        The probe `saturation` measures the gates whose nonlinearity it knows. The default, `other`, is not among them.
         """
         return ("other",) * len(self.gates)

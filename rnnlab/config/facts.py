@@ -1,7 +1,7 @@
-"""What is true of a key besides its value. This is the only place that says it.
+"""Facts about the keys of a config, defined here alone.
 
-Imports nothing, so that what compares runs can ask as well and still starts fast. A key that is not here has the facts
-of `KeyFacts()`.
+This module imports nothing, so that packages that compare runs can use it and still start fast. A key that is not
+listed has the facts of `KeyFacts()`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ class KeyFacts:
     """
 
     identity: bool = True
-    """It says what a run is: it is part of the identity, and a sweep can have it as an axis."""
+    """Whether it is part of a run's identity, and can be an axis of a sweep."""
     condition: bool = True
-    """It says what an experiment is: a report never pools runs that differ in it."""
+    """Whether it is a condition of the experiment: a report never pools runs that differ in it."""
     label: bool = False
-    """It sets nothing at all: runs are not told apart by it."""
+    """Whether it is only a label, which changes nothing in a run."""
     replica: bool = False
-    """Every replica of a fleet has its own value."""
+    """Whether the replicas of a fleet can have different values."""
     excludes: str = ""
-    """The key that cannot be given beside it; each takes the place of the other."""
+    """The key that cannot be given together with this one; each replaces the other."""
 
 
 FACTS: Mapping[str, KeyFacts] = {
@@ -54,12 +54,12 @@ _EXCLUDED_BY = {**dict(EXCLUSIVE), **{second: first for first, second in EXCLUSI
 
 
 def excluded_by(key: str) -> str | None:
-    """The key whose place this one takes, if there is one."""
+    """The key that this one replaces, if there is one."""
     return _EXCLUDED_BY.get(key)
 
 
 def without(settings: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """The nested settings without these dotted keys; those that are not there are no error."""
+    """The nested settings without these dotted keys; missing keys are no error."""
     remaining = dict(settings)
     for key in keys:
         first, _, below = key.partition(".")

@@ -21,7 +21,7 @@ from rnnlab.parts import OneOf, Part
 
 @dataclass(frozen=True, eq=False)
 class Owner:
-    """What has keys of its own: a section, which is one model, or a table, of which a config has one part.
+    """Something that has keys: a section, which is one model, or a table, of which a config names one part.
 
     >>> clips = owner_at(("clip",))
     >>> clips.having("threshold")

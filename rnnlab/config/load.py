@@ -60,7 +60,7 @@ def check(document: Document, settings: Sequence[Setting] = (), unreadable: Iter
 
 @dataclass(frozen=True)
 class Document:
-    """What was given, as a mapping that is not checked yet.
+    """A config as it was given: a mapping that is not checked yet.
 
     >>> document = document_of({"task": "copy", "seed": 3})
     >>> check(document).seed
@@ -80,7 +80,7 @@ Source = str | os.PathLike[str] | Mapping[str, Any] | Config | Document
 
 
 def is_sweep(document: Document) -> bool:
-    """Whether it describes many runs: a base, and how they vary."""
+    """Whether it describes a sweep: a base, and how its runs vary."""
     return "base" in document.value or ("axes" in document.value and "task" not in document.value)
 
 
@@ -130,8 +130,8 @@ def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
                 raw = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        cure = "; `rnnlab new` writes one to start from" if isinstance(error, FileNotFoundError) else ""
-        raise ConfigError([Problem("", f"cannot be read: {reason}{cure}", place=name)]) from error
+        remedy = "; `rnnlab new` writes one to start from" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError([Problem("", f"cannot be read: {reason}{remedy}", place=name)]) from error
     if len(raw) > MOST_BYTES:
         raise ConfigError([Problem("", f"more than {MOST_BYTES:,} bytes; this is no config", place=name)])
     try:

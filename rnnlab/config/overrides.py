@@ -1,4 +1,4 @@
-"""Settings that override a config: of `--set a.b=value`, of options that stand for one, of a sweep's axes."""
+"""Settings that override a config: from `--set a.b=value`, from options of commands, and from the axes of a sweep."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Setting:
     path: Path
     value: Any
     place: str
-    """Stands before a problem with the value: `--set seed=x`, or a file's line and column."""
+    """The place that is shown before a problem with the value: `--set seed=x`, or a file's line and column."""
 
     @cached_property
     def key(self) -> str:
@@ -82,7 +82,7 @@ def override(config: Mapping[str, Any], settings: Iterable[Setting]) -> tuple[di
 
 
 def _put(config: dict[str, Any], setting: Setting) -> None:
-    """Put the value in its place. Mappings on the way are replaced by copies: the caller's stay as they are."""
+    """Set the value of a key. Mappings on its path are replaced by copies; those of the caller do not change."""
     node = config
     for depth, step in enumerate(setting.path[:-1], 1):
         inner = _as_mapping(setting.path[:depth], node.get(str(step)), setting)

@@ -29,7 +29,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=without_example)
 
     def _fill(self, key: str, value: Any) -> None:
-        """Put in what a null stands for, while the section is made: it is frozen afterwards."""
+        """Set the value that a null stands for, during validation; afterwards the section is frozen."""
         self.__dict__[key] = value
 
 

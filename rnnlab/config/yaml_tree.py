@@ -1,7 +1,7 @@
 """A YAML text as a tree in which every key and value has its line and column.
 
-It refuses what YAML allows and people regret: a key given twice, a tag, a merge key, a second document. `scalars` says
-what a plain word means.
+It refuses what YAML allows but often is a mistake: a key given twice, a tag, a merge key, a second document.
+`yaml_scalars` defines what a plain word means.
 """
 
 from __future__ import annotations

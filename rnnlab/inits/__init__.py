@@ -70,7 +70,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def _fit(place: str) -> OneOf:
-    """In an annotation: one of the inits that can draw this place, with its own answer to one that cannot."""
+    """For annotations: an initializer that can draw this place, with a message of its own for one that cannot."""
     fitting = Subset(INITS, lambda part: place in part.places)
 
     def placed(value: Any) -> Any:
@@ -84,7 +84,7 @@ def _fit(place: str) -> OneOf:
 
 
 def _square(place: str) -> AfterValidator:
-    """In an annotation: no spectral radius, for the blocks of this place are not square."""
+    """For annotations: no spectral radius, because the blocks of this place are not square."""
 
     def check(init: Init) -> Init:
         if getattr(init, "spectral_radius", None) is not None:

@@ -20,14 +20,14 @@ BIASES = ("bias", "recurrent_bias", "readout_bias")
 class Init(Part):
     """A rule for the first value of a weight or a bias.
 
-    Everything random comes from the generator given; the same generator state draws the same numbers.
+    All random numbers come from the given generator; the same state of it gives the same numbers.
     """
 
     places: ClassVar[tuple[str, ...]] = ()
     nothing: ClassVar[bool] = False
-    """It draws zeros, whatever the place: as if there were no such weight."""
+    """Whether it always draws zeros, as if there were no such weight."""
     by_gate: ClassVar[bool] = False
-    """It draws a forget gate's bias by a rule that one value in its place would undo."""
+    """Whether it draws the forget gate's bias by a rule, which a single value for that gate would undo."""
 
     def draw(self, fan_in: int, fan_out: int, gates: tuple[str, ...], rng: np.random.Generator) -> Array:
         """A weight [fan_in, len(gates) * fan_out], gates side by side in the order given.
@@ -51,7 +51,7 @@ class Init(Part):
 
 
 class WeightInit(Init):
-    """An init of weights: a sample, scaled gate by gate to a spectral radius where one is asked for."""
+    """An initializer of weights: a sample and, if asked for, a spectral radius to which each gate is scaled."""
 
     places: ClassVar[tuple[str, ...]] = WEIGHTS
 

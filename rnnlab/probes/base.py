@@ -1,4 +1,4 @@
-"""What a probe is, and what it may look at."""
+"""What a probe is, and what it can read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Figures = Mapping[str, Floats]
 
 
 class View(Protocol):
-    """One update of R replicas between the backward pass and the optimizer: to look at, and to leave as it is."""
+    """One update of R replicas between the backward pass and the optimizer's step, to be read and not changed."""
 
     @property
     def update(self) -> int:
@@ -33,11 +33,11 @@ class View(Protocol):
 
     @property
     def network(self) -> Network:
-        """The network; its weights [R, ...] are those that the gradients went through, until the optimizer moves."""
+        """The network; until the optimizer's step its weights [R, ...] are those of the backward pass."""
 
     @property
     def result(self) -> Pass:
-        """What the pass gave; it is good until the optimizer moves."""
+        """The result of the pass, valid until the optimizer's step."""
 
     @property
     def lengths(self) -> Tensor:
@@ -51,31 +51,31 @@ class View(Protocol):
 
 
 class Probe(Part):
-    """Something that is measured while a network trains, and changes nothing by it.
+    """A measurement during training, which changes nothing.
 
-    A probe of one's own gives `columns` and `measure` for metrics.csv, or `rows` and `gradient_rows` for gradients.csv.
+    A new probe has `columns` and `measure` for metrics.csv, or `rows` and `gradient_rows` for gradients.csv.
     """
 
     columns: ClassVar[tuple[Column, ...]] = ()
-    """What it writes to metrics.csv: numbers."""
+    """Its columns of metrics.csv, which hold numbers."""
     rank: ClassVar[int] = 9
-    """Where its columns stand among those of other probes."""
+    """The position of its columns among those of other probes, ascending."""
     also_nonfinite: ClassVar[bool] = False
-    """It also measures the first update of a streak that is not finite, whatever the schedule says."""
+    """Whether it also measures the first of several non-finite updates, whatever the schedule says."""
 
     def measure(self, view: View) -> Figures | Callable[[], Figures]:
-        """Its columns, or a function that gives them once the optimizer has moved the weights.
+        """The values of its columns, or a function that gives them after the optimizer's step.
 
-        A column that is left out stays empty at this update.
+        A column without a value stays empty at this update.
         """
         return {}
 
     def rows(self, view: View) -> Sequence[Sequence[Curve]]:
-        """What it writes to gradients.csv, for each replica; empty for nothing."""
+        """Its rows of gradients.csv, for each replica; empty for none."""
         return ()
 
     def gradient_rows(self, config: Config) -> int:
-        """How many rows that is at each update that it measures."""
+        """The number of rows that it writes to gradients.csv at each measured update."""
         return 0
 
 

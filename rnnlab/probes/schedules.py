@@ -17,14 +17,14 @@ class Schedule(Part):
     """A rule for the updates at which something is measured; update 0 is the first, before any weight has moved."""
 
     def due(self, update: int, updates: int | None = None) -> bool:
-        """Whether this update (counted from 0) of so many is measured."""
+        """Whether the update with this number, counted from 0, is measured in a run of `updates` updates."""
         raise NotImplementedError
 
     def due_updates(self, updates: int) -> Sequence[int]:
-        """Those of so many that are measured, ascending.
+        """The updates that are measured in a run of `updates` updates, ascending.
 
-        This asks about each of them. A schedule that knows its updates gives them at once; one that measures a fixed
-        share of them gives a `range`, which takes no memory.
+        This calls `due` for each update. A schedule that knows its updates returns them directly, and a regular one
+        returns a `range`, which takes no memory.
         """
         return [update for update in range(updates) if self.due(update, updates)]
 
@@ -87,7 +87,7 @@ class Log(Schedule):
 
 
 def _as_tuple(updates: Any) -> Any:
-    """A list as a tuple, which is what a strict reader wants."""
+    """A list as a tuple, which pydantic needs in strict mode."""
     return tuple(updates) if isinstance(updates, list) else updates
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from rnnlab.errors import ConfigError, DataFormatError, Problem
 from rnnlab.tasks.base import Array, Chance, Ints, Kind, Source, Task
-from rnnlab.tasks.files import Paths, remembered, unreadable
+from rnnlab.tasks.files import Paths, cached, unreadable
 from rnnlab.tasks.held import Held, HeldSource, shuffled
 
 
@@ -114,7 +114,7 @@ class Arrays(Task):
         return _load((self.path,), self.validation, self.test, self.split_seed)
 
 
-@remembered
+@cached
 def _load(paths: Paths, validation: float, test: float, seed: int) -> Held:
     (path,) = paths
     arrays = _open(path)

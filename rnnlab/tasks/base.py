@@ -1,4 +1,4 @@
-"""What every task gives: sequences, targets, the place of the loss, the level of chance, what counts as a mistake."""
+"""What every task has: sequences, targets, the place of the loss, the level of chance, the measure of a mistake."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Source(ABC):
 
     @abstractmethod
     def batches(self, batch: int) -> Iterator[Batch]:
-        """Training batches without end, going on from where the stream is."""
+        """Training batches without end, from the position of the stream on."""
 
     @abstractmethod
     def evaluation(self, split: Literal["validation", "test"], limit: int, chunk: int = CHUNK) -> Iterator[Batch]:
@@ -94,11 +94,11 @@ class Source(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """Where the stream is: a JSON-able mapping from which `restore` goes on exactly."""
+        """The position of the stream, as a mapping that JSON can hold; `restore` continues exactly from it."""
 
     @abstractmethod
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`; iterators made earlier go on from there too."""
+        """Continue from a `state`; iterators that were made before continue from there as well."""
 
 
 class Task(Part, ABC):
@@ -122,12 +122,12 @@ class Task(Part, ABC):
     @property
     @abstractmethod
     def inputs(self) -> int:
-        """Numbers a timestep takes in, I."""
+        """The number of inputs at each timestep, I."""
 
     @property
     @abstractmethod
     def outputs(self) -> int:
-        """Numbers a timestep gives out, O: classes or values."""
+        """The number of outputs at each timestep, O: classes or values."""
 
     @property
     @abstractmethod
@@ -146,7 +146,7 @@ class Task(Part, ABC):
 
     @abstractmethod
     def stream(self, seed: int, dtype: DTypeLike) -> Source:
-        """A replica's own source; x and real targets have `dtype`. Raises DataMissingError and DataFormatError."""
+        """The source of one replica; x and real targets have `dtype`. Raises DataMissingError and DataFormatError."""
 
     @abstractmethod
     def chance(self) -> Chance:

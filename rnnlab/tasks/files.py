@@ -1,4 +1,4 @@
-"""Reading data files: where they are, what they hold, and a clear word when they are missing or malformed."""
+"""Read data files, with a clear error for one that is missing or malformed."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def in_wheel(package: str, inside: str) -> Path:
     return Path(spec.submodule_search_locations[0], inside)
 
 
-def read_bytes(path: Path, cure: str = CHECK_PATH) -> bytes:
+def read_bytes(path: Path, remedy: str = CHECK_PATH) -> bytes:
     """A file's bytes, unzipped where its name ends in .gz. Raises DataMissingError and DataFormatError."""
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise unreadable(path, error, cure) from error
+        raise unreadable(path, error, remedy) from error
     try:
         return gzip.decompress(raw) if path.suffix == ".gz" else raw
     except (OSError, EOFError, zlib.error) as error:
         raise DataFormatError(f"{path}: not a whole gzip file ({error})") from error
 
 
-def read_text(path: Path, cure: str = CHECK_PATH) -> str:
+def read_text(path: Path, remedy: str = CHECK_PATH) -> str:
     """A UTF-8 file's characters, line ends as they are. Raises DataMissingError and DataFormatError."""
-    raw = read_bytes(path, cure)
+    raw = read_bytes(path, remedy)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -60,22 +60,22 @@ def read_text(path: Path, cure: str = CHECK_PATH) -> str:
         raise DataFormatError(f"{path}:{line}: not UTF-8 text (byte {error.start}: {error.reason})") from error
 
 
-def remembered(load: Callable[[Paths, *More], V]) -> Callable[[Paths, *More], V]:
-    """A loader that reads its files once for all the replicas of a fleet, and again when one of them has changed."""
+def cached(load: Callable[[Paths, *More], V]) -> Callable[[Paths, *More], V]:
+    """Decorate a loader: it reads its files once for all replicas of a fleet, and again after a change of one."""
 
     @lru_cache(maxsize=8)
-    def cached(paths: Paths, stamps: tuple[tuple[int, int], ...], more: tuple[*More]) -> V:
+    def load_cached(paths: Paths, stamps: tuple[tuple[int, int], ...], more: tuple[*More]) -> V:
         return load(paths, *more)
 
     @wraps(load)
     def loader(paths: Paths, *more: *More) -> V:
-        return cached(paths, tuple(map(_stamp, paths)), more)
+        return load_cached(paths, tuple(map(_stamp, paths)), more)
 
     return loader
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """When a file was written and its size; zeros where it is not there, which the loader itself reports."""
+    """The time at which a file was written, and its size; zeros for a missing file, which the loader reports."""
     try:
         status = path.stat()
     except OSError:
@@ -83,6 +83,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     return (status.st_mtime_ns, status.st_size)
 
 
-def unreadable(path: Path, error: OSError, cure: str = CHECK_PATH) -> DataMissingError:
-    """What to raise for a file that cannot be opened."""
-    return DataMissingError(f"{path}: {error.strerror or error}; {cure}")
+def unreadable(path: Path, error: OSError, remedy: str = CHECK_PATH) -> DataMissingError:
+    """The error for a file that cannot be opened."""
+    return DataMissingError(f"{path}: {error.strerror or error}; {remedy}")

@@ -1,4 +1,4 @@
-"""Data that are held, not drawn: the split into three parts, and the stream that goes through them."""
+"""Data that are held in memory: the split into three parts, and the stream through the training part."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Parts = Mapping[Split, Ints]  # what each split is made of: indices of sequences
 class HeldSource(Source):
     """Goes through the training part in an order of its own, new each epoch; the parts themselves never change.
 
-    The sequences that do not fill a last batch of an epoch are left out of it, so that shapes stay fixed; the next
-    epoch's order brings others to the end.
+    Sequences that do not fill the last batch of an epoch are left out of this epoch, so that shapes stay fixed. The
+    next epoch has another order, and leaves out others.
 
     >>> parts = {"train": np.arange(4), "validation": np.array([4]), "test": np.array([5])}
     >>> source = HeldSource(parts, lambda rows: Batch(x=rows[None, :, None], y=rows), seed=0)

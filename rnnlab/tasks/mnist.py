@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from rnnlab.errors import DataFormatError, DataMissingError
 from rnnlab.tasks.base import Batch, Chance, Ints, Kind, Source, Split, Task
-from rnnlab.tasks.files import INSTALL, Paths, in_wheel, read_bytes, remembered
+from rnnlab.tasks.files import INSTALL, Paths, cached, in_wheel, read_bytes
 from rnnlab.tasks.held import Held, HeldSource, Parts, fixed_order, stratified
 
 SIDE = 28
@@ -96,7 +96,7 @@ class Mnist(Task):
         return tuple(_idx_file(self.path, part, kind) for part in ("train", "t10k") for kind in ("images", "labels"))
 
 
-@remembered
+@cached
 def _load(paths: Paths, by: By) -> Held:
     images, labels, parts = _read_csv(*paths) if len(paths) == 1 else _read_idx(*paths)
     if by == "rows":

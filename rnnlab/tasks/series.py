@@ -15,7 +15,7 @@ from pydantic import Field
 
 from rnnlab.errors import DataFormatError
 from rnnlab.tasks.base import Batch, Chance, Ints, Kind, Source, Task
-from rnnlab.tasks.files import Paths, read_text, remembered
+from rnnlab.tasks.files import Paths, cached, read_text
 from rnnlab.tasks.held import HeldSource, Parts, contiguous, windows
 
 Column = Annotated[int, Field(ge=0)] | str
@@ -91,7 +91,7 @@ class _Column:
     deviation: float
 
 
-@remembered
+@cached
 def _load(
     paths: Paths, column: int | str, delimiter: str, validation: float, test: float, length: int, stride: int
 ) -> _Column:

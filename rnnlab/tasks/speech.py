@@ -11,7 +11,7 @@ from pydantic import Field
 
 from rnnlab.errors import DataFormatError
 from rnnlab.tasks.base import Chance, Ints, Kind, Source, Split, Task
-from rnnlab.tasks.files import INSTALL, Paths, in_wheel, read_text, remembered
+from rnnlab.tasks.files import INSTALL, Paths, cached, in_wheel, read_text
 from rnnlab.tasks.held import Held, HeldSource, fixed_order, stratified
 
 COEFFICIENTS, SPEAKERS = 12, 9
@@ -77,7 +77,7 @@ class Speech(Task):
         return tuple(in_wheel("aeon", f"datasets/data/JapaneseVowels/{name}") for name in NAMES)
 
 
-@remembered
+@cached
 def _load(paths: Paths) -> Held:
     (train, labels), (test, test_labels) = map(_read, paths)
     parts: dict[Split, Ints] = dict(stratified(labels, {"validation": 1 / 6}, SPLIT_SEED))

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from pydantic import Field
 
 from rnnlab.tasks.base import LOSS_HELP, Batch, Chance, Ints, Kind, Loss, Source, Task
-from rnnlab.tasks.files import Paths, read_text, remembered
+from rnnlab.tasks.files import Paths, cached, read_text
 from rnnlab.tasks.generated import one_hot
 from rnnlab.tasks.held import HeldSource, Parts, contiguous, windows
 
@@ -99,7 +99,7 @@ class _Codes:
     frequencies: NDArray[np.float64]
 
 
-@remembered
+@cached
 def _load(paths: Paths, validation: float, test: float, length: int, stride: int) -> _Codes:
     (path,) = paths
     points = np.frombuffer(read_text(path).encode("utf-32-le"), np.uint32)

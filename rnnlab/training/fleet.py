@@ -37,25 +37,26 @@ _EVALUATED_AT_ONCE = 2**23
 
 @dataclass(frozen=True)
 class Taken:
-    """What a batch gave, before it moves a weight: a figure for each replica [R]."""
+    """The result of one batch before the optimizer's step; `losses` and the like have a number for each replica [R]."""
 
     found: Pass
     lengths: Tensor
     gradients: Tensor
-    """What the optimizer is to get, a replica a row: [R, P], as the network's flat parameters."""
+    """What the optimizer will get, one row for each replica: [R, P], like the network's flat parameters."""
     losses: Floats
     grad_norms: Floats
     clipped_norms: Floats
     clipped: Floats
     finite: np.ndarray[Any, np.dtype[np.bool_]]
-    """Loss and gradient, as the optimizer is to get it, are finite numbers."""
+    """Whether the loss and the gradient for the optimizer are finite."""
 
 
 class Fleet:
-    """R networks, their data streams and their optimizers: everything of a training but its records.
+    """R networks, their data streams and their optimizers: everything of a training except its files.
 
-    configs: one a replica, all of one shape (`config.shape`); initial weights, clip, optimizer options, seed and so the
-    stream of data are each replica's own. With `states`, as `state` gives them, the replicas go on from there.
+    configs: one for each replica, all of one shape (`config.shape`). Each replica has its own initial weights, clip,
+    options of the optimizer, seed, and so its own stream of data. states: results of `state`, from which the replicas
+    continue.
 
     >>> from rnnlab.config import load_config
     >>> given = {"task": {"name": "addition", "length": 20}, "model": {"hidden": 5}, "train": {"scan": "general"}}
@@ -97,7 +98,7 @@ class Fleet:
         return taken
 
     def take(self) -> Taken:
-        """The next batch's gradient, clipped; the weights stay where they are."""
+        """The clipped gradient of the next batch; the weights do not change."""
         batch = self.sequences([next(stream) for stream in self.streams])
         found = self.measure(batch)
         gradient = Gradient(list(found.gradients.values()), self.flat.shape[1])
@@ -109,12 +110,12 @@ class Fleet:
         return Taken(found, batch.lengths, rows, losses, gradient.norms(), clipped_norms, shares, finite)
 
     def apply(self, taken: Taken) -> None:
-        """Let the optimizer move the weights of the replicas whose loss and gradient are finite, and no others."""
+        """Update the weights of the replicas whose loss and gradient are finite, and of no others."""
         # A zero gradient would not do for the others: momentum and weight decay move a weight all the same.
         self.stepper.step(taken.gradients, taken.finite)
 
     def measure(self, batch: Sequences) -> Pass:
-        """A forward and backward pass that leaves the weights where they are."""
+        """A forward and backward pass; the weights do not change."""
         if self.scan == "fast":
             return fast_pass(self.network, batch, self.objective, self._scratch, bound=self._bounds)
         return general_pass(self.network, batch, self.objective, bound=self._bounds)
@@ -187,11 +188,11 @@ class Fleet:
         return Pass(self.objective.losses(outputs, targets, places), outputs, targets, places)
 
     def threads(self) -> AbstractContextManager[None]:
-        """What a training runs under, so that the scan's threads and torch's do not get in each other's way."""
+        """The context of a training: it keeps the threads of the scan and those of torch from disturbing each other."""
         return own_threads() if self.scan == "fast" else nullcontext()
 
     def state(self, r: int) -> dict[str, Any]:
-        """A copy of all that replica r's next update depends on; torch.load can read it with weights_only=True."""
+        """A copy of everything that replica r's next update depends on; torch.load reads it with weights_only=True."""
         return {
             "parameters": {name: tensor.cpu().clone() for name, tensor in self.network.replica(r).items()},
             "optimizer": self.stepper.state(r),
@@ -203,7 +204,7 @@ class Fleet:
         return Fleet([self.configs[r] for r in replicas], [self.state(r) for r in replicas])
 
     def prepare(self, notify: Callable[[str], None]) -> None:
-        """Compile the scan now (or read it from the disk cache) and say so if that takes a while."""
+        """Compile the scan now, or read it from the cache on disk; `notify` gets a message if that takes long."""
         if self.scan != "fast":
             return
         rule = self.cell.rule()

@@ -29,7 +29,8 @@ from rnnlab.training.start import Start, check_resumable, claimed, fleet_info, r
 MessageCallback = Callable[[str], None]
 
 _SAVE_EVERY = 60.0
-"""Seconds between two checkpoints: what a killed process loses at most, unless writing them would take a fiftieth."""
+"""Seconds between two checkpoints, unless writing them takes more than a fiftieth of the time: what a killed process
+loses at most."""
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -37,7 +38,7 @@ ProgressCallback = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What a training calls: now and then with how far its fleet has come, with each run that ends, with messages.
+    """The functions that a training calls: with its progress, with each run that ends, and with messages.
 
     >>> callbacks = Callbacks(on_message=print)
     >>> callbacks.on_message("compiled the lstm scan in 3.1 s")
@@ -61,11 +62,12 @@ def train(
 ) -> Run:
     """Train the network of a config, measure it, and write its run folder.
 
-    With `resume` it goes on with the unfinished run of that name from its last checkpoint, to the same end, bit for
-    bit; one that has no checkpoint yet begins again in its folder, and `notify` is told.
+    With `resume` the unfinished run of that name continues from its last checkpoint, with the same result, bit for bit.
+    A run without a checkpoint begins again in its folder, and `notify` gets a message.
 
     Raises before anything is written: RunExistsError, RunFolderError, DeviceMissingError, DataMissingError,
-    DataFormatError, UsageError. Once it runs, RunFailedError when it cannot go on (a full disk); rows so far are kept.
+    DataFormatError, UsageError. Later, RunFailedError when the run
+    cannot continue, for example because the disk is full; rows so far are kept.
     """
     name = config.name or default_name(config.task.name, config.model.cell, config.task.timesteps, config.seed)
     start = Start(config, name, force, resume=resume, numbered=not (config.name or resume))
@@ -74,7 +76,7 @@ def train(
     elif config.name:
         RunFolder.check(out, name, force=force)
     callbacks = Callbacks(on_progress=observe, on_message=notify)
-    # What the machine lacks is told before the claim makes a file; what the folder holds is looked at again under it.
+    # A missing device or data file is reported before the claim makes a file; the folder is checked again after it.
     fleet, sweep = None if resume else Fleet([config]), None
     with claimed(start, out, notify):
         if resume:
@@ -95,7 +97,7 @@ def train_fleet(
 ) -> list[RunFolder]:
     """Train runs of one shape together, each to its own end, and write a folder for each.
 
-    `fleet` is theirs where it was made already; to claim the folders is the caller's part. Those that go on from
+    `fleet` is that of these runs, if it exists already. The caller claims the folders. Runs that continue from
     checkpoints must all have made the same number of updates. Raises as `train` does; runs that have not ended then are
     kept as `interrupted` (`failed`, where there is only one and it is its own fault).
     """
@@ -111,7 +113,7 @@ def train_fleet(
             for r, start in enumerate(starts):
                 folder = folders[r] if states else start.folder(out, {**shared, **replica_info(fleet, r)})
                 runs.append(Recorder(start.config, folder))
-                runs[r].go_on(states[r]) if states else runs[r].begin()
+                runs[r].resume(states[r]) if states else runs[r].begin()
             folders = [run.dir for run in runs]
             with fleet.threads():
                 training.run(runs)
@@ -137,7 +139,7 @@ class _Clock:
 
 
 class _Training:
-    """A fleet from its first update to the last word of each of its runs."""
+    """The training of a fleet, from its first update to the final status of each of its runs."""
 
     def __init__(self, fleet: Fleet, runs: list[Recorder], callbacks: Callbacks, interruptions: Interruptions) -> None:
         self.fleet, self.runs, self.callbacks, self.interruptions = fleet, runs, callbacks, interruptions
@@ -150,14 +152,14 @@ class _Training:
         """Between two updates: weights, streams and counts belong together."""
 
     def run(self, runs: list[Recorder]) -> None:
-        """All updates that are left, of all runs."""
+        """Make all updates that are left, of all runs."""
         self.runs, first = list(runs), runs[0].done
         self.clock = _Clock()
-        if first:  # its process may have ended between the last checkpoint and the last word
-            self._end_those_at_their_end()
+        if first:  # its process may have ended between the last checkpoint and the final status
+            self._finish_ended_runs()
         for update in range(first, self.updates if self.runs else first):
             self._update(update, first)
-            self._end_those_at_their_end()
+            self._finish_ended_runs()
             if not self.runs:
                 return
             self._save_if_due()
@@ -233,8 +235,8 @@ class _Training:
             seconds_left=(self.updates - done) / rate,
         )
 
-    def _end_those_at_their_end(self) -> None:
-        """Write the last word of the runs that end now; the others go on as a smaller fleet."""
+    def _finish_ended_runs(self) -> None:
+        """Write the final status of the runs that end now; the others continue as a smaller fleet."""
         endings = {r: end for r, run in enumerate(self.runs) if (end := run.ending(self.updates))}
         if not endings:
             return
@@ -265,11 +267,11 @@ class _Training:
             run.save(self.fleet.state(r), run.seconds + elapsed)
 
     def give_up(self, error: BaseException) -> None:
-        """Close the runs that did not reach their ends, with a checkpoint where they can go on from it."""
+        """Close the runs that did not reach their end, with a checkpoint if they can continue from it."""
         interrupted, kept = not isinstance(error, Exception), ""
-        # A second signal comes in the middle of an update: half of it is no state to go on from.
+        # A second signal comes in the middle of an update: half of it is no state to continue from.
         if interrupted and self.between and self.runs:
-            with contextlib.suppress(Exception):  # whatever it is, the last words are still to be written
+            with contextlib.suppress(Exception):  # whatever it is, the final status is still to be written
                 self._save()
                 kept = " and a checkpoint"
         failed = not interrupted and self.fleet.network.replicas == 1

@@ -1,4 +1,4 @@
-"""One run being written: its folder, its logs, its figures so far, and its last word."""
+"""The recorder of one run: it writes the folder of the run while it trains."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ State = Mapping[str, Any]
 
 
 class Recorder:
-    """Writes one run. Opened by `begin` (its first update is to come) or by `go_on` (from a checkpoint)."""
+    """Writes one run: opened by `begin` before its first update, or by `resume` from a checkpoint."""
 
     def __init__(self, config: Config, folder: RunFolder) -> None:
         self.config, self.dir = config, folder
@@ -52,8 +52,8 @@ class Recorder:
             file.write(self.config.to_yaml().encode())
         self._open()
 
-    def go_on(self, checkpoint: State) -> None:
-        """Open the logs where the checkpoint left them: what was written after it is written again."""
+    def resume(self, checkpoint: State) -> None:
+        """Open the logs at the state of the checkpoint; rows that were written after it are written again."""
         self.done, record = checkpoint["updates"], checkpoint["record"]
         self.clipped, self.skipped, self.broken = record["clipped"], record["skipped"], record["broken"]
         self.latest, self.seconds = dict(record["latest"]), record["seconds"]
@@ -68,7 +68,7 @@ class Recorder:
         self._metrics = MetricsLog(self.dir.metrics, metrics_columns(self.config.probe.probes()))
 
     def write_curves(self, update: int, curves: Sequence[Curve]) -> None:
-        """The rows of gradients.csv of one update."""
+        """Write the rows of gradients.csv of one update."""
         assert self._gradients is not None
         for curve in curves:
             self._gradients.write(update, curve.layer, curve.state, curve.t, curve.lag, **curve.columns)
@@ -77,14 +77,14 @@ class Recorder:
                 self.curve = curve.lag, *(curve.with_marks(name) for name in ("log10_norm", "log10_direct"))
 
     def count(self, clipped: float, finite: bool) -> None:
-        """One update more."""
+        """Count one more update."""
         self.done += 1
         self.clipped += clipped
         self.skipped += not finite
         self.broken = not finite
 
     def write_metrics(self, figures: Mapping[str, float | None]) -> None:
-        """A row of metrics.csv."""
+        """Write a row of metrics.csv."""
         assert self._metrics is not None
         names = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
         self.latest |= {name: figures[name] for name in names if figures.get(name) is not None}
@@ -95,7 +95,7 @@ class Recorder:
         return self.clipped / self.done if self.done and self.config.clip.counts is not None else None
 
     def ending(self, updates: int) -> tuple[str, str] | None:
-        """The run's last status and why it ends, if it ends now."""
+        """The final status and the reason, if the run ends now; otherwise None."""
         train, latest = self.config.train, self.latest
         if self.broken and train.nonfinite == "stop":
             return "diverged", f"loss or gradient was not finite at update {self.done - 1}"
@@ -109,7 +109,7 @@ class Recorder:
         return "completed", "all updates made"
 
     def finish(self, status: str, reason: str, state: State, seconds: float, tested: tuple[float, float]) -> None:
-        """Save the weights, and write the last word to run.json."""
+        """Save the weights, and write the final status to run.json."""
         result = self._result() | dict(zip(("test_loss", "test_error"), map(float, tested), strict=True))
         self.save(state, seconds)
         self.close()
@@ -119,7 +119,7 @@ class Recorder:
         self.dir.finish(status, reason, **end)
 
     def give_up(self, status: str, reason: str) -> None:
-        """Close a run that did not reach its end; what is written stays."""
+        """Close a run that did not reach its end; rows that are written stay."""
         # On a full disk this cannot be written; the error that is already on its way says so.
         with contextlib.suppress(RnnlabError, OSError):
             self.dir.finish(status, reason, updates=self.done, result=self._result())
@@ -153,7 +153,7 @@ def _met(rule: StopRule, latest: Mapping[str, float | None]) -> bool:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds. Raises RunFolderError where there is none, or none that this version can go on from."""
+    """The content of a checkpoint. Raises RunFolderError if there is none that this version can read."""
     try:
         state = torch.load(path, weights_only=True)
         _ = state["updates"], state["parameters"]

@@ -1,4 +1,4 @@
-"""How a run begins: what it is to be, its folder, and what its run.json says from the start."""
+"""The start of a run: its name and folder, and the first content of its run.json."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rnnlab.training.fleet import Fleet
 
 @dataclass(frozen=True)
 class Start:
-    """A run that is to train: what it is, its folder's name, and whether that is new, replaced or gone on with."""
+    """A run that will train: its config, its folder's name, and whether the folder is new, replaced or resumed."""
 
     config: Config
     name: str
@@ -44,8 +44,9 @@ class Start:
 def claimed(start: Start, out: str | PathLike[str], notify: Callable[[str], None]) -> Iterator[None]:
     """Until the block ends, no other process trains in the start's folder.
 
-    A numbered start needs no claim, since the folder that it gets is new. Where claims cannot be kept (a file system
-    without locks) `notify` is told, and the run goes on without. Raises RunExistsError, naming who has the folder.
+    A numbered start needs no claim, since the folder that it gets is new. On a file system without locks
+    `notify` gets a message, and the run trains without a claim. Raises RunExistsError, with the process that trains in
+    the folder.
     """
     with contextlib.ExitStack() as stack:
         if not start.numbered:
@@ -67,9 +68,9 @@ def _claim(stack: contextlib.ExitStack, folder: Path, notify: Callable[[str], No
 
 
 def resumed(start: Start, out: str | PathLike[str], notify: Callable[[str], None]) -> Start:
-    """How an unfinished run is resumed: from its checkpoint, or from its first update where it has none yet.
+    """How an unfinished run is resumed: from its checkpoint, or from its first update if it has none yet.
 
-    Raises RunFolderError, naming the cure, unless its folder holds an unfinished run of this very config.
+    Raises RunFolderError, with the remedy, unless the folder has an unfinished run of the same config.
     """
     folder = RunFolder(Path(out) / start.name)
     check_resumable(folder, start.config)
@@ -80,7 +81,7 @@ def resumed(start: Start, out: str | PathLike[str], notify: Callable[[str], None
 
 
 def check_resumable(folder: RunFolder, config: Config) -> None:
-    """Raise RunFolderError, naming the cure, unless that folder holds an unfinished run of this very config."""
+    """Raise RunFolderError, with the remedy, unless the folder has an unfinished run of the same config."""
     info = folder.read_run()
     if (status := status_of(info)) == "running":
         raise RunExistsError(f"{folder.path} {trained_by(info.get('process') or {})}")
@@ -102,7 +103,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def fleet_info(fleet: Fleet, command: Sequence[str] | None, sweep: str | None = None) -> dict[str, Any]:
-    """What run.json says of every run of a fleet from the start."""
+    """The first content of run.json that all runs of a fleet share."""
     task = fleet.task
     chance = task.chance()
     return {
@@ -122,5 +123,5 @@ def fleet_info(fleet: Fleet, command: Sequence[str] | None, sweep: str | None = 
 
 
 def replica_info(fleet: Fleet, r: int) -> dict[str, Any]:
-    """What run.json says of replica r alone, from the start."""
+    """The first content of run.json that only replica r has."""
     return {"seed": fleet.configs[r].seed, "identity": fleet.configs[r].identity()}
