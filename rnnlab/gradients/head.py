@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.network.network import Network
-from rnnlab.network.objective import Objective, Places
+from rnnlab.network.objective import Objective, ReadOut
 from rnnlab.scan.scaled import Scaled
 
 
@@ -26,8 +26,8 @@ class Head(NamedTuple):
 
 
 @torch.no_grad()
-def head(network: Network, objective: Objective, places: Places, read: Tensor, targets: Tensor) -> Head:
-    """The loss of states [R, S, B, H] at the places of the loss, and its gradients.
+def head(network: Network, objective: Objective, read_out: ReadOut, read: Tensor, targets: Tensor) -> Head:
+    """The loss of states `read` [R, S, B, H] at the read-out timesteps, and its gradients.
 
     With d = dL/d(outputs): dL/dh = d W^T,  dL/dW = sum h^T d,  dL/db = sum d. In float64: the gradient of a loss that
     is nearly zero begins below float32, and the scan can carry it from there.
@@ -36,7 +36,7 @@ def head(network: Network, objective: Objective, places: Places, read: Tensor, t
     wide, rows = W.double(), read.double().flatten(1, 2)
     flat = torch.baddbmm(b.double()[:, None], rows, wide)
     outputs = flat.view(*read.shape[:3], flat.shape[-1])
-    losses, d = objective.slopes(outputs, targets, places)
+    losses, d = objective.slopes(outputs, targets, read_out)
     d = d.flatten(1, 2)
     direct = torch.bmm(d, wide.mT).view(read.shape)
     return Head(losses, outputs, direct, _narrow(torch.bmm(rows.mT, d), d.sum(1), W.dtype))

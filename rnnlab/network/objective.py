@@ -14,35 +14,33 @@ Placement = Literal["last", "all"] | int
 
 
 @dataclass(frozen=True)
-class Places:
-    """The S timesteps of each sequence that are read out.
+class ReadOut:
+    """The read-out timesteps: the S timesteps of each sequence at which the loss reads the states."""
 
-    times [R, S, B]: the timestep of each place, -1 where a sequence has fewer. slots [R, T, B]: the place of each
-    timestep, -1 where none is read out.
-    """
-
-    times: Tensor
+    timesteps: Tensor
+    """int64 [R, S, B], in the order of time; -1 where a sequence has fewer than S."""
     slots: Tensor
+    """int64 [R, T, B]: the index on the axis S of each timestep; -1 where it is not read out."""
 
     def gather(self, states: Tensor, shift: int = 0) -> Tensor:
-        """The rows at these places, shifted in time: [R, T', B, N] to [R, S, B, N]."""
+        """The rows at the read-out timesteps, shifted in time: [R, T', B, N] to [R, S, B, N]."""
         index = self._index_after if shift == 1 else self._index + shift
         return states.gather(1, index.expand(-1, -1, -1, states.shape[-1]))
 
     @cached_property
     def alive(self) -> Tensor | None:
-        """Which places are one [R, S, B, 1]; None where all are."""
-        alive = (self.times >= 0)[..., None]
+        """Which of the S are a timestep of the sequence, [R, S, B, 1]; None where all are."""
+        alive = (self.timesteps >= 0)[..., None]
         return None if alive.all() else alive
 
     @cached_property
     def counts(self) -> Tensor:
-        """The number of places of each replica, float64 [R]."""
-        return (self.times >= 0).sum((1, 2)).double()
+        """How many read-outs a replica has, float64 [R]."""
+        return (self.timesteps >= 0).sum((1, 2)).double()
 
     @cached_property
     def weights(self) -> Tensor:
-        """What a place counts in its replica's mean, [R, 1, 1, 1]."""
+        """The weight of a read-out in its replica's mean, [R, 1, 1, 1]."""
         return (1 / self.counts)[:, None, None, None]
 
     @cached_property
@@ -51,7 +49,7 @@ class Places:
 
     @cached_property
     def _index(self) -> Tensor:
-        return self.times.clamp(min=0)[..., None]
+        return self.timesteps.clamp(min=0)[..., None]
 
 
 @dataclass(frozen=True)
@@ -66,45 +64,46 @@ class Objective:
     placement: Placement
     per_timestep: bool
 
-    def places(self, lengths: Tensor, T: int) -> Places:
-        """Which timesteps of sequences of these lengths [R, B] are read out."""
+    def read_out(self, lengths: Tensor, T: int) -> ReadOut:
+        """Which of T timesteps are read out of sequences of these lengths [R, B]."""
         clock = torch.arange(T, device=lengths.device)[None, :, None]
         alive = clock < lengths[:, None]
         if self.placement == "all":
             slots = torch.where(alive, clock, -1)
-            return Places(slots, slots)
-        at = lengths - 1 if self.placement == "last" else _one_place(self.placement, lengths)
-        return Places(at[:, None], torch.where(clock == at[:, None], 0, -1))
+            return ReadOut(slots, slots)
+        at = lengths - 1 if self.placement == "last" else _chosen(self.placement, lengths)
+        return ReadOut(at[:, None], torch.where(clock == at[:, None], 0, -1))
 
-    def targets(self, y: Tensor, places: Places) -> Tensor:
-        """The targets at these places: y [R, B, ...] or, per timestep, [R, T, B, ...] to [R, S, B, ...]."""
+    def targets(self, y: Tensor, read_out: ReadOut) -> Tensor:
+        """The targets at the read-out timesteps: y [R, B, ...] or, per timestep, [R, T, B, ...] to [R, S, B, ...]."""
         if not self.per_timestep:
-            return y[:, None].expand(-1, places.times.shape[1], *(-1 for _ in y.shape[1:]))
+            return y[:, None].expand(-1, read_out.timesteps.shape[1], *(-1 for _ in y.shape[1:]))
         if self.kind == "class":
-            return y.gather(1, places.times.clamp(min=0))
-        return places.gather(y)
+            return y.gather(1, read_out.timesteps.clamp(min=0))
+        return read_out.gather(y)
 
-    def losses(self, outputs: Tensor, targets: Tensor, places: Places) -> Tensor:
+    def losses(self, outputs: Tensor, targets: Tensor, read_out: ReadOut) -> Tensor:
         """The loss of each replica [R], from outputs [R, S, B, O] and their targets."""
-        each = cross_entropy(outputs, targets) if self.kind == "class" else (outputs - targets).square().mean(-1)
-        alive = places.times >= 0
-        return each.where(alive, 0).sum((1, 2)) / alive.sum((1, 2))
+        losses = cross_entropy(outputs, targets) if self.kind == "class" else (outputs - targets).square().mean(-1)
+        alive = read_out.timesteps >= 0
+        return losses.where(alive, 0).sum((1, 2)) / alive.sum((1, 2))
 
-    def slopes(self, outputs: Tensor, targets: Tensor, places: Places) -> tuple[Tensor, Tensor]:
+    def slopes(self, outputs: Tensor, targets: Tensor, read_out: ReadOut) -> tuple[Tensor, Tensor]:
         """The losses [R] and dL/d(outputs) [R, S, B, O] in closed form: what `losses` and autograd give.
 
-        Over n places, `value`: 2 (output - target) / (n O); `class`: that of `cross_entropy`, over n.
+        Over n read-outs, `value`: 2 (output - target) / (n O); `class`: that of `cross_entropy`, over n.
         """
         if self.kind == "class":
             log_p = outputs.log_softmax(-1)
-            each, d = (one * places.weights for one in (_surprise(log_p, targets), _confident(log_p, targets)))
+            losses = _negative_log(log_p, targets) * read_out.weights
+            d = _slope(log_p, targets) * read_out.weights
         else:
             d = outputs - targets
-            each, d = d, d * (places.weights * (2 / outputs.shape[-1]))
-            each = each * d / 2
-        if places.alive is not None:
-            each, d = (one.where(places.alive, 0) for one in (each, d))
-        return each.sum((1, 2, 3)), d
+            losses, d = d, d * (read_out.weights * (2 / outputs.shape[-1]))
+            losses = losses * d / 2
+        if read_out.alive is not None:
+            losses, d = losses.where(read_out.alive, 0), d.where(read_out.alive, 0)
+        return losses.sum((1, 2, 3)), d
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -118,19 +117,21 @@ class _CrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, outputs: Tensor, targets: Tensor) -> Tensor:
         log_p = outputs.log_softmax(-1)
         ctx.save_for_backward(log_p, targets)
-        return _surprise(log_p, targets)[..., 0]
+        return _negative_log(log_p, targets)[..., 0]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         log_p, targets = ctx.saved_tensors
-        return _confident(log_p, targets) * gradients[0][..., None], None
+        return _slope(log_p, targets) * gradients[0][..., None], None
 
 
-def _surprise(log_p: Tensor, targets: Tensor) -> Tensor:
+def _negative_log(log_p: Tensor, targets: Tensor) -> Tensor:
+    """-log p of the targets: log_p [..., O] and classes [...] to [..., 1]."""
     return -log_p.gather(-1, targets[..., None])
 
 
-def _confident(log_p: Tensor, targets: Tensor) -> Tensor:
+def _slope(log_p: Tensor, targets: Tensor) -> Tensor:
+    """dL/d(outputs) [..., O], as `_CrossEntropy` has it."""
     at = targets[..., None]
     others = log_p.exp().scatter(-1, at, 0)
     return others.scatter(-1, at, -others.sum(-1, keepdim=True))
@@ -142,5 +143,6 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     return loss
 
 
-def _one_place(t: int, lengths: Tensor) -> Tensor:
+def _chosen(t: int, lengths: Tensor) -> Tensor:
+    """Timestep t of each sequence; a negative t counts from its end."""
     return torch.full_like(lengths, t) if t >= 0 else lengths + t

@@ -15,7 +15,16 @@ from torch import Tensor
 
 from rnnlab.config.shape import shape_of
 from rnnlab.gradients.clipping import clip_each
-from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_forward, fast_pass, general_forward, general_pass
+from rnnlab.gradients.passes import (
+    Pass,
+    Prediction,
+    Scratch,
+    Sequences,
+    fast_forward,
+    fast_pass,
+    general_forward,
+    general_pass,
+)
 from rnnlab.network.flat import Gradient, row_norms
 from rnnlab.network.network import Network, Shape, draw
 from rnnlab.network.objective import Objective
@@ -77,14 +86,14 @@ class Fleet:
         self.objective = objective(self.task)
         self._bounds = _bounds(configs, self.device)
         shape = network_shape(config)
-        drawn = [_drawn(one) for one in configs] if states is None else [_arrays(state) for state in states]
+        drawn = [_drawn(config) for config in configs] if states is None else [_arrays(state) for state in states]
         self.network = Network.stack(self.cell, shape, drawn, self.dtype, self.device)
         self.parameters = list(self.network.parameters.values())
         assert self.network.flat is not None
         self.flat = self.network.flat
         remembered = None if states is None else [state["optimizer"] for state in states]
-        self.stepper = Stepper(self.flat, [one.optimizer for one in configs], remembered)
-        self.sources: list[Source] = [one.task.stream(one.seed, one.dtype) for one in configs]
+        self.stepper = Stepper(self.flat, [config.optimizer for config in configs], remembered)
+        self.sources: list[Source] = [config.task.stream(config.seed, config.dtype) for config in configs]
         for source, state in zip(self.sources, states or (), strict=states is not None):
             source.restore(state["source"])
         self.streams = [source.batches(self.batch) for source in self.sources]
@@ -139,19 +148,19 @@ class Fleet:
             self._even[sizes] = torch.full(sizes[:2], T, device=self.device)
         return self._even[sizes], T
 
-    def errors(self, found: Pass) -> Floats:
-        """The task's error of each replica [R] over a pass, NaN outputs counting as mistakes."""
-        mistakes, weights = self._mistakes(found)
+    def errors(self, prediction: Prediction) -> Floats:
+        """The task's error of each replica [R] over a batch, NaN outputs counting as mistakes."""
+        mistakes, weights = self._mistakes(prediction)
         return _floats((mistakes * weights).sum((0, 2)) / weights.sum((0, 2)))
 
-    def _mistakes(self, found: Pass) -> tuple[Tensor, Tensor]:
+    def _mistakes(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
         """Mistakes [S, R, B] and which of them count."""
-        outputs, targets, times = found.outputs, found.targets, found.places.times
+        outputs, targets, timesteps = prediction.outputs, prediction.targets, prediction.read_out.timesteps
         if self.task.scored is not None:
             scored = torch.as_tensor(list(self.task.scored), device=self.device)
-            outputs, targets, times = (one.index_select(1, scored) for one in (outputs, targets, times))
+            outputs, targets, timesteps = (part.index_select(1, scored) for part in (outputs, targets, timesteps))
         mistakes = self.task.mistakes(outputs.transpose(0, 1), targets.transpose(0, 1))
-        alive = (times >= 0).transpose(0, 1)
+        alive = (timesteps >= 0).transpose(0, 1)
         return mistakes.double(), (alive if alive.shape == mistakes.shape else alive[:1]).double()
 
     @torch.no_grad()
@@ -166,26 +175,28 @@ class Fleet:
         chunk = max(1, min(256, _EVALUATED_AT_ONCE // numbers))
         totals = np.zeros((4, self.network.replicas))
         for batches in zip(*(source.evaluation(split, size, chunk) for source in self.sources), strict=True):
-            found = self.predict(self.sequences(batches))
-            mistakes, weights = self._mistakes(found)
-            places = _floats(found.places.counts)
+            prediction = self.predict(self.sequences(batches))
+            mistakes, weights = self._mistakes(prediction)
+            read_outs = _floats(prediction.read_out.counts)
             totals += [
-                _floats(found.losses) * places,
-                places,
+                _floats(prediction.losses) * read_outs,
+                read_outs,
                 _floats((mistakes * weights).sum((0, 2))),
                 _floats(weights.sum((0, 2))),
             ]
         return totals[0] / totals[1], totals[2] / totals[3]
 
-    def predict(self, batch: Sequences) -> Pass:
+    def predict(self, batch: Sequences) -> Prediction:
         """A forward pass alone."""
         if self.scan == "fast":
             top = fast_forward(self.network, batch, self._evaluation_scratch)[-1].hs[:, 1:]
         else:
             top = general_forward(self.network, batch)
-        places = self.objective.places(batch.lengths, batch.x.shape[1])
-        outputs, targets = self.network.read_out(places.gather(top).double()), self.objective.targets(batch.y, places)
-        return Pass(self.objective.losses(outputs, targets, places), outputs, targets, places)
+        read_out = self.objective.read_out(batch.lengths, batch.x.shape[1])
+        outputs = self.network.read_out(read_out.gather(top).double())
+        targets = self.objective.targets(batch.y, read_out)
+        losses = self.objective.losses(outputs, targets, read_out)
+        return Prediction(losses=losses, outputs=outputs, targets=targets, read_out=read_out)
 
     def threads(self) -> AbstractContextManager[None]:
         """The context of a training: it keeps the threads of the scan and those of torch from disturbing each other."""

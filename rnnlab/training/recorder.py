@@ -74,7 +74,7 @@ class Recorder:
             self._gradients.write(update, curve.layer, curve.state, curve.t, curve.lag, **curve.columns)
             top = curve.state == "h" and curve.layer == self.config.model.layers - 1
             if top and (curve.is_finite or self.curve is None):
-                self.curve = curve.lag, *(curve.with_marks(name) for name in ("log10_norm", "log10_direct"))
+                self.curve = curve.lag, *(curve.with_sentinels(name) for name in ("log10_norm", "log10_direct"))
 
     def count(self, clipped: float, finite: bool) -> None:
         """Count one more update."""

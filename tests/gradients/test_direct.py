@@ -9,7 +9,6 @@ import pytest
 from oracles import make_batch, make_network
 
 from rnnlab.cells import CELLS, Cell, Rnn
-from rnnlab.gradients.direct import direct_log10, direct_readings
 from rnnlab.gradients.passes import Scratch, fast_pass, general_pass
 from rnnlab.gradients.readings import curves
 from rnnlab.logspace import log10_of_squares
@@ -37,11 +36,11 @@ def test_the_rule_and_the_definition_give_one_direct_part(
     batch = make_batch(objective, R=2, T=7, B=4, ragged=True)
     fast = fast_pass(network, batch, objective, Scratch(layers), bound=bound)
     general = general_pass(network, batch, objective, bound=bound)
-    real = (fast.places.times >= 0).numpy()
-    readings = direct_readings(network, fast)
+    real = (fast.read_out.timesteps >= 0).numpy()
+    readings = fast.direct_readings(network)
     assert len(readings) == layers
     for index, one in enumerate(readings):
-        expected = direct_log10(network, general, index)
+        expected = general.direct_log10(network, index)
         assert list(one.squares) == [*cell.states, *(["a", "a_clipped"] if bound else [])]
         for state, squares in one.squares.items():
             found = log10_of_squares(squares.numpy(), one.exponents.numpy())
@@ -56,7 +55,7 @@ def test_the_clip_of_these_tests_clamps_some_and_not_all() -> None:
     general = general_pass(network, batch, objective, bound=BOUNDS[1])
     assert general.clamped is not None
     assert 0 < general.clamped.item() < 0.5
-    logs = direct_log10(network, general, 2)
+    logs = general.direct_log10(network, 2)
     assert (logs["a"] > logs["a_clipped"] + 0.01).any()
 
 

@@ -12,7 +12,7 @@ from scans import FAR, LAST, both_scans, every_cell, run
 from torch import Tensor
 
 from rnnlab.cells import CELLS, Cell, Rnn
-from rnnlab.gradients.passes import Sequences
+from rnnlab.gradients.passes import AutogradPass, Sequences
 from rnnlab.gradients.readings import Curve, curves
 from rnnlab.gradients.view import UpdateView
 from rnnlab.network.network import Network
@@ -152,7 +152,8 @@ def test_measuring_changes_nothing(scan: str) -> None:
     held = [*network.parameters.values(), batch.x, batch.y, batch.lengths, found.losses, found.outputs]
     held += [value for readings in found.readings for value in (*readings.squares.values(), readings.exponents)]
     held += [gradient.mantissa for gradient in found.gradients.values()]
-    held += [value for layer in (*found.gates(), *found.layer_states) for value in layer]
+    states_of_layers = found.states if isinstance(found, AutogradPass) else []
+    held += [value for layer in (*found.gates(), *states_of_layers) for value in layer]
     before, states = [one.clone() for one in held], (torch.get_rng_state(), np.random.get_state()[1:3])
     curves(network, found, batch.lengths)
     view = UpdateView(0, network, found, batch.lengths)

@@ -10,8 +10,9 @@ import torch
 from oracles import F64, make_batch, make_network
 
 from rnnlab.cells import CELLS, Rnn
+from rnnlab.gradients.norm_tables import underflowed
 from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_pass, general_pass
-from rnnlab.gradients.readings import curves, underflowed
+from rnnlab.gradients.readings import curves
 from rnnlab.inits import Inits
 from rnnlab.network.network import Network, Shape, draw
 from rnnlab.network.objective import Objective

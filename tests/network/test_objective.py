@@ -46,8 +46,8 @@ def data(kind: Kind, per_timestep: bool, R: int, T: int, B: int, seed: int = 0) 
 
 def found(objective: Objective, outputs: Tensor, y: Tensor, lengths: Tensor) -> Tensor:
     """The losses [R], the way a pass takes them."""
-    places = objective.places(lengths, outputs.shape[1])
-    return objective.losses(places.gather(outputs), objective.targets(y, places), places)
+    read_out = objective.read_out(lengths, outputs.shape[1])
+    return objective.losses(read_out.gather(outputs), objective.targets(y, read_out), read_out)
 
 
 def by_hand(objective: Objective, outputs: Tensor, y: Tensor, lengths: Tensor, r: int) -> Tensor:
@@ -91,7 +91,7 @@ def test_losses_are_torchs(kind: Kind, placement: Placement, per_timestep: bool,
 def test_gradients_are_torchs_at_any_shape(
     kind: Kind, placement: Placement, per_timestep: bool, R: int, T: int, B: int, ragged: bool, seed: int
 ) -> None:
-    """Autograd through places, gather and losses gives each timestep what it is due, and padding exactly nothing."""
+    """Autograd through gather and losses gives each timestep what it is due, and padding exactly nothing."""
     objective, lengths = Objective(kind, placement, per_timestep), lengths_of(R, T, B, ragged, seed)
     outputs, y = data(kind, per_timestep, R, T, B, seed)
     outputs.requires_grad_()
@@ -143,15 +143,15 @@ def test_one_broken_replica_leaves_the_others(kind: Kind) -> None:
 def test_slopes_are_the_losses_and_their_gradient(
     kind: Kind, placement: Placement, per_timestep: bool, R: int, ragged: bool
 ) -> None:
-    """In closed form, what `losses` and autograd give; and nothing at places that are none, whatever stands there."""
+    """In closed form, what `losses` and autograd give; and nothing without a read-out, whatever stands there."""
     objective, lengths = Objective(kind, placement, per_timestep), lengths_of(R, 7, 5, ragged)
     every, y = data(kind, per_timestep, R, 7, 5)
-    places = objective.places(lengths, 7)
-    outputs, targets = places.gather(every).requires_grad_(), objective.targets(y, places)
-    expected = objective.losses(outputs, targets, places)
+    read_out = objective.read_out(lengths, 7)
+    outputs, targets = read_out.gather(every).requires_grad_(), objective.targets(y, read_out)
+    expected = objective.losses(outputs, targets, read_out)
     (gradient,) = torch.autograd.grad(expected.sum(), outputs)
-    dead = (places.times < 0)[..., None]
-    losses, d = objective.slopes(outputs.detach().masked_fill(dead, math.nan), targets, places)
+    dead = (read_out.timesteps < 0)[..., None]
+    losses, d = objective.slopes(outputs.detach().masked_fill(dead, math.nan), targets, read_out)
     torch.testing.assert_close(losses, expected.detach(), rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(d, gradient, rtol=1e-12, atol=1e-14)
     assert (d.masked_select(dead) == 0).all()
@@ -162,49 +162,49 @@ def test_slopes_are_the_losses_and_their_gradient(
 def test_slopes_of_a_broken_replica_are_not_finite_and_the_others_are_what_they_were(kind: Kind, bad: float) -> None:
     objective, lengths = Objective(kind, "all", False), lengths_of(3, 6, 4, ragged=True)
     outputs, y = data(kind, False, 3, 6, 4)
-    places, broken = objective.places(lengths, 6), outputs.clone()
+    read_out, broken = objective.read_out(lengths, 6), outputs.clone()
     broken[1] = bad
-    before, after = (objective.slopes(one, objective.targets(y, places), places) for one in (outputs, broken))
+    before, after = (objective.slopes(one, objective.targets(y, read_out), read_out) for one in (outputs, broken))
     assert not after[0][1].isfinite()
     assert not after[1][1].isfinite().all()
     for ours, theirs in zip(after, before, strict=True):
         assert torch.equal(ours[[0, 2]], theirs[[0, 2]])
 
 
-# places
+# read-out timesteps
 
 
 @pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
 @every_placement
 def test_times_and_slots_are_each_others_inverse(placement: Placement, ragged: bool) -> None:
     lengths = lengths_of(3, 9, 6, ragged)
-    places = Objective("class", placement, False).places(lengths, 9)
-    R, S, B = places.times.shape
-    assert places.slots.shape == (3, 9, 6)
-    from_times = {(r, int(places.times[r, s, b]), b, s) for r in range(R) for s in range(S) for b in range(B)}
-    from_slots = {(r, t, b, int(places.slots[r, t, b])) for r in range(R) for t in range(9) for b in range(B)}
+    read_out = Objective("class", placement, False).read_out(lengths, 9)
+    R, S, B = read_out.timesteps.shape
+    assert read_out.slots.shape == (3, 9, 6)
+    from_times = {(r, int(read_out.timesteps[r, s, b]), b, s) for r in range(R) for s in range(S) for b in range(B)}
+    from_slots = {(r, t, b, int(read_out.slots[r, t, b])) for r in range(R) for t in range(9) for b in range(B)}
     assert {one for one in from_times if one[1] >= 0} == {one for one in from_slots if one[3] >= 0}
     assert all(0 <= t < lengths[r, b] for r, t, b, s in from_slots if s >= 0)
 
 
 @pytest.mark.parametrize(("placement", "count"), [("last", 1), (2, 1), (-2, 1)])
 def test_a_loss_in_one_place_reads_one_output_a_sequence(placement: Placement, count: int) -> None:
-    places = Objective("value", placement, False).places(lengths_of(2, 50, 3, ragged=True), 50)
-    assert places.times.shape == (2, count, 3)
-    assert ((places.slots >= 0).sum(1) == count).all()
+    read_out = Objective("value", placement, False).read_out(lengths_of(2, 50, 3, ragged=True), 50)
+    assert read_out.timesteps.shape == (2, count, 3)
+    assert ((read_out.slots >= 0).sum(1) == count).all()
 
 
 def test_a_loss_everywhere_reads_every_living_timestep() -> None:
     lengths = lengths_of(2, 9, 4, ragged=True)
-    places = Objective("value", "all", False).places(lengths, 9)
-    assert torch.equal((places.times >= 0).sum(1), lengths)
+    read_out = Objective("value", "all", False).read_out(lengths, 9)
+    assert torch.equal((read_out.timesteps >= 0).sum(1), lengths)
 
 
 @pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
 def test_minus_one_is_the_last_timestep(ragged: bool) -> None:
     lengths = lengths_of(2, 9, 4, ragged)
-    one, other = (Objective("class", placement, False).places(lengths, 9) for placement in ("last", -1))
-    assert torch.equal(one.times, other.times)
+    one, other = (Objective("class", placement, False).read_out(lengths, 9) for placement in ("last", -1))
+    assert torch.equal(one.timesteps, other.timesteps)
     assert torch.equal(one.slots, other.slots)
 
 
@@ -213,9 +213,9 @@ def test_gathering_shifted_is_gathering_from_a_later_row(placement: Placement) -
     """The states of a scan have the zero state in front: timestep t is row t + 1."""
     objective, lengths = Objective("class", placement, False), lengths_of(2, 8, 5, ragged=True)
     states = torch.randn(2, 8, 5, 3, generator=torch.Generator().manual_seed(0))
-    places = objective.places(lengths, 8)
-    shifted = places.gather(torch.cat([torch.zeros(2, 1, 5, 3), states], 1), shift=1)
-    assert torch.equal(shifted, places.gather(states))
+    read_out = objective.read_out(lengths, 8)
+    shifted = read_out.gather(torch.cat([torch.zeros(2, 1, 5, 3), states], 1), shift=1)
+    assert torch.equal(shifted, read_out.gather(states))
 
 
 # the size of it

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from oracles import make_batch, make_network
 
 from rnnlab.cells import CELLS
+from rnnlab.gradients.norm_tables import PERCENTS
 from rnnlab.gradients.passes import Scratch, fast_pass
-from rnnlab.gradients.readings import PERCENTS, curves
+from rnnlab.gradients.readings import curves
 from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, power_of_ten
 from rnnlab.network.objective import Objective
 from rnnlab.scan.fast.norms import read_out_norms, summarize
@@ -91,7 +92,7 @@ def test_a_summary_in_pieces_is_the_whole(given: tuple[Any, Any, Any], data: st.
 
 @unhurried
 @given(rows(SIZES | ODD), st.booleans(), st.data())
-def test_a_total_over_places_is_the_slow_one(given: tuple[Any, Any, Any], single: bool, data: st.DataObject) -> None:
+def test_a_total_at_read_outs_is_the_slow_one(given: tuple[Any, Any, Any], single: bool, data: st.DataObject) -> None:
     squares, powers, lengths = given
     R, T, B = squares.shape
     clock = np.arange(T)[None, :, None]

@@ -1,0 +1,116 @@
+"""Norms over the batch and percentiles of row norms: the columns of gradients.csv for one layer and state, [R, T]."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, power_of_ten
+from rnnlab.scan.fast.norms import read_out_norms, summarize
+from rnnlab.scan.fast.threads import blocks_of, items_of, spread
+from rnnlab.scan.thresholds import UNDERFLOW_MARGIN
+
+Floats = NDArray[np.float64]
+
+PERCENTS = (5.0, 50.0, 95.0)
+_PERCENTS = np.array(PERCENTS)
+
+COLUMNS = ("norm", "log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_direct")
+
+Table = tuple[int, str, dict[str, Any]]
+"""A layer, a state, and its columns [R, T]; masked entries of a column are underflow."""
+
+# Sentinel value of a sample lost to underflow while percentiles are taken: below every number, above exact zero.
+# A percentile that lies between it and a number has at least a twentieth of it, and is lost as well.
+_LOST = -1e9
+_NO_NUMBER = _LOST / 100
+
+
+def compiled_columns(
+    squares: Mapping[str, Tensor],
+    exponents: Tensor,
+    direct_squares: Mapping[str, Tensor],
+    direct_exponents: Tensor,
+    lengths: Tensor,
+    timesteps: Tensor,
+) -> dict[str, dict[str, Any]]:
+    """By state, the columns of one layer after a compiled scan: nothing is lost there, and nothing masked.
+
+    squares, exponents [R, T, B] of the total gradients and [R, S, B] of the direct ones, which are at the read-out
+    timesteps [R, S, B]; lengths [R, B].
+    """
+    e_total, e_direct = to_numpy(exponents), to_numpy(direct_exponents)
+    alive, times = to_numpy(lengths.contiguous()), to_numpy(timesteps.contiguous())
+    R, T, B = e_total.shape
+    keys, tops = np.empty((R * T, B)), np.empty(T)
+    by_state = {}
+    for state, of_state in squares.items():
+        table = np.empty((len(COLUMNS), R, T))
+        read_out_norms(to_numpy(direct_squares[state].contiguous()), e_direct, times, table[-1], tops)
+        arrays = to_numpy(of_state.contiguous()), e_total, alive, _PERCENTS, keys, table[:-1]
+        work = _of_block(functools.partial(summarize, *arrays))
+        spread(work, items_of(1, R * T, blocks_of(1, R * T)), keys.size)
+        by_state[state] = dict(zip(COLUMNS, table, strict=True))
+    return by_state
+
+
+def _of_block(work: Callable[[int, int], None]) -> Callable[[int, int, int, int], None]:
+    return lambda item, r, first, last: work(first, last)
+
+
+def masked_columns(
+    squares: Tensor,
+    exponents: Tensor,
+    direct: Floats,
+    lengths: Tensor,
+    limited: Literal["float32", "float64"] | None,
+) -> dict[str, Any]:
+    """The columns of one layer and state, with what the number format `limited` lost masked.
+
+    squares, exponents [R, T, B]; direct: log10 of the row norms of the direct gradients [R, T, B]; lengths [R, B].
+    """
+    samples = log10_of_squares(to_numpy(squares), to_numpy(exponents))
+    _, T, B = samples.shape
+    alive = np.arange(T)[None, :, None] < to_numpy(lengths)[:, None]
+    samples = np.where(alive, samples, -np.inf)
+    total = log10_total(samples)
+    lost = np.zeros(total.shape, bool)
+    if limited is not None:
+        lost = underflowed(total, limited, log10_total(direct))
+        samples = np.where(underflowed(samples, limited, direct), _LOST, samples)
+    values = log10_percentiles(samples, alive, PERCENTS) + np.log10(B)
+    percentiles = np.ma.masked_array(values, np.isfinite(values) & (values < _NO_NUMBER))
+    columns = power_of_ten(total), np.ma.masked_array(total, lost), *percentiles, log10_total(direct)
+    return dict(zip(COLUMNS, columns, strict=True))
+
+
+def underflowed(
+    log10_norms: Floats, dtype: str | np.dtype[Any], log10_direct: Floats | None = None
+) -> NDArray[np.bool_]:
+    """Which entries [R, T, ...] a number format without a shared exponent has lost, or may have.
+
+    A norm below 8 times the smallest normal number is lost, and so is a zero that follows (at the timestep before) a
+    lost one, or one so small that its product with another small number can vanish. Other zeros are exact: nothing
+    arrives before the loss is met, and a dead relu passes nothing on from a gradient of any size. Where the direct part
+    is known, a zero that it does not share was lost between the read-out and the state.
+    """
+    tiny = float(np.finfo(np.dtype(dtype)).tiny)
+    lowest, doubtful = np.log10(UNDERFLOW_MARGIN * tiny), np.log10(tiny) / 2
+    lost: NDArray[np.bool_] = np.isfinite(log10_norms) & (log10_norms < lowest)
+    if log10_direct is not None:
+        lost |= np.isneginf(log10_norms) & np.isfinite(log10_direct)
+    for t in range(log10_norms.shape[1] - 2, -1, -1):
+        after = log10_norms[:, t + 1]
+        suspect = lost[:, t + 1] | (np.isfinite(after) & (after < doubtful))
+        lost[:, t] |= np.isneginf(log10_norms[:, t]) & suspect
+    return lost
+
+
+def to_numpy(tensor: Tensor) -> Any:
+    """The tensor's values on the host."""
+    return tensor.detach().cpu().numpy()
