@@ -52,8 +52,8 @@ def updating(fleet: Fleet) -> Update:
 
     def update() -> object:
         with fleet.threads():
-            taken = fleet.update()
-            return curves(fleet.network, taken.found, taken.lengths)
+            update = fleet.update()
+            return curves(fleet.network, update.result, update.lengths)
 
     return update
 

@@ -64,7 +64,7 @@ def train(cell: str, B: int, T: int, H: int, updates: int) -> dict[str, Any]:
     for _ in range(updates - 1):
         update()
     with fleet.threads():
-        buffers = size(fleet, fleet.take())
+        buffers = size(fleet, fleet.compute_gradients())
     update()
     figures = {"before": before, "peak": resident("VmHWM"), "buffers": buffers}
     return {"cell": cell, "B": B, "T": T, "H": H, "updates": updates, **figures}

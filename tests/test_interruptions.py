@@ -76,7 +76,7 @@ def test_an_interrupted_run_goes_on_from_a_whole_update(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal inside the optimizer: the checkpoint is that of a run of so many updates, and both end alike."""
-    made, real = [], Fleet.apply
+    made, real = [], Fleet.apply_gradients
 
     def apply(fleet: Fleet, taken: Any) -> None:
         made.append(1)
@@ -84,7 +84,7 @@ def test_an_interrupted_run_goes_on_from_a_whole_update(
             send(number)
         real(fleet, taken)
 
-    monkeypatch.setattr(Fleet, "apply", apply)
+    monkeypatch.setattr(Fleet, "apply_gradients", apply)
     with pytest.raises(KeyboardInterrupt) as caught:
         train(config(name="cut", probe={"schedule": 1}), out=tmp_path)
     monkeypatch.undo()

@@ -111,7 +111,7 @@ def test_the_plan_is_what_comes(run: Run) -> None:
 
 
 def test_an_interrupted_run_goes_on_to_the_same_end(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config, count, apply = load_config({**CONFIG, "name": "whole"}), [0], Fleet.apply
+    config, count, apply = load_config({**CONFIG, "name": "whole"}), [0], Fleet.apply_gradients
 
     def interrupted(fleet: Fleet, taken: Any) -> None:
         count[0] += 1
@@ -120,7 +120,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(run: Run, tmp_path: Path, mo
         apply(fleet, taken)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Fleet, "apply", interrupted)
+        patch.setattr(Fleet, "apply_gradients", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(config, out=tmp_path)
     assert count[0] == 7

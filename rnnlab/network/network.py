@@ -56,7 +56,7 @@ class Network:
         flat = torch.zeros(len(replicas), layout.width, dtype=dtype, device=device)
         parameters = layout.views(flat)
         for name, tensor in parameters.items():
-            tensor.copy_(torch.from_numpy(np.stack([one[name] for one in replicas])))
+            tensor.copy_(torch.from_numpy(np.stack([replica[name] for replica in replicas])))
         return cls(cell, shape, parameters, flat)
 
     def replica(self, r: int) -> dict[str, Tensor]:

@@ -45,11 +45,13 @@ _EVALUATED_AT_ONCE = 2**23
 
 
 @dataclass(frozen=True)
-class Taken:
+class BatchGradients:
     """The result of one batch before the optimizer's step; `losses` and the like have a number for each replica [R]."""
 
-    found: Pass
+    result: Pass
+    """Good until the fleet's next pass: it reads memory that the passes share."""
     lengths: Tensor
+    """[R, B]"""
     gradients: Tensor
     """What the optimizer will get, one row for each replica: [R, P], like the network's flat parameters."""
     losses: Floats
@@ -100,28 +102,28 @@ class Fleet:
         self._scratch, self._evaluation_scratch = Scratch(shape.layers), Scratch(shape.layers)
         self._even: dict[tuple[int, int, int], Tensor] = {}
 
-    def update(self) -> Taken:
+    def update(self) -> BatchGradients:
         """One update of every replica on the next batch of its stream."""
-        taken = self.take()
-        self.apply(taken)
-        return taken
+        batch_gradients = self.compute_gradients()
+        self.apply_gradients(batch_gradients)
+        return batch_gradients
 
-    def take(self) -> Taken:
+    def compute_gradients(self) -> BatchGradients:
         """The clipped gradient of the next batch; the weights do not change."""
         batch = self.sequences([next(stream) for stream in self.streams])
-        found = self.measure(batch)
-        gradient = Gradient(list(found.gradients.values()), self.flat.shape[1])
+        result = self.measure(batch)
+        gradient = Gradient(list(result.gradients.values()), self.flat.shape[1])
         rows, shares = clip_each([config.clip for config in self.configs], gradient)
-        if found.clamped is not None:
-            shares = _floats(found.clamped)
-        losses, clipped_norms = _floats(found.losses), row_norms(rows)
+        if result.clamped is not None:
+            shares = _floats(result.clamped)
+        losses, clipped_norms = _floats(result.losses), row_norms(rows)
         finite = np.isfinite(losses) & np.isfinite(clipped_norms) & (gradient.log2_norm < np.inf)
-        return Taken(found, batch.lengths, rows, losses, gradient.norms(), clipped_norms, shares, finite)
+        return BatchGradients(result, batch.lengths, rows, losses, gradient.norms(), clipped_norms, shares, finite)
 
-    def apply(self, taken: Taken) -> None:
+    def apply_gradients(self, batch_gradients: BatchGradients) -> None:
         """Update the weights of the replicas whose loss and gradient are finite, and of no others."""
         # A zero gradient would not do for the others: momentum and weight decay move a weight all the same.
-        self.stepper.step(taken.gradients, taken.finite)
+        self.stepper.step(batch_gradients.gradients, batch_gradients.finite)
 
     def measure(self, batch: Sequences) -> Pass:
         """A forward and backward pass; the weights do not change."""

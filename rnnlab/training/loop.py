@@ -21,7 +21,7 @@ from rnnlab.probes import Figures
 from rnnlab.progress import Progress, median_of
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
-from rnnlab.training.fleet import Fleet, Taken
+from rnnlab.training.fleet import BatchGradients, Fleet
 from rnnlab.training.plan import is_evaluated, is_logged, updates_of
 from rnnlab.training.recorder import Recorder, read_checkpoint
 from rnnlab.training.start import Start, check_resumable, claimed, fleet_info, reason_of, replica_info, resumed
@@ -168,25 +168,25 @@ class _Training:
     def _update(self, update: int, first: int) -> None:
         self.between = False
         due = self.config.probe.schedule.due(update, self.updates)
-        taken = self.fleet.take()
+        batch = self.fleet.compute_gradients()
         # The first of a streak of non-finite updates is always shown; with `nonfinite: skip` the others are alike.
-        shown = [due or (not fine and not run.broken) for run, fine in zip(self.runs, taken.finite, strict=True)]
+        shown = [due or (not fine and not run.broken) for run, fine in zip(self.runs, batch.finite, strict=True)]
         # Measured before the weights move: these are the ones that the gradients went through.
-        measured = self._measure(update, taken, due, shown) if any(shown) else []
-        self.fleet.apply(taken)
+        measured = self._measure(update, batch, due, shown) if any(shown) else []
+        self.fleet.apply_gradients(batch)
         figures = {name: values for part in measured for name, values in (part() if callable(part) else part).items()}
-        for run, clipped, finite in zip(self.runs, taken.clipped, taken.finite, strict=True):
+        for run, clipped, finite in zip(self.runs, batch.clipped, batch.finite, strict=True):
             run.count(float(clipped), bool(finite))
         if any(shown) or is_logged(self.config, update, self.updates):
-            self._write_metrics(update, taken, figures, shown)
+            self._write_metrics(update, batch, figures, shown)
         self.between = True
-        self._show(taken, update + 1, update + 1 - first)
+        self._show(batch, update + 1, update + 1 - first)
 
     def _measure(
-        self, update: int, taken: Taken, due: bool, shown: Sequence[bool]
+        self, update: int, batch: BatchGradients, due: bool, shown: Sequence[bool]
     ) -> list[Figures | Callable[[], Figures]]:
         """Write the probes' rows of gradients.csv; what they have for metrics.csv."""
-        view = UpdateView(update, self.fleet.network, taken.found, taken.lengths, self.config.probe.stride)
+        view = UpdateView(update, self.fleet.network, batch.result, batch.lengths, self.config.probe.stride)
         probes = [probe for probe in self.probes if due or probe.also_nonfinite]
         for rows in filter(None, [probe.rows(view) for probe in probes]):
             for run, own_rows, is_shown in zip(self.runs, rows, shown, strict=True):
@@ -194,14 +194,14 @@ class _Training:
                     run.write_curves(update, own_rows)
         return [probe.measure(view) for probe in probes]
 
-    def _write_metrics(self, update: int, taken: Taken, measured: Figures, shown: Sequence[bool]) -> None:
+    def _write_metrics(self, update: int, batch: BatchGradients, measured: Figures, shown: Sequence[bool]) -> None:
         logged = is_logged(self.config, update, self.updates)
         figures: dict[str, Any] = {
-            "loss": taken.losses,
-            "error": self.fleet.errors(taken.found),
-            "grad_norm": taken.grad_norms,
-            "grad_norm_clipped": taken.clipped_norms,
-            "clipped": taken.clipped,
+            "loss": batch.losses,
+            "error": self.fleet.errors(batch.result),
+            "grad_norm": batch.grad_norms,
+            "grad_norm_clipped": batch.clipped_norms,
+            "clipped": batch.clipped,
         }
         if is_evaluated(self.config, update, self.updates):
             figures["eval_loss"], figures["eval_error"] = self.fleet.evaluate("validation")
@@ -213,23 +213,23 @@ class _Training:
                 lr = run.config.optimizer.lr
                 run.write_metrics({"update": update, "epoch": epoch, "lr": lr, "seconds": run.seconds + elapsed} | own)
 
-    def _show(self, taken: Taken, done: int, done_here: int) -> None:
+    def _show(self, batch: BatchGradients, done: int, done_here: int) -> None:
         spent = self.clock.elapsed()
         if spent - self.clock.shown < 0.1 and done < self.updates:
             return
         self.clock.shown, rate = spent, done_here / spent
-        self.callbacks.on_progress(self._progress(taken, done, rate))
+        self.callbacks.on_progress(self._progress(batch, done, rate))
 
-    def _progress(self, taken: Taken, done: int, rate: float) -> Progress:
+    def _progress(self, batch: BatchGradients, done: int, rate: float) -> Progress:
         latest = {
             name: median_of(run.latest.get(name) for run in self.runs) for name in ("error", "eval_loss", "eval_error")
         }
         return Progress(
             done,
             self.updates,
-            losses=tuple(map(float, taken.losses)),
+            losses=tuple(map(float, batch.losses)),
             **latest,
-            grad_norm=median_of(map(float, taken.grad_norms)),
+            grad_norm=median_of(map(float, batch.grad_norms)),
             clip_rate=median_of(run.clip_rate() for run in self.runs),
             rate=rate,
             seconds_left=(self.updates - done) / rate,

@@ -51,7 +51,9 @@ class Stepper:
     @torch.no_grad()
     def step(self, gradients: Tensor, moves: NDArray[np.bool_]) -> None:
         """One update of the rows that move; the others, and what is remembered of them, stay as they are."""
-        if any(moves[one.first : one.last].any() != moves[one.first : one.last].all() for one in self._groups):
+        if any(
+            moves[group.first : group.last].any() != moves[group.first : group.last].all() for group in self._groups
+        ):
             self._groups = self._grouped([self.state(r) for r in range(len(self._parts))], moves)
         for group in self._groups:
             if moves[group.first]:
@@ -73,8 +75,8 @@ class Stepper:
         weights = self._rows[first:last]
         optimizer = self._parts[first].build([weights])
         if states[0]:
-            each = {name: [state[name] for state in states] for name in states[0]}
-            optimizer.state[weights] = {name: _stacked(values, weights) for name, values in each.items()}
+            by_name = {name: [state[name] for state in states] for name in states[0]}
+            optimizer.state[weights] = {name: _stacked(values, weights) for name, values in by_name.items()}
         return _Group(first, last, weights, optimizer)
 
 

@@ -177,7 +177,7 @@ def apart(ours: Numbers, true: Numbers) -> float:
 
 
 def as_taken(network: Network, found: Pass) -> Gradient:
-    """What a clip gets, as in Fleet.take."""
+    """What a clip gets, as in Fleet.compute_gradients."""
     assert network.flat is not None
     return Gradient(list(found.gradients.values()), network.flat.shape[1])
 

@@ -60,7 +60,7 @@ class StoppedError(Exception):
 def test_what_ends_early_keeps_its_rows(
     error: BaseException, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, real = [], Fleet.take
+    made, real = [], Fleet.compute_gradients
 
     def take(fleet: Fleet) -> Any:
         if len(made) == 6:
@@ -68,7 +68,7 @@ def test_what_ends_early_keeps_its_rows(
         made.append(1)
         return real(fleet)
 
-    monkeypatch.setattr(Fleet, "take", take)
+    monkeypatch.setattr(Fleet, "compute_gradients", take)
     with pytest.raises(type(error)):
         train(config(name="early", probe={"schedule": 1}), out=tmp_path)
     run = Run(tmp_path / "early")

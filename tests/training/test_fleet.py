@@ -56,7 +56,7 @@ def test_each_replica_has_its_own_adjoint_clip(scan: str) -> None:
         for k, bound in enumerate((1e-3, 1e-5))
     ]
     fleet, alone = Fleet(configs), [Fleet([one]) for one in configs]
-    together, singly = fleet.take(), [one.take() for one in alone]
+    together, singly = fleet.compute_gradients(), [one.compute_gradients() for one in alone]
     for r, one in enumerate(singly):
         assert together.clipped[r] == pytest.approx(one.clipped[0], abs=1e-12)
         torch.testing.assert_close(together.gradients[r], one.gradients[0], rtol=0, atol=1e-10)
@@ -74,10 +74,10 @@ def test_what_a_replica_skips_does_not_count_for_its_neighbours() -> None:
     fleet, alone = Fleet(configs), [Fleet([one]) for one in configs]
     for update in range(6):
         for one, stands in ((fleet, 1), (alone[1], 0)):
-            taken = one.take()
+            taken = one.compute_gradients()
             if update == 2:
                 taken.finite[stands] = False
-            one.apply(taken)
+            one.apply_gradients(taken)
         alone[0].update()
     for r, one in enumerate(alone):
         torch.testing.assert_close(fleet.flat[r], one.flat[0], rtol=0, atol=1e-10)

@@ -38,11 +38,11 @@ def test_a_state_is_of_its_moment_and_can_be_restored_again() -> None:
 def test_what_was_taken_stays_until_it_is_applied() -> None:
     """Two batches taken from the same weights, the first applied last."""
     fleet, other = Fleet(config().seeded(0)), Fleet(config().seeded(0))
-    first, kept = fleet.take(), other.take().gradients.clone()
-    fleet.take()
+    first, kept = fleet.compute_gradients(), other.compute_gradients().gradients.clone()
+    fleet.compute_gradients()
     assert torch.equal(first.gradients, kept)
-    fleet.apply(first)
-    fleet.take()
+    fleet.apply_gradients(first)
+    fleet.compute_gradients()
     assert torch.equal(first.gradients, kept)
 
 

@@ -26,7 +26,7 @@ from rnnlab.training.loop import Start, train, train_fleet
 
 
 def interrupted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int = 4) -> None:
-    whole, count = Fleet.apply, 0
+    whole, count = Fleet.apply_gradients, 0
 
     def apply(self: Fleet, taken: Any) -> None:
         nonlocal count
@@ -35,7 +35,7 @@ def interrupted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upda
         if count == updates:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(Fleet, "apply", apply)
+    monkeypatch.setattr(Fleet, "apply_gradients", apply)
     with pytest.raises(KeyboardInterrupt):
         train(config(name=name), out=tmp_path)
     monkeypatch.undo()
@@ -100,13 +100,13 @@ from rnnlab.config import Config
 from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import train
 
-def apply(fleet, taken, whole=Fleet.apply, count=[]):
+def apply(fleet, taken, whole=Fleet.apply_gradients, count=[]):
     whole(fleet, taken)
     count.append(1)
     if len(count) == 4:
         os.kill(os.getpid(), signal.SIGKILL)
 
-Fleet.apply = apply
+Fleet.apply_gradients = apply
 train(Config.model_validate(json.loads(sys.argv[1])), out=sys.argv[2])
 """
 
@@ -141,11 +141,11 @@ from rnnlab.errors import RnnlabError
 from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import train
 
-def apply(fleet, taken, whole=Fleet.apply):
+def apply(fleet, taken, whole=Fleet.apply_gradients):
     time.sleep(0.1)
     whole(fleet, taken)
 
-Fleet.apply = apply
+Fleet.apply_gradients = apply
 print("ready", flush=True)
 sys.stdin.readline()
 try:
@@ -217,7 +217,7 @@ def test_the_claim_goes_with_the_training(
             assert others.take([folder_key("one")]) == set()
         raise error
 
-    monkeypatch.setattr(Fleet, "take", raises)
+    monkeypatch.setattr(Fleet, "compute_gradients", raises)
     with pytest.raises(type(error)):
         train(config(name="one"), out=tmp_path)
     with Claims(tmp_path) as others:

@@ -108,11 +108,11 @@ def test_a_broken_replica_stands_still_and_the_others_go_on() -> None:
     fleet.update()
     alone.update()
     before = {name: tensor.clone() for name, tensor in fleet.network.parameters.items()}
-    taken, single = fleet.take(), alone.take()
+    taken, single = fleet.compute_gradients(), alone.compute_gradients()
     taken.finite[1] = False
     taken.gradients[1, 0] = torch.nan
-    fleet.apply(taken)
-    alone.apply(single)
+    fleet.apply_gradients(taken)
+    alone.apply_gradients(single)
     for name, tensor in fleet.network.parameters.items():
         assert torch.equal(tensor[1], before[name][1])
         assert not torch.equal(tensor[2], before[name][2])
