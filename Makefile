@@ -44,7 +44,7 @@ lint: $(STAMP) ## Check style and formatting, of the page's script too
 	$(BIN)/deno fmt --check --quiet
 	$(BIN)/python tools/lint_page.py
 
-types: $(STAMP) ## Check types
+types: $(STAMP) ## Check types, of the tests and scripts too
 	$(BIN)/mypy
 
 configs: $(STAMP) ## Check the configs that ship, and that their schemas are current

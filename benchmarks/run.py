@@ -44,7 +44,8 @@ FLEETS = [(20, 100, 50), (32, 200, 128)]
 RUNS = [8, 32, 128]
 FLOORS: dict[str, Callable[..., Update]] = {"products, torch": torch_products, "products, lab": lab_products}
 UNDER = {"healthy": vanishing.healthy, **FLOORS}
-SINGLE = {"rnnlab": lab, "loop": loop, "torch": plain, **({"jax": jax_scan} if HAS_JAX else {})}
+SINGLE: dict[str, Callable[..., Update]] = {"rnnlab": lab, "loop": loop, "torch": plain}
+SINGLE |= {"jax": jax_scan} if HAS_JAX else {}
 SECTIONS = ("single", "fleets", "memory", "vanishing", "sweeps", "reports")
 REPORTS = [(50, 100, 200), (500, 100, 200), (10_000, 1, 10)]
 """Runs, updates, timesteps."""

@@ -54,7 +54,7 @@ def step(cell: Cell, x: Tensor, state: tuple[Tensor, ...], p: dict[str, Tensor])
         n = torch.tanh(gx[:, 2 * H :] + r * gh[:, 2 * H :])
         return ((1 - z) * n + z * h,)
     phi = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "linear": lambda a: a}
-    return (phi[cell.nonlinearity](gx + gh),)  # type: ignore[attr-defined]
+    return (phi[cell.nonlinearity](gx + gh),)  # type: ignore[attr-defined, no-untyped-call]
 
 
 def loop(network: Network, batch: Sequences, objective: Objective, replica: int) -> Answer:

@@ -167,4 +167,4 @@ def test_whoever_follows_a_table_is_told_of_each_change() -> None:
 
 def test_a_part_stands_in_its_table_under_its_own_name() -> None:
     with pytest.raises(ValueError, match="the part 'dot' cannot be called 'point'"):
-        table(Line)["point"] = Dot
+        table(Line)["point"] = Dot  # type: ignore[assignment]

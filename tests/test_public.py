@@ -13,8 +13,8 @@ import rnnlab
 from rnnlab import errors
 from rnnlab.config import Config
 from rnnlab.errors import RunExistsError, RunFolderError
+from rnnlab.progress import Progress
 from rnnlab.training import loop
-from rnnlab.training.loop import Progress
 
 SMALL: dict[str, Any] = {
     "task": {"name": "addition", "length": 12},

@@ -438,7 +438,7 @@ def test_later_an_interruption_counts_again(monkeypatch: pytest.MonkeyPatch) -> 
     from rnnlab.cli import signals
 
     now = [5.0]
-    monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         signals.install_handlers()

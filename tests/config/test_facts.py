@@ -83,7 +83,8 @@ def test_exclusive_keys_take_each_others_place(pair: tuple[str, str]) -> None:
     assert excluded_by(key) == excluded
     base = load_config({"task": "mnist"}, [f"{excluded}=2"]).resolved()
     config = load_config(base, [f"{key}=3"])
-    assert [reduce(getattr, one.split("."), config) for one in pair] == [3, None]
+    values: list[object] = [reduce(getattr, one.split("."), config) for one in pair]
+    assert values == [3, None]
     with pytest.raises(ConfigError, match=r"give \w+ or \w+, not both"):
         load_config(BASE, [f"{key}=3", f"{excluded}=2"])
 

@@ -45,14 +45,20 @@ def test_any_resolved_config_repeats_itself_through_yaml(
 
 def test_identity_is_what_a_run_is_and_not_where_or_how_it_is_called() -> None:
     base = load_config({"task": "copy"})
-    same = [
+    same: list[dict[str, object]] = [
         {"device": "cpu"},
         {"name": "x"},
         {"notes": "why"},
         {"probe": {"schedule": "log"}},
         {"model": {"cell": "lstm"}},
     ]
-    other = [{"seed": 1}, {"dtype": "float64"}, {"clip": "norm"}, {"task": "addition"}, {"model": {"hidden": 101}}]
+    other: list[dict[str, object]] = [
+        {"seed": 1},
+        {"dtype": "float64"},
+        {"clip": "norm"},
+        {"task": "addition"},
+        {"model": {"hidden": 101}},
+    ]
     assert {load_config({"task": "copy", **one}).identity() for one in same} == {base.identity()}
     assert len({load_config({"task": "copy", **one}).identity() for one in other} | {base.identity()}) == len(other) + 1
     assert re.fullmatch("[0-9a-f]{64}", base.identity())

@@ -25,4 +25,4 @@ if os.environ.get("RNNLAB_FAULTS"):
             raise LookupError("made to fail")
         return draw(self, rng, batch, dtype)
 
-    Addition.draw = faulty
+    Addition.draw = faulty  # type: ignore[method-assign]

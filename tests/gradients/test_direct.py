@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles import make_batch, make_network
+from oracles import ALL_CELLS, make_batch, make_network
 
-from rnnlab.cells import CELLS, Cell, Rnn
+from rnnlab.cells import CELLS, Cell
 from rnnlab.gradients.passes import Scratch, fast_pass, general_pass
 from rnnlab.gradients.readings import curves
 from rnnlab.logspace import log10_of_squares
 from rnnlab.network.objective import Objective
 
-ALL_CELLS = [Rnn(nonlinearity=option) for option in ("tanh", "relu", "sigmoid", "linear")] + [
-    part() for part in CELLS.values() if part is not Rnn
-]
 # The clip clamps some of the entries that it meets, and not all.
 BOUNDS = [None, 0.003]
 

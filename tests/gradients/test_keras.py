@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ if keras.backend.backend() != "torch":
     pytest.skip(f"keras runs on {keras.backend.backend()}, not torch", allow_module_level=True)
 
 
-def keras_model(cell: str, T: int, inputs: int, H: int, outputs: int) -> keras.Model:
+def keras_model(cell: str, T: int, inputs: int, H: int, outputs: int) -> Any:
     """LSTM (or GRU) returning sequences, a second one, dense logits."""
     layer = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[cell]
     return keras.Sequential(

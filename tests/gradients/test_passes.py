@@ -75,9 +75,9 @@ def test_equals_the_loop(cell: Cell, layers: int, R: int, placement: str | int, 
     recurrent_bias=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_equals_the_loop_at_any_shape(
+def test_equals_the_loop_at_any_shape(  # type: ignore[no-untyped-def]
     cell, R, T, B, hidden, inputs, layers, outputs, kind, placement, per_timestep, ragged, recurrent_bias, seed
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     if ragged:
         T = max(T, 6)  # the shortest sequence still has the timesteps that are asked for
     objective = Objective(kind, placement, per_timestep)
@@ -182,6 +182,7 @@ def test_adjoint_clip_is_the_same_in_both_scans(cell: Cell, layers: int, placeme
     network, batch = make_network(cell, R=2, layers=layers), make_batch(objective, R=2, T=8, ragged=ragged)
     fast, general = (run(scan, network, batch, objective, bound) for scan in ("fast", "general"))
     assert fast.clamped is not None
+    assert general.clamped is not None
     assert 0 < fast.clamped.max() < 1
     torch.testing.assert_close(fast.clamped.double(), general.clamped.double(), rtol=0, atol=1e-12)
     for name in fast.gradients:

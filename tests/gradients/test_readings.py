@@ -19,10 +19,6 @@ from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 from rnnlab.probes import PROBES
 
-ALL_CELLS = [Rnn(nonlinearity=option) for option in ("tanh", "relu", "sigmoid", "linear")] + [
-    part() for part in CELLS.values() if part is not Rnn
-]
-
 
 def adjoints(network: Network, batch: Sequences, objective: Objective, r: int, recurrent: bool) -> dict[Any, Tensor]:
     """dL/dh_t, dL/dc_t and dL/da_t [T, B, ...] of one replica, by (layer, state).

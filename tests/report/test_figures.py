@@ -12,7 +12,6 @@ from fakes import fake_group
 from reports import FORMULA, findings
 
 from rnnlab.errors import UsageError
-from rnnlab.report import figures
 from rnnlab.report.figures import WIDTH, write_figures
 
 
@@ -32,8 +31,8 @@ def test_each_figure_has_its_data_beside_it(runs: Path, tmp_path: Path) -> None:
         for kind in ("pdf", "svg", "png", "csv")
     }
     gradient = pd.read_csv(tmp_path / "out" / "gradient.csv").set_index(["task.length", "model.cell"])
-    assert gradient.loc[(60, "rnn"), "median"].to_numpy() == pytest.approx(-0.12 * np.arange(60))
-    assert gradient.loc[(60, "lstm"), "low"].isna().all()
+    assert gradient.loc[[(60, "rnn")], "median"].to_numpy() == pytest.approx(-0.12 * np.arange(60))
+    assert gradient.loc[[(60, "lstm")], "low"].isna().all()
     rates = pd.read_csv(tmp_path / "out" / "rates.csv")
     assert rates[rates["model.cell"] == "rnn"]["rate"].to_numpy() == pytest.approx([-10, -12, -14] * 2)
     success = pd.read_csv(tmp_path / "out" / "success.csv")
@@ -81,7 +80,7 @@ def test_what_cannot_be_is_said_before(runs: Path, tmp_path: Path, monkeypatch: 
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         write_figures(findings(runs), tmp_path / "file", ["png"])
-    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"figures are made with matplotlib: pip install 'rnnlab\[report\]'"):
         write_figures(findings(runs), tmp_path, ["png"])
 

@@ -16,7 +16,6 @@ from rich.console import Console
 
 from rnnlab.compare.collection import load_runs
 from rnnlab.errors import UsageError
-from rnnlab.report import export
 from rnnlab.report.export import as_csv, as_json, as_latex, as_markdown, check_ready
 from rnnlab.report.findings import Findings, label, short_names
 from rnnlab.report.terminal.comparison import report
@@ -148,8 +147,8 @@ def test_tables_quote_what_their_language_reads(tmp_path: Path) -> None:
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1
 
 
-HOSTILE = (NASTY, FORMULA, "a|b_c & 50%", "-1+1", "two\nlines", "\\|", "`code` *bold* [link](x) ~~", "[0.9]", "*")
-HOSTILE += ("1.50", "007", "nan", "\\end{tabular}", "% gone", "$x$ #1 {y} ^z")
+HOSTILE = [NASTY, FORMULA, "a|b_c & 50%", "-1+1", "two\nlines", "\\|", "`code` *bold* [link](x) ~~", "[0.9]", "*"]
+HOSTILE += ["1.50", "007", "nan", "\\end{tabular}", "% gone", "$x$ #1 {y} ^z"]
 
 
 def test_every_cell_of_a_markdown_table_is_read_back_as_it_was(tmp_path: Path) -> None:
@@ -195,7 +194,7 @@ def test_every_cell_of_a_latex_table_is_escaped(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     check_ready(["csv", "markdown", "latex"])
-    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     check_ready(["csv"])
     for kind, package in (("markdown", "tabulate"), ("latex", "jinja2")):
         with pytest.raises(UsageError, match=rf"--{kind} is made with {package}: pip install 'rnnlab\[report\]'"):

@@ -79,7 +79,7 @@ def test_the_labels_are_at_their_values() -> None:
 def test_curves_drawn_with_one_span_share_their_rows() -> None:
     high, low = 0.0 * LAG, 0.0 * LAG - 9
     limits = span(high, low)
-    assert limits == (-9, 0)
+    assert list(limits) == [-9, 0]
     assert plot(strip(LAG, high, 60, 6, limits=limits))[0].strip()
     assert plot(strip(LAG, low, 60, 6, limits=limits))[-1].strip()
 

@@ -17,7 +17,7 @@ from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.index import Index
 from rnnlab.sweeps import driver
 from rnnlab.sweeps.driver import train_sweep
-from rnnlab.sweeps.engines import Engine, Inline
+from rnnlab.sweeps.engines import Engine, Inline, Local
 from rnnlab.sweeps.file import Sweep, load_sweep
 from rnnlab.sweeps.forecast import forecast
 from rnnlab.sweeps.jobs import Event, EventCallback, Job, JobSource, RunSpec
@@ -286,7 +286,7 @@ def test_one_fleet_trains_here_and_several_in_their_own_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[str] = []
-    for kind in (driver.Inline, driver.Local):
+    for kind in (Inline, Local):
         monkeypatch.setattr(kind, "train", lambda self, jobs, on_event: used.append(self.name))
     train_sweep(small([10]), None, SweepOptions(tmp_path))
     train_sweep(small([10, 20]), None, SweepOptions(tmp_path))

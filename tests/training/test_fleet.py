@@ -17,7 +17,8 @@ from rnnlab.runs.run import Run
 from rnnlab.sweeps.jobs import Event, Job, RunSpec
 from rnnlab.sweeps.packing import PendingRun, fleets_of
 from rnnlab.training.fleet import Fleet
-from rnnlab.training.loop import Start, train, train_fleet
+from rnnlab.training.loop import train, train_fleet
+from rnnlab.training.start import Start
 
 
 def mixed(optimizer: str) -> list[Config]:

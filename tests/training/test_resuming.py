@@ -22,7 +22,8 @@ from rnnlab.runs.claims import Claims, folder_key
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 from rnnlab.training.fleet import Fleet
-from rnnlab.training.loop import Start, train, train_fleet
+from rnnlab.training.loop import train, train_fleet
+from rnnlab.training.start import Start
 
 
 def interrupted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int = 4) -> None:
