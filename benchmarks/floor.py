@@ -5,7 +5,7 @@ are dealt out as the lab deals them, blocks of rows of each run over all threads
 no input product, no norm, no optimizer; da is made up once and never written again.
 
     torch   torch.mm (MKL) with out=, in a loop over time; dW_hh is one product a block
-    lab     the products that the lab's own compiled scan is built on (rnnlab/scan/products.py)
+    lab     the products that the lab's own compiled scan is built on (rnnlab/scan/fast/gemm.py)
 
 `python benchmarks/floor.py lstm 20 100 50 8` for cell, B, T, H and runs, or --quick: milliseconds of both.
 """

@@ -162,3 +162,14 @@ def test_public_things_are_described() -> None:
         for node in nodes:
             if isinstance(node, kinds) and not node.name.startswith("_"):
                 assert ast.get_docstring(node), f"{label(path)}: {node.name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=label)
+def test_modules_that_a_docstring_names_are_there(path: Path) -> None:
+    """`x.py`, with or without folders before it, as seen from the file, the package or a package above."""
+    names = {file.name for file in FILES}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        for name in re.findall(r"\b([\w/]+\.py)\b", ast.get_docstring(node) or ""):
+            assert name.rpartition("/")[2] in names, f"{label(path)}: {name}"

@@ -1,4 +1,4 @@
-"""What a curve of log10 |dL/dh_t| says, and intervals over seeds. Arrays in, figures out; NumPy alone.
+"""What a curve of log10 |dL/dh_t| says, and intervals over seeds. Arrays in, figures out; NumPy, and SciPy's quantiles.
 
 curve        rate, horizon, effective lag and verdict of one curve
 intervals    intervals of means and rates over seeds, and paired differences

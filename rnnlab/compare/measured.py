@@ -83,8 +83,8 @@ def number(value: Any) -> float | None:
 
 
 def final_error(result: dict[str, Any]) -> float | None:
-    """The error on the test split; on the validation split, or in training, where there is none."""
-    errors = (number(result.get(name)) for name in ("test_error", "eval_error", "error"))
+    """The error on the test split, or on the validation split where there is none; None where neither was evaluated."""
+    errors = (number(result.get(name)) for name in ("test_error", "eval_error"))
     return next((value for value in errors if value is not None), None)
 
 

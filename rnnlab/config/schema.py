@@ -1,4 +1,4 @@
-"""Config: everything that says what a run is. The only module that names all the tables.
+"""Config: everything that says what a run is.
 
 A new key is part of the identity and of a fleet's shape, and can be an axis; where that is wrong, say so in `facts`.
 """

@@ -1,7 +1,7 @@
 """The nonlinearities that a rule is written with, on a row of numbers, in place.
 
-Written twice under one name: in numpy, so that a rule reads and runs as plain Python, and (`compiled.py`) as loops that
-LLVM turns into vector code, since a call of libm per element costs more than the whole recurrent product.
+Written twice under one name: in numpy, so that a rule reads and runs as plain Python, and (`fast/nonlinearities.py`) as
+loops that LLVM turns into vector code, since a call of libm per element costs more than the whole recurrent product.
 """
 
 from __future__ import annotations

@@ -238,7 +238,7 @@ def _result(status: SweepStatus, driver: _Driver | None, options: SweepOptions) 
 
 def _failure(name: str, reason: str, out: str | PathLike[str]) -> Failure:
     out_option = [] if Path(out) == Path("runs") else ["--out", str(out)]
-    command = ["rnnlab", "train", "--config", str(Path(out) / name / "config.yaml"), *out_option, "--force"]
+    command = ["rnnlab", "train", "--config", str(RunFolder(Path(out) / name).config), *out_option, "--force"]
     return Failure(name, reason, shlex.join(command))
 
 

@@ -86,7 +86,7 @@ def check_resumable(folder: RunFolder, config: Config) -> None:
     if (status := status_of(info)) == "running":
         raise RunExistsError(f"{folder.path} {trained_by(info.get('process') or {})}")
     if status not in ("interrupted", "failed"):
-        raise RunFolderError(f"{folder.path} is {status}; only an interrupted run can be resumed")
+        raise RunFolderError(f"{folder.path} is {status}; only an interrupted or a failed run can be resumed")
     if info.get("identity") != config.identity():
         raise RunFolderError(
             f"{folder.path} is a run of another config; resume it with --config {folder.config}, "

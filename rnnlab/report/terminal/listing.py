@@ -123,6 +123,6 @@ def _origin(run: Run) -> Iterator[tuple[str, str]]:
 
 def repeat_command(run: Run) -> str:
     """The command that trains the run again from its own config, under a new name."""
-    config = run.path / "config.yaml"
+    config = run.dir.config
     out = [] if run.path.parent == Path("runs") else ["--out", str(run.path.parent)]
     return shlex.join(["rnnlab", "train", "--config", str(config), "--name", f"{run.name}-again", *out])
