@@ -27,7 +27,13 @@ _CONSTANT = 1e-6
 
 @dataclass(frozen=True)
 class Fit:
-    """A least-squares line through log10 norm against lag."""
+    """A least-squares line through log10 norm against lag.
+
+    >>> from rnnlab.analysis.curve import fit
+    >>> line = fit(range(50), [-0.1 * lag for lag in range(50)])
+    >>> f"{line.rate:.1f} decades per 100 timesteps, from {line.points} points"
+    '-10.0 decades per 100 timesteps, from 50 points'
+    """
 
     rate: float
     """Slope, in decades per 100 timesteps of lag; negative where the gradient falls with lag."""
@@ -107,7 +113,13 @@ def effective_lag(lag: ArrayLike, log10_norm: ArrayLike) -> float | None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One word for a curve, the figures that it follows from, and how many points they leave out."""
+    """One word for a curve, the figures that it follows from, and how many points they leave out.
+
+    >>> from rnnlab.analysis.curve import verdict_of
+    >>> verdict = verdict_of(range(50), [-0.1 * lag for lag in range(50)])
+    >>> verdict.word, round(verdict.horizon, 1), verdict.exponential
+    ('vanishing', 20.0, True)
+    """
 
     word: Word
     reason: str

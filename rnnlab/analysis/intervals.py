@@ -16,7 +16,13 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean or a rate with its interval; `low` and `high` are None where there are too few values for one."""
+    """A mean or a rate with its interval; `low` and `high` are None where there are too few values for one.
+
+    >>> from rnnlab.analysis.intervals import mean_interval
+    >>> interval = mean_interval([1.0, 2.0, 3.0])
+    >>> f"{interval.middle:.2f} from {interval.low:.2f} to {interval.high:.2f}"
+    '2.00 from -0.48 to 4.48'
+    """
 
     middle: float
     low: float | None
@@ -71,7 +77,13 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> Interval | None:
 
 @dataclass(frozen=True)
 class Paired:
-    """The difference of two groups over the seeds that they share: second less first."""
+    """The difference of two groups over the seeds that they share: second less first.
+
+    >>> from rnnlab.analysis.intervals import paired
+    >>> comparison = paired({0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.4, 1: 2.5, 2: 3.6})
+    >>> comparison.excludes_zero, comparison.word
+    (True, 'differ, seed by seed; their own intervals overlap')
+    """
 
     seeds: tuple[int, ...]
     difference: Interval

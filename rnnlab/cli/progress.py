@@ -40,6 +40,16 @@ class ProgressDisplay:
     """Shows views while a command runs, and removes them at the end.
 
     With `quiet` it shows nothing. It does not fail if the stream has no reader.
+
+    >>> import io
+    >>> from rnnlab.cli.progress import ProgressDisplay, TrainingView
+    >>> from rnnlab.progress import Progress
+    >>> stream = io.StringIO()
+    >>> with ProgressDisplay(stream) as display:
+    ...     display.message("compiling the scan")
+    ...     display.show(TrainingView(Progress(1000, 1000)), last=True)
+    >>> stream.getvalue().splitlines()[0]
+    'compiling the scan'
     """
 
     def __init__(self, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
@@ -113,7 +123,13 @@ class ProgressDisplay:
 
 @dataclass(frozen=True)
 class TrainingView:
-    """The progress of a single training, as one line."""
+    """The progress of a single training, as one line.
+
+    >>> from rnnlab.cli.progress import TrainingView
+    >>> from rnnlab.progress import Progress
+    >>> TrainingView(Progress(120, 1000, losses=(0.25,), error=0.5, grad_norm=1.5, rate=40.0, seconds_left=22.0)).line()
+    '120/1000  loss 0.25  error 0.5  |g| 1.5  40/s  left 22s'
+    """
 
     progress: Progress
 

@@ -11,7 +11,12 @@ _GRACE = 10.0  # seconds that an interrupted training gets to write its last row
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: an interruption like Ctrl-C, with another exit code."""
+    """SIGTERM came: an interruption like Ctrl-C, with another exit code.
+
+    >>> from rnnlab.cli.signals import exit_code, Terminated
+    >>> exit_code(Terminated()), exit_code(KeyboardInterrupt())
+    (143, 130)
+    """
 
 
 def install_handlers() -> None:

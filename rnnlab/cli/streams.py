@@ -35,7 +35,16 @@ def discard(stream: TextIO) -> None:
 
 
 class LenientStream:
-    """A text stream that drops what cannot be written, such as on a full disk or without a reader."""
+    """A text stream that drops what cannot be written, such as on a full disk or without a reader.
+
+    >>> import io
+    >>> from rnnlab.cli.streams import LenientStream
+    >>> closed = io.StringIO()
+    >>> closed.close()
+    >>> stream = LenientStream(closed)
+    >>> stream.write("lost"), stream.is_broken
+    (4, True)
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

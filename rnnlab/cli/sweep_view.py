@@ -23,7 +23,20 @@ _MOST_ROWS = 12
 
 
 class SweepView:
-    """Counts runs by status, and keeps the progress of each fleet that is training."""
+    """Counts runs by status, and keeps the progress of each fleet that is training.
+
+    >>> from rnnlab.cli.sweep_view import SweepView
+    >>> from rnnlab.runs.index import Index
+    >>> from rnnlab.sweeps.file import load_sweep
+    >>> from rnnlab.sweeps.results import SweepEvent
+    >>> from rnnlab.sweeps.status import sweep_status
+    >>> with Index("runs") as index:
+    ...     status = sweep_status(load_sweep({"base": {"task": "addition"}, "seeds": 3}), index)
+    >>> view = SweepView("demo", workers=1)
+    >>> view.add(SweepEvent(status=status))
+    >>> view.progress().total, view.running
+    (3, {})
+    """
 
     def __init__(self, name: str, *, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.name, self._workers, self._clock = name or "sweep", workers, clock

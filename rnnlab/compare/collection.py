@@ -33,7 +33,17 @@ _CACHE_FROM = 100
 
 @dataclass(frozen=True, repr=False)
 class Runs(Sequence[Run]):
-    """Several runs, by name; `unreadable` has the folders that could not be read, each with the reason."""
+    """Several runs, by name; `unreadable` has the folders that could not be read, each with the reason.
+
+    >>> import rnnlab
+    >>> runs = rnnlab.load_runs("runs")
+    >>> runs.where("model.cell = lstm", "seed < 2")
+    Runs(['lstm-T40-s0', 'lstm-T40-s1'])
+    >>> runs["rnn-T40-s2"].status
+    'completed'
+    >>> runs.differing()
+    ['model.cell', 'seed']
+    """
 
     runs: Sequence[Run]
     unreadable: Mapping[Path, str] = field(default_factory=dict, hash=False)

@@ -26,7 +26,13 @@ _HINT = "write KEY, then one of = != < <= > >=, then a value, such as task.lengt
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition: a dotted key, a sign, and one value or several, one of which the setting must have."""
+    """One condition: a dotted key, a sign, and one value or several, one of which the setting must have.
+
+    >>> from rnnlab.compare.conditions import condition
+    >>> long = condition("task.length >= 100")
+    >>> long.holds({"task.length": 200}), long.holds({"task.length": 50})
+    (True, False)
+    """
 
     key: str
     sign: str

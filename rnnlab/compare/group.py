@@ -21,7 +21,13 @@ COUNTED = ("completed", "diverged")
 
 @dataclass(frozen=True)
 class Group:
-    """Runs whose settings are equal except for the seed, and the values of the keys that distinguish the groups."""
+    """Runs whose settings are equal except for the seed, and the values of the keys that distinguish the groups.
+
+    >>> import rnnlab
+    >>> group = rnnlab.load_runs("runs").group_by("model.cell")[0]
+    >>> dict(group.values), group.seeds, dict(group.statuses)
+    ({'model.cell': 'lstm'}, [0, 1, 2], {'completed': 3})
+    """
 
     values: Mapping[str, Any]
     runs: tuple[Run, ...]
@@ -45,7 +51,13 @@ class Group:
 
 @dataclass(frozen=True)
 class MeasuredGroup:
-    """A group with the readings of its runs at one update, and the figures over its seeds."""
+    """A group with the readings of its runs at one update, and the figures over its seeds.
+
+    >>> import rnnlab
+    >>> group = rnnlab.load_runs("runs").group_by("model.cell").measure()[1]
+    >>> round(group.rate.middle, 2), round(group.median("horizon"), 1), dict(group.verdicts)
+    (-14.9, 13.4, {'vanishing': 3})
+    """
 
     group: Group
     measured: tuple[Measured, ...]

@@ -32,6 +32,13 @@ class Groups(Sequence[Group]):
 
     Runs that differ in anything but seed, device, name and notes are never in one group. Of several runs of one
     identity the most complete one is used, and `repeated` counts the others.
+
+    >>> import rnnlab
+    >>> groups = rnnlab.load_runs("runs").group_by("model.cell")
+    >>> [(group.values["model.cell"], group.seeds) for group in groups]
+    [('lstm', [0, 1, 2]), ('rnn', [0, 1, 2])]
+    >>> groups.decay_rates(at=0)[["model.cell", "rate"]].round(1).values.tolist()
+    [['lstm', -1.9], ['rnn', -14.9]]
     """
 
     groups: tuple[Group, ...]
@@ -148,7 +155,13 @@ class Groups(Sequence[Group]):
 
 @dataclass(frozen=True)
 class MeasuredGroups(Sequence[MeasuredGroup]):
-    """Groups with the figures of their runs' gradients at one update, as `Groups.measure` gives them."""
+    """Groups with the figures of their runs' gradients at one update, as `Groups.measure` gives them.
+
+    >>> import rnnlab
+    >>> measured = rnnlab.load_runs("runs").group_by("model.cell").measure(at=0)
+    >>> measured.curves()[["model.cell", "lag", "median"]].head(2).round(3).values.tolist()
+    [['lstm', 0, 0.0], ['lstm', 1, -0.019]]
+    """
 
     groups: Groups
     members: tuple[MeasuredGroup, ...]

@@ -25,7 +25,14 @@ _UNDERFLOW = -1e300
 
 @dataclass(frozen=True)
 class Measured:
-    """The figures of one run's gradient at one update."""
+    """The figures of one run's gradient at one update.
+
+    >>> import rnnlab
+    >>> from rnnlab.compare.measured import measure_run
+    >>> measured = measure_run(rnnlab.Run("runs/rnn-T40-s0"), at=0)
+    >>> measured.verdict.word, round(measured.rate, 2), round(measured.horizon, 1)
+    ('vanishing', -15.0, 13.3)
+    """
 
     run: Run
     seed: int
@@ -105,6 +112,13 @@ class MedianCurve:
 
     The median has sentinel values: -inf zero, inf not finite, NaN underflow. The interval is NaN where
     fewer than 3 runs, or not all of them, have a finite point.
+
+    >>> import numpy as np
+    >>> from rnnlab.compare.measured import median_curve
+    >>> curves = [(np.array([0, 1]), np.array([0.0, slope])) for slope in (-0.1, -0.2, -0.3)]
+    >>> curve = median_curve(curves)
+    >>> curve.median.tolist(), curve.count.tolist()
+    ([0.0, -0.2], [3, 3])
     """
 
     lags: NDArray[np.int64]

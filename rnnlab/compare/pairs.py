@@ -19,6 +19,12 @@ class Pair:
     """Two groups that differ in `key` only, compared seed by seed.
 
     Its values in them are `first` and `second`; `rest` has the keys in which they are equal.
+
+    >>> import rnnlab
+    >>> from rnnlab.compare.pairs import pairs
+    >>> (pair,) = pairs(rnnlab.load_runs("runs").group_by("model.cell").measure())
+    >>> pair.first, pair.second, round(pair.comparison.difference.middle, 2), pair.comparison.word
+    ('lstm', 'rnn', -13.0, 'differ')
     """
 
     key: str

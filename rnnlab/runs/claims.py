@@ -40,7 +40,16 @@ _MOST_VARIABLES = 500
 
 @dataclass(frozen=True)
 class Holder:
-    """The holder of a claim: its process, and the seconds since its last beat."""
+    """The holder of a claim: its process, and the seconds since its last beat.
+
+    >>> import os
+    >>> from rnnlab.runs.claims import Claims
+    >>> with Claims("runs") as ours, Claims("runs") as theirs:
+    ...     _ = ours.take(["b17e"])
+    ...     holder = theirs.holders(["b17e"])["b17e"]
+    >>> holder.process["pid"] == os.getpid(), holder.silent < 60
+    (True, True)
+    """
 
     process: dict[str, Any]
     silent: float
@@ -55,6 +64,14 @@ class Claims:
     """The runs that this process has claimed: it trains them, or is about to.
 
     Raises RunFolderError where the file cannot be made or used, RunFailedError where the disk is full.
+
+    >>> from rnnlab.runs.claims import Claims
+    >>> with Claims("runs") as ours, Claims("runs") as theirs:
+    ...     print(ours.take(["b17e"]), theirs.take(["b17e"]))
+    ...     ours.release(["b17e"])
+    ...     print(theirs.take(["b17e"]))
+    {'b17e'} set()
+    {'b17e'}
     """
 
     def __init__(

@@ -30,6 +30,14 @@ class RunFolder:
     A folder with a readable `run.json` is a run. `create` makes both in one step, so that no process sees a run folder
     without one. `run.json` is strict JSON: a number that is not finite is the text "inf", "-inf" or "nan", which
     `float()` reads.
+
+    >>> from rnnlab.runs.folder import RunFolder
+    >>> folder = RunFolder.create("runs", "demo", {"seed": 3})
+    >>> folder.status
+    'running'
+    >>> folder.finish("completed", "all updates done")
+    >>> folder.status, folder.read_run()["seed"]
+    ('completed', 3)
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

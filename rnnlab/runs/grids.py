@@ -26,6 +26,15 @@ class Grid:
     """Readings [U, K] at U updates and K lags, with sentinel values: -inf zero, inf not finite, NaN underflow.
 
     `recorded` says where there is a reading: sequences of different lengths have different lags.
+
+    >>> from rnnlab.runs.folder import RunFolder
+    >>> from rnnlab.runs.grids import GradientGrids
+    >>> grid = GradientGrids(RunFolder("runs/lstm-T40-s0")).grid("h")
+    >>> grid.updates.tolist(), grid.values["log10_norm"].shape
+    ([0, 10], (2, 40))
+    >>> lags, log10_norms = grid.curve(grid.at(update=10))
+    >>> lags[:3].tolist(), log10_norms[:3].tolist()
+    ([0, 1, 2], [0.0, -0.02, -0.04])
     """
 
     updates: NDArray[np.int64]
@@ -48,7 +57,14 @@ class Grid:
 
 
 class GradientGrids:
-    """All grids of one run. Raises RunFolderError where its gradients.csv is missing or broken."""
+    """All grids of one run. Raises RunFolderError where its gradients.csv is missing or broken.
+
+    >>> from rnnlab.runs.folder import RunFolder
+    >>> from rnnlab.runs.grids import GradientGrids
+    >>> grids = GradientGrids(RunFolder("runs/lstm-T40-s0"))
+    >>> grids.layers, grids.states(), grids.rows
+    ([0], ['h', 'c'], 160)
+    """
 
     def __init__(self, run: RunFolder) -> None:
         self._name, self._table = run.name, cached_gradients(run)

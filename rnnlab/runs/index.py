@@ -23,7 +23,15 @@ _RESULT = ("loss", "error", "eval_loss", "eval_error", "test_loss", "test_error"
 
 @dataclass(frozen=True)
 class Entry:
-    """What run.json says of a run; `identity` is None where the config cannot be read."""
+    """What run.json says of a run; `identity` is None where the config cannot be read.
+
+    >>> from rnnlab.runs.index import Index
+    >>> with Index("runs") as index:
+    ...     index.refresh()
+    ...     entry = index.entries()[0]
+    >>> entry.name, entry.status, entry.updates
+    ('lstm-T40-s0', 'completed', 10)
+    """
 
     name: str
     identity: str | None
@@ -39,7 +47,14 @@ class Entry:
 
 
 class Index:
-    """The index of one folder; call `refresh` first. `left_out` has the folders that could not be read, and why."""
+    """The index of one folder; call `refresh` first. `left_out` has the folders that could not be read, and why.
+
+    >>> from rnnlab.runs.index import Index
+    >>> with Index("runs") as index:
+    ...     index.refresh()
+    ...     sorted(index.names())[:2]
+    ['lstm-T40-s0', 'lstm-T40-s1']
+    """
 
     def __init__(self, root: str | PathLike[str]) -> None:
         self.root = Path(root)

@@ -24,6 +24,15 @@ class Run:
 
     `config` is given where it was read already. Raises RunFolderError where the folder is not a run, or the file that
     is needed is missing or broken.
+
+    >>> import rnnlab
+    >>> run = rnnlab.Run("runs/lstm-T40-s0")
+    >>> run.status, run.settings["model.cell"], run.updates()
+    ('completed', 'lstm', [0, 10])
+    >>> run.curve(update=10)[["lag", "log10_norm"]].head(3).values.tolist()
+    [[0.0, 0.0], [1.0, -0.02], [2.0, -0.04]]
+    >>> run.verdict().word
+    'stable'
     """
 
     def __init__(self, path: str | Path, config: dict[str, Any] | None = None) -> None:

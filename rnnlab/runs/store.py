@@ -42,7 +42,14 @@ def stamp_of(path: str | os.PathLike[str]) -> str | None:
 
 
 class Store:
-    """JSON values of one kind (the name of a table), one for each run, by the run's name."""
+    """JSON values of one kind (the name of a table), one for each run, by the run's name.
+
+    >>> from rnnlab.runs.store import Store
+    >>> with Store("runs", "length") as store:
+    ...     unreadable = store.refresh({"lstm-T40-s0": "stamp"}, read=len)
+    >>> dict(store.values)
+    {'lstm-T40-s0': 11}
+    """
 
     def __init__(self, root: str | os.PathLike[str], kind: str) -> None:
         self._root, self._kind = Path(root), kind

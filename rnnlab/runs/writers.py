@@ -87,6 +87,15 @@ class GradientLog(_Log):
     """Appends to gradients.csv. A file from an interrupted run is continued, without its half-written last line.
 
     Raises RunFolderError when the file cannot be opened or is another table, RunFailedError when it cannot grow.
+
+    >>> from pathlib import Path
+    >>> from rnnlab.runs.readers import read_gradients
+    >>> from rnnlab.runs.writers import GradientLog
+    >>> columns = ("norm", "log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_direct")
+    >>> with GradientLog(Path("gradients.csv")) as log:
+    ...     log.write(update=0, layer=0, state="h", t=[0, 1], lag=[1, 0], **{name: [0.1, 1.0] for name in columns})
+    >>> read_gradients("gradients.csv")["norm"].tolist()
+    [0.1, 1.0]
     """
 
     def __init__(self, path: Path) -> None:
@@ -121,6 +130,14 @@ class MetricsLog(_Log):
     """Appends to metrics.csv, one row an update. Opening, continuing and closing are as in GradientLog.
 
     columns: those of the run's probes, as `metrics_columns` gives them.
+
+    >>> from pathlib import Path
+    >>> from rnnlab.runs.readers import read_metrics
+    >>> from rnnlab.runs.writers import MetricsLog
+    >>> with MetricsLog(Path("metrics.csv")) as log:
+    ...     log.write({"update": 0, "loss": 0.5})
+    >>> read_metrics("metrics.csv")[["update", "loss", "eval_loss"]].values.tolist()
+    [[0.0, 0.5, nan]]
     """
 
     def __init__(self, path: Path, columns: Sequence[Column] = METRICS) -> None:

@@ -20,7 +20,16 @@ _START = 4.0
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A member of the sweep and its status: completed, diverged, failed, running, interrupted or new."""
+    """A member of the sweep and its status: completed, diverged, failed, running, interrupted or new.
+
+    >>> from rnnlab.sweeps.file import load_sweep
+    >>> from rnnlab.sweeps.forecast import forecast
+    >>> from rnnlab.sweeps.results import SweepOptions
+    >>> sweep = load_sweep({"base": {"task": "addition"}, "seeds": 3})
+    >>> run = forecast(sweep, SweepOptions(max_runs=0)).runs[0]
+    >>> run.name, run.status, run.settings
+    ('lstm-T100-s0', 'new', {'seed': 0})
+    """
 
     name: str
     status: str
@@ -30,7 +39,16 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Forecast:
-    """The status of all runs, and what the missing ones will take; seconds and bytes are estimates."""
+    """The status of all runs, and what the missing ones will take; seconds and bytes are estimates.
+
+    >>> from rnnlab.sweeps.file import load_sweep
+    >>> from rnnlab.sweeps.forecast import forecast
+    >>> from rnnlab.sweeps.results import SweepOptions
+    >>> sweep = load_sweep({"base": {"task": "addition"}, "seeds": 3})
+    >>> estimate = forecast(sweep, SweepOptions(max_runs=0))
+    >>> estimate.count, estimate.to_train, estimate.seconds
+    ({'new': 3}, 0, 0.0)
+    """
 
     runs: list[PlannedRun]
     count: dict[str, int]

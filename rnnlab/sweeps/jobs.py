@@ -20,7 +20,13 @@ ENDED = ("completed", "diverged")
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run of a job: the name of its folder, its identity and its resolved config."""
+    """One run of a job: the name of its folder, its identity and its resolved config.
+
+    >>> from rnnlab.sweeps.jobs import RunSpec
+    >>> run = RunSpec("lstm-T100-s0", identity="9f3c", config={"task": "addition"})
+    >>> run.status("runs") is None  # no such folder yet
+    True
+    """
 
     name: str
     identity: str
@@ -42,7 +48,15 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class Job:
-    """Runs of one shape that train as one fleet, and the folder that their folders are made in."""
+    """Runs of one shape that train as one fleet, and the folder that their folders are made in.
+
+    >>> from rnnlab.sweeps.jobs import Job, RunSpec
+    >>> job = Job(1, (RunSpec("lstm-T100-s0", "9f3c", {"task": "addition"}),), out="runs")
+    >>> [run.name for run in job.unfinished()]
+    ['lstm-T100-s0']
+    >>> Job.from_json(job.to_json()) == job
+    True
+    """
 
     number: int
     runs: tuple[RunSpec, ...]
@@ -88,6 +102,13 @@ class Event:
     - `died`: its process or its machine is gone; `text` is how.
 
     The first event of a job is `started`. The last one is one of the last four, once. Those between may be lost.
+
+    >>> from rnnlab.sweeps.jobs import Event
+    >>> event = Event("run_ended", job=1, run="lstm-T100-s0", status="completed")
+    >>> event.is_final, Event("done", job=1).is_final
+    (False, True)
+    >>> Event.from_json(event.to_json()) == event
+    True
     """
 
     kind: EventKind

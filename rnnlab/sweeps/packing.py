@@ -18,7 +18,17 @@ _MEMORY = 2**30
 
 
 class PendingRun(NamedTuple):
-    """A run that is to be trained: its config, and what an engine needs to know about it."""
+    """A run that is to be trained: its config, and what an engine needs to know about it.
+
+    >>> from rnnlab.runs.index import Index
+    >>> from rnnlab.sweeps.file import load_sweep
+    >>> from rnnlab.sweeps.packing import fleets_of
+    >>> from rnnlab.sweeps.status import sweep_status
+    >>> with Index("runs") as index:
+    ...     status = sweep_status(load_sweep({"base": {"task": "addition"}, "seeds": 3}), index)
+    >>> [[run.spec.name for run in fleet] for fleet in fleets_of(status.missing)]
+    [['lstm-T100-s0', 'lstm-T100-s1', 'lstm-T100-s2']]
+    """
 
     config: Config
     spec: RunSpec

@@ -12,7 +12,14 @@ from rnnlab.sweeps.status import SweepStatus
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """The options of a sweep: how to carry it out."""
+    """The options of a sweep: how to carry it out.
+
+    >>> from rnnlab.sweeps.driver import train_sweep
+    >>> from rnnlab.sweeps.file import load_sweep
+    >>> from rnnlab.sweeps.results import SweepOptions
+    >>> train_sweep(load_sweep({"base": {"task": "addition"}, "seeds": 3}), options=SweepOptions(max_runs=0)).trained
+    0
+    """
 
     out: str | PathLike[str] = "runs"
     fleets: bool = True
@@ -23,7 +30,18 @@ class SweepOptions:
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that failed: its name, why, and the command that repeats it alone."""
+    """A run that failed: its name, why, and the command that repeats it alone.
+
+    >>> import rnnlab
+    >>> from rnnlab.runs.folder import RunFolder
+    >>> from rnnlab.sweeps.file import load_sweep
+    >>> sweep = {"base": {"task": "addition", "model": {"cell": "gru"}}, "seeds": 1}
+    >>> (member,) = load_sweep(sweep).members
+    >>> RunFolder.create("runs", member.name, {"identity": member.identity}).finish("failed", "out of memory")
+    >>> (failure,) = rnnlab.sweep(sweep).failures
+    >>> failure.name, failure.why
+    ('gru-T100-s0', 'out of memory')
+    """
 
     name: str
     why: str
@@ -32,7 +50,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """How many members of a sweep have which status when it ends, no matter which command trained them."""
+    """How many members of a sweep have which status when it ends, no matter which command trained them.
+
+    >>> import rnnlab
+    >>> result = rnnlab.sweep({"base": {"task": "addition"}, "seeds": 3}, max_runs=0)
+    >>> result.runs, result.trained, result.left
+    (3, 0, 3)
+    """
 
     runs: int
     trained: int = 0
@@ -50,7 +74,16 @@ class SweepResult:
 
 @dataclass(frozen=True)
 class SweepEvent:
-    """Something that happened in a sweep: the event of a job; or `status` and `planned`, the jobs that are to start."""
+    """Something that happened in a sweep: the event of a job; or `status` and `planned`, the jobs that are to start.
+
+    >>> from rnnlab.sweeps.jobs import Event
+    >>> from rnnlab.sweeps.results import SweepEvent
+    >>> def on_event(event):
+    ...     if event.event is not None and event.event.kind == "run_ended":
+    ...         print(event.event.run, event.event.status)
+    >>> on_event(SweepEvent(Event("run_ended", job=1, run="lstm-T100-s0", status="completed")))
+    lstm-T100-s0 completed
+    """
 
     event: Event | None = None
     job: Job | None = None

@@ -13,7 +13,16 @@ from rnnlab.sweeps.packing import PendingRun
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """The members of a sweep, each in one of four lists."""
+    """The members of a sweep, each in one of four lists.
+
+    >>> from rnnlab.runs.index import Index
+    >>> from rnnlab.sweeps.file import load_sweep
+    >>> from rnnlab.sweeps.status import sweep_status
+    >>> with Index("runs") as index:
+    ...     status = sweep_status(load_sweep({"base": {"task": "addition"}, "seeds": 3}), index)
+    >>> status.runs, len(status.done), len(status.missing), status.interrupted
+    (3, 0, 3, 0)
+    """
 
     done: tuple[Entry, ...] = ()
     """completed or diverged"""

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One run's log10 norms by update and timestep."""
+    """One run's log10 norms by update and timestep.
+
+    >>> import rnnlab
+    >>> from rnnlab.report.figures.data import HeatMap
+    >>> groups = rnnlab.load_runs("runs").group_by("model.cell")
+    >>> heat = HeatMap.of(groups, groups.measure()[0], "lstm")
+    >>> heat.run, heat.updates.tolist(), heat.values.shape
+    ('lstm-T40-s1', [0, 10], (2, 40))
+    """
 
     title: str
     run: str

@@ -27,7 +27,16 @@ _SHORT_NAME = 24
 
 
 class GroupLabels:
-    """The labels of groups in a legend: their values of the keys that are compared."""
+    """The labels of groups in a legend: their values of the keys that are compared.
+
+    >>> import rnnlab
+    >>> from rnnlab.report.figures.drawing import GroupLabels
+    >>> from rnnlab.report.findings import Findings
+    >>> findings = Findings(rnnlab.load_runs("runs").group_by("model.cell"))
+    >>> labels = GroupLabels(findings, findings.measured)
+    >>> [labels.of(group) for group in findings.measured]
+    ['lstm', 'rnn']
+    """
 
     def __init__(self, findings: Findings, groups: Sequence[MeasuredGroup]) -> None:
         self._by = findings.groups.by

@@ -35,7 +35,13 @@ _NORMS = ("grad_norm", "grad_norm_clipped", "clipped")
 
 @dataclass(frozen=True)
 class Size:
-    """How much of each run fits on the page, given the number of runs."""
+    """How much of each run fits on the page, given the number of runs.
+
+    >>> from rnnlab.report.page.run import Size
+    >>> few, many = Size.of(runs=6, groups=2), Size.of(runs=5000, groups=50)
+    >>> (few.heats, few.updates, few.lags), (many.heats, many.updates, many.lags)
+    ((6, 83, 111), (2812, 17, 23))
+    """
 
     runs: int
     heats: int
@@ -73,7 +79,17 @@ class Size:
 
 @dataclass(frozen=True)
 class Reading:
-    """The readings of one run for the page; without gradients `updates` is None, and `reason` says why."""
+    """The readings of one run for the page; without gradients `updates` is None, and `reason` says why.
+
+    >>> import rnnlab
+    >>> from rnnlab.report.page.run import Thinned
+    >>> groups = rnnlab.load_runs("runs").group_by("model.cell")
+    >>> thinned = Thinned(groups)
+    >>> measured = groups.measure(on_readings=thinned.add)
+    >>> reading = thinned.readings(measured)[groups.runs[0].path]
+    >>> reading.updates.tolist(), sorted(reading.detail[0])
+    ([0, 10], ['lags', 'update', 'values'])
+    """
 
     grid: Grid | None
     """The norms alone, at the updates of the heat map."""
@@ -93,7 +109,16 @@ class Reading:
 
 
 class Thinned:
-    """The gradients of all runs, each reduced to what the page shows as soon as it is read."""
+    """The gradients of all runs, each reduced to what the page shows as soon as it is read.
+
+    >>> import rnnlab
+    >>> from rnnlab.report.page.run import Thinned
+    >>> groups = rnnlab.load_runs("runs").group_by("model.cell")
+    >>> thinned = Thinned(groups)
+    >>> measured = groups.measure(on_readings=thinned.add)
+    >>> len(thinned.readings(measured))
+    6
+    """
 
     def __init__(self, groups: Groups) -> None:
         self.size = Size.of(len(groups.runs), len(groups))

@@ -15,6 +15,11 @@ class Engine(ABC):
     """Trains jobs somewhere.
 
     A killed process or machine is reported as `died`. It ends no other job, and not the caller.
+
+    >>> from rnnlab.sweeps.engines import engine_of
+    >>> engine = engine_of("local", workers=2)
+    >>> engine.name, engine.at_once()
+    ('local', 2)
     """
 
     name: ClassVar[str]

@@ -42,7 +42,13 @@ class _Worker:
 
 
 class Local(Engine):
-    """Trains each fleet in a process of its own; the processor's threads are divided among those that run."""
+    """Trains each fleet in a process of its own; the processor's threads are divided among those that run.
+
+    >>> import rnnlab
+    >>> from rnnlab.sweeps.engines import Local
+    >>> rnnlab.sweep({"base": {"task": "addition"}, "seeds": 3}, engine=Local(workers=2), max_runs=0).left
+    3
+    """
 
     name: ClassVar[str] = "local"
 

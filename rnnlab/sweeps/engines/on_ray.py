@@ -28,7 +28,12 @@ _GRACE = 15.0
 
 
 class Ray(Engine):
-    """Trains each fleet in a Ray task that asks for processors and, where the cluster has GPUs, a share of one."""
+    """Trains each fleet in a Ray task that asks for processors and, where the cluster has GPUs, a share of one.
+
+    >>> from rnnlab.sweeps.engines import Ray
+    >>> Ray(workers=8, address="ray://head:10001").cluster
+    'ray://head:10001'
+    """
 
     name: ClassVar[str] = "ray"
     here: ClassVar[bool] = False

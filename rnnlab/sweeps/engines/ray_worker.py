@@ -32,7 +32,18 @@ class Report:
 
 
 class EventQueue:
-    """The actor that collects the events of workers. Its answers tell them whether to stop."""
+    """The actor that collects the events of workers. Its answers tell them whether to stop.
+
+    >>> from rnnlab.sweeps.engines.ray_worker import EventQueue
+    >>> queue = EventQueue()
+    >>> queue.put(["started"])
+    False
+    >>> queue.take_all()
+    ['started']
+    >>> queue.close()
+    >>> queue.put([])
+    True
+    """
 
     def __init__(self) -> None:
         self._events: list[str] = []

@@ -22,7 +22,14 @@ _MOST_WRONG = 200
 
 @dataclass(frozen=True)
 class Member:
-    """One run of a sweep: its config with its name, its identity, its name, and the settings that the axes gave it."""
+    """One run of a sweep: its config with its name, its identity, its name, and the settings that the axes gave it.
+
+    >>> from rnnlab.sweeps.file import load_sweep
+    >>> sweep = load_sweep({"base": {"task": "addition"}, "axes": {"grid": {"model.cell": ["rnn", "lstm"]}}})
+    >>> member = sweep.members[1]
+    >>> member.name, dict(member.settings), member.config.model.cell
+    ('lstm-T100-s0', {'model.cell': 'lstm'}, 'lstm')
+    """
 
     config: Config
     identity: str
@@ -32,7 +39,16 @@ class Member:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A set of runs, the keys that vary, and how many combinations repeat another one."""
+    """A set of runs, the keys that vary, and how many combinations repeat another one.
+
+    >>> from rnnlab.sweeps.file import load_sweep
+    >>> axes = {"grid": {"model.cell": ["rnn", "lstm"]}}
+    >>> sweep = load_sweep({"base": {"task": "addition"}, "axes": axes, "seeds": 2})
+    >>> [member.name for member in sweep.members]
+    ['rnn-T100-s0', 'rnn-T100-s1', 'lstm-T100-s0', 'lstm-T100-s1']
+    >>> sweep.axes
+    ['model.cell', 'seed']
+    """
 
     members: list[Member]
     axes: list[str]

@@ -21,7 +21,14 @@ Choice = tuple[Setting, ...]
 
 
 class Reader:
-    """Reads the parts of a sweep file and collects their problems."""
+    """Reads the parts of a sweep file and collects their problems.
+
+    >>> from rnnlab.config.load import document_of
+    >>> from rnnlab.sweeps.file.reader import Reader
+    >>> reader = Reader(document_of({"base": {"task": "addition"}, "axes": {"grid": {"model.hidden": [10, 20, 40]}}}))
+    >>> [len(dimension) for dimension in reader.axes()], reader.problems
+    ([3], [])
+    """
 
     def __init__(self, document: Document) -> None:
         self.name = document.name
