@@ -46,7 +46,7 @@ class NoClip(Clip):
     """Leaves the gradient as it is.
 
     >>> import torch
-    >>> from rnnlab.logspace import Scaled
+    >>> from rnnlab.scan.scaled import Scaled
     >>> from rnnlab.network.flat import Gradient
     >>> gradient = Gradient([Scaled(torch.tensor([[3.0, 4.0]]), torch.tensor([0]))], width=2)
     >>> clip = NoClip()
@@ -66,7 +66,7 @@ class ClipNorm(Clip):
     norm 1e60 is brought to the threshold in its true direction.
 
     >>> import torch
-    >>> from rnnlab.logspace import Scaled
+    >>> from rnnlab.scan.scaled import Scaled
     >>> from rnnlab.network.flat import Gradient
     >>> gradient = Gradient([Scaled(torch.tensor([[3.0, 4.0]]), torch.tensor([0]))], width=2)
     >>> clip = ClipNorm(threshold=1)
@@ -100,7 +100,7 @@ class ClipValue(Clip):
     """Clamps every entry of the gradient to [-threshold, threshold]; `clipped` is the share of entries clamped.
 
     >>> import torch
-    >>> from rnnlab.logspace import Scaled
+    >>> from rnnlab.scan.scaled import Scaled
     >>> from rnnlab.network.flat import Gradient
     >>> gradient = Gradient([Scaled(torch.tensor([[3.0, 4.0]]), torch.tensor([0]))], width=2)
     >>> clip = ClipValue(threshold=3.5)

@@ -8,19 +8,12 @@ import importlib
 from pathlib import Path
 
 import pytest
+from doctest_reasons import WITHOUT_EXAMPLE
 from fakes import fake_group
 
 import rnnlab
 
 PACKAGE = Path(rnnlab.__file__).parent
-PACKAGES = {"analysis", "runs", "compare", "report", "sweeps", "cli"}
-"""The packages whose public classes need an example."""
-WITHOUT_EXAMPLE = {
-    "FigurePlan": "plain data that write_figures makes and draws",
-    "JobSource": "a Protocol; the driver of a sweep implements it",
-    "Report": "plain data that a Ray task returns",
-    "View": "a Protocol; TrainingView and SweepView implement it",
-}
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__main__.py"]
 
 
@@ -47,18 +40,17 @@ def example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("example_runs")
 def test_the_examples_of_a_module_run(path: Path) -> None:
     module = importlib.import_module(module_name(path))
-    result = doctest.testmod(module, globs={}, optionflags=doctest.NORMALIZE_WHITESPACE)
+    result = doctest.testmod(module, globs=dict(vars(module)), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted
     assert not result.failed
 
 
-@pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_every_public_class_has_an_example_or_a_reason(package: str) -> None:
-    for path in (PACKAGE / package).rglob("*.py"):
-        for name, docstring in classes(path).items():
-            has_example = ">>> " in docstring
-            assert has_example != (name in WITHOUT_EXAMPLE), f"{module_name(path)}.{name}"
+@pytest.mark.parametrize("path", [path for path in FILES if classes(path)], ids=module_name)
+def test_every_public_class_has_an_example_or_a_reason(path: Path) -> None:
+    for name, docstring in classes(path).items():
+        full = f"{module_name(path)}.{name}"
+        assert (">>> " in docstring) != (full in WITHOUT_EXAMPLE), full
 
 
 def test_every_reason_is_about_a_class() -> None:
-    assert set(WITHOUT_EXAMPLE) <= {name for path in FILES for name in classes(path)}
+    assert set(WITHOUT_EXAMPLE) <= {f"{module_name(path)}.{name}" for path in FILES for name in classes(path)}

@@ -1,4 +1,4 @@
-"""`rnnlab list`. Not list.py: a module of that name would shadow the builtin."""
+"""`rnnlab list`. Not called list: a module of that name would shadow the builtin."""
 
 from __future__ import annotations
 

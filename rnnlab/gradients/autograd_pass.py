@@ -24,7 +24,17 @@ from rnnlab.scan.scaled import Scaled
 @final
 @dataclass(frozen=True, kw_only=True)
 class AutogradPass(Pass):
-    """A pass under autograd. It owns its tensors; direct gradients need the weights that it was made with."""
+    """A pass under autograd. It owns its tensors; direct gradients need the weights that it was made with.
+
+    >>> from rnnlab.cells import Gru
+    >>> from rnnlab.inits import Inits
+    >>> from rnnlab.network.network import Shape, draw
+    >>> shape = Shape(inputs=2, hidden=3, layers=1, outputs=1, recurrent_bias=True)
+    >>> network = Network.stack(Gru(), shape, [draw(Gru(), shape, Inits(), seed=0)])
+    >>> batch = Sequences(torch.ones(1, 5, 4, 2), torch.zeros(1, 4, 1), lengths=torch.full((1, 4), 5))
+    >>> general_pass(network, batch, Objective("value", "last", False)).readings[0].limited
+    'float32'
+    """
 
     traces: list[general.Trace]
     """By layer."""

@@ -26,6 +26,16 @@ class CompiledPass(Pass):
 
     It reads the memory of its `Scratch`, so it is good until the next pass with the same scratch. Losses, outputs and
     parameter gradients are tensors of their own and stay; readings, gates and norm tables do not.
+
+    >>> from rnnlab.cells import Rnn
+    >>> from rnnlab.inits import Inits
+    >>> from rnnlab.network.network import Shape, draw
+    >>> shape = Shape(inputs=2, hidden=3, layers=1, outputs=1, recurrent_bias=False)
+    >>> network = Network.stack(Rnn(), shape, [draw(Rnn(), shape, Inits(), seed=0)])
+    >>> batch = Sequences(torch.ones(1, 5, 4, 2), torch.zeros(1, 4, 1), lengths=torch.full((1, 4), 5))
+    >>> result = fast_pass(network, batch, Objective("value", "last", False), Scratch(layers=1))
+    >>> result.gradients["layer0.W_hh"].mantissa.shape, result.readings[0].squares["h"].shape
+    (torch.Size([1, 3, 3]), torch.Size([1, 5, 4]))
     """
 
     traces: list[fast.Trace]

@@ -27,7 +27,12 @@ _AT_ONCE = 32
 
 
 class Layout:
-    """Where each parameter stands in a row: `count` numbers, and zeros up to `width`, a multiple of 32."""
+    """Where each parameter stands in a row: `count` numbers, and zeros up to `width`, a multiple of 32.
+
+    >>> layout = Layout({"W": (2, 3), "b": (3,)})
+    >>> layout.count, layout.width, layout.views(torch.zeros(1, 32))["W"].shape
+    (9, 32, torch.Size([1, 2, 3]))
+    """
 
     def __init__(self, shapes: Mapping[str, Sequence[int]]) -> None:
         self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
@@ -46,6 +51,11 @@ class Gradient:
     """The gradient of all parameters of every replica, whatever its size, and log2 of its L2 norm [R].
 
     parts: by parameter, mantissas [R, ...] and exponents [R], in the order of the layout. width: that of the rows.
+
+    >>> vanished = Scaled(torch.tensor([[3.0, 4.0]]), torch.tensor([-2000]))
+    >>> gradient = Gradient([vanished], width=32)
+    >>> gradient.log2_norm, gradient.norms(), gradient.plain().abs().max()
+    (array([-1997.67807191]), array([0.]), tensor(0.))
     """
 
     def __init__(self, parts: Sequence[Scaled], width: int) -> None:

@@ -35,6 +35,12 @@ class Network:
 
     h^0_t = x_t,  h^l_t = cell(h^{l-1}_t, state^l_{t-1}),  output_t = h^L_t W_out + b_out.
     flat [R, P]: where the network was made by `stack`, what the parameters are views of, a replica a row.
+
+    >>> from rnnlab.cells import Lstm
+    >>> shape = Shape(inputs=2, hidden=3, layers=1, outputs=1, recurrent_bias=False)
+    >>> network = Network.stack(Lstm(), shape, [draw(Lstm(), shape, Inits(), seed) for seed in (0, 1)])
+    >>> network.replicas, network.count(), network.layer(0).W_hh.shape
+    (2, 76, torch.Size([2, 3, 12]))
     """
 
     def __init__(self, cell: Cell, shape: Shape, parameters: Mapping[str, Tensor], flat: Tensor | None = None) -> None:

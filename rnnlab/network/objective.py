@@ -15,7 +15,12 @@ Placement = Literal["last", "all"] | int
 
 @dataclass(frozen=True)
 class ReadOut:
-    """The read-out timesteps: the S timesteps of each sequence at which the loss reads the states."""
+    """The read-out timesteps: the S timesteps of each sequence at which the loss reads the states.
+
+    >>> last = ReadOut(timesteps=torch.tensor([[[2]]]), slots=torch.tensor([[[-1], [-1], [0]]]))
+    >>> last.gather(torch.arange(3.0).view(1, 3, 1, 1))
+    tensor([[[[2.]]]])
+    """
 
     timesteps: Tensor
     """int64 [R, S, B], in the order of time; -1 where a sequence has fewer than S."""
@@ -58,6 +63,10 @@ class Objective:
 
     Cross-entropy in nats (`class`) or squared error averaged over outputs (`value`); mean over the batch and, with
     placement `all`, over the timesteps of all sequences together.
+
+    >>> objective = Objective("value", "last", per_timestep=False)
+    >>> objective.read_out(lengths=torch.tensor([[2, 3]]), T=3).timesteps
+    tensor([[[1, 2]]])
     """
 
     kind: Literal["class", "value"]

@@ -20,6 +20,10 @@ class Scaled(NamedTuple):
 
     mantissa [*E, ...] of any float dtype, exponent int64 [*E]: [R] for the gradient of a parameter, whose replicas have
     an exponent each; [R, T, B] or [R, S, B] for rows [..., N] of an adjoint.
+
+    >>> small = Scaled.of(torch.tensor([[3e-30, 4e-30]]), torch.tensor([-1000]))
+    >>> small.exponent, small.log10_norm()
+    (tensor([-1097]), tensor([-330.3310], dtype=torch.float64))
     """
 
     mantissa: Tensor

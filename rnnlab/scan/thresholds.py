@@ -4,7 +4,7 @@ A number is mantissa * 2^exponent. Nothing is lost while mantissas stay well ins
 "well inside" reaches depends on what is done next, and so there are several. They cannot be made one: where a row gets
 an exponent decides the last bit of its log10 norm, and the readings of a run stay what they are, bit for bit.
 
-Integers are exponents of two. scan/summaries.py and `add_blocks` keep constants of their own: Numba compiles a function
+Integers are exponents of two. scan/fast/norms.py and `add_blocks` keep their own constants: Numba compiles a function
 from its disk cache anew when the file of the function changes, and not when this one does. The kernels of scan/ do, as
 this file is part of their stamp.
 """

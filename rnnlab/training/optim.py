@@ -42,6 +42,12 @@ class Stepper:
 
     Rows that are alike in their options and have made as many updates are one group, and one call of torch: sort the
     rows by their options. A row that stands still while its group moves leaves it, for its count is then another.
+
+    >>> from rnnlab.optimizers import Sgd
+    >>> rows = torch.ones(2, 32)
+    >>> Stepper(rows, [Sgd(lr=0.1), Sgd(lr=0.5)]).step(torch.ones(2, 32), moves=np.array([True, True]))
+    >>> rows[:, 0]
+    tensor([0.9000, 0.5000])
     """
 
     def __init__(self, rows: Tensor, parts: Sequence[OptimizerPart], states: Sequence[State] | None = None) -> None:
