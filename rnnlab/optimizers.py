@@ -162,8 +162,7 @@ class Rmsprop(OptimizerPart):
     """
 
     source = (
-        "Tieleman and Hinton, Neural networks for machine learning, lecture 6, 2012, "
-        "https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf; "
+        "Tieleman and Hinton, Neural networks for machine learning, lecture 6, 2012; "
         "centered: Graves, Generating sequences with recurrent neural networks, 2013, arXiv:1308.0850"
     )
 
