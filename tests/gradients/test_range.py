@@ -298,16 +298,16 @@ def test_a_gradient_beyond_the_format_gives_rows_of_zero(dtype: torch.dtype) -> 
 
 @both_formats
 @pytest.mark.parametrize(
-    ("squashing", "late"), [("relu", -1.0), ("tanh", -30.0), ("sigmoid", 80.0), ("sigmoid", -80.0)]
+    ("nonlinearity", "late"), [("relu", -1.0), ("tanh", -30.0), ("sigmoid", 80.0), ("sigmoid", -80.0)]
 )
 def test_what_a_layer_learns_from_long_ago_while_it_is_saturated(
-    squashing: str, late: float, dtype: torch.dtype
+    nonlinearity: str, late: float, dtype: torch.dtype
 ) -> None:
     """One unit a layer: the lower is saturated from the second timestep on, and learns from the first one alone.
 
     Through the upper one 2^-90 of the gradient comes back, or less.
     """
-    cell = Rnn.model_validate({"nonlinearity": squashing})
+    cell = Rnn.model_validate({"nonlinearity": nonlinearity})
     network, batch = make_network(cell, inputs=1, hidden=1, layers=2), make_batch(LAST, T=10, B=1, inputs=1)
     network.parameters["layer0.W_ih"][:], network.parameters["layer0.W_hh"][:] = 1.0, 0.0
     network.parameters["layer1.W_ih"][:], network.parameters["layer1.W_hh"][:] = 1.0, 2.0**-10
@@ -322,10 +322,10 @@ def test_what_a_layer_learns_from_long_ago_while_it_is_saturated(
         assert apart(in_one_row([found[name]]), true[name].ravel()) < RELATIVE[dtype]
 
 
-def linear(gain: float, dtype: torch.dtype, *, squashing: str = "linear", layers: int = 1) -> Network:
+def linear(gain: float, dtype: torch.dtype, *, nonlinearity: str = "linear", layers: int = 1) -> Network:
     """Two units a layer, each h_t = gain h_{t-1} + the sum of its inputs; the output is their sum."""
     network = make_network(
-        Rnn.model_validate({"nonlinearity": squashing}), inputs=1, hidden=2, layers=layers, outputs=1
+        Rnn.model_validate({"nonlinearity": nonlinearity}), inputs=1, hidden=2, layers=layers, outputs=1
     )
     for name, value in network.parameters.items():
         value[:] = torch.eye(2, dtype=F64) * gain if name.endswith("W_hh") else float(".W" in name)
@@ -371,7 +371,7 @@ def test_sums_beyond_float32_keep_their_direction() -> None:
 def test_rows_of_zeros_that_arrive_carry_no_exponent(dtype: torch.dtype) -> None:
     """The upper layer is dead before timestep 150: from there on only zeros arrive below, and the lower reads on."""
     length = 300
-    network = linear(0.125, dtype, squashing="relu", layers=2)
+    network = linear(0.125, dtype, nonlinearity="relu", layers=2)
     network.parameters["layer1.W_hh"][:] = 0.5 * torch.eye(2)
     batch = pulse(length, 1.0, dtype)
     batch.x[:, :150], batch.x[:, 150:] = -1.0, 1.0
