@@ -81,14 +81,14 @@ def same(one: Batch, other: Batch) -> bool:
 
 
 def joined(task: Task, batches: Iterator[Batch]) -> Batch:
-    every = list(batches)
+    batches_read = list(batches)
     lengths = (
         None
-        if every[0].lengths is None
-        else np.concatenate([part.lengths for part in every if part.lengths is not None])
+        if batches_read[0].lengths is None
+        else np.concatenate([part.lengths for part in batches_read if part.lengths is not None])
     )
-    y = np.concatenate([part.y for part in every], axis=1 if task.per_timestep else 0)
-    return Batch(np.concatenate([part.x for part in every], axis=1), y, lengths)
+    y = np.concatenate([part.y for part in batches_read], axis=1 if task.per_timestep else 0)
+    return Batch(np.concatenate([part.x for part in batches_read], axis=1), y, lengths)
 
 
 def every_split(task: Task) -> list[Array]:

@@ -139,11 +139,11 @@ def test_a_sweep_over_their_options_trains(outside: None, tmp_path: Path, rnn: C
     small = copy.deepcopy(SWEEP)
     small["axes"]["grid"] = {"clip": ["none", "softly", {"name": "softly", "power": 3}], "model.cell": ["leaky", "rnn"]}
     (tmp_path / "sweep.yaml").write_text(json.dumps(small))
-    said = rnn("sweep", "-c", "sweep.yaml", "--dry-run")
-    assert (said.code, said.err) == (0, "")
-    assert "leaky-softly1-3-T6-s0" in said.out
-    said = rnn("sweep", "-c", "sweep.yaml", "--engine", "backwards", "--json")
-    assert (said.code, json.loads(said.out)["completed"]) == (0, 6)
+    result = rnn("sweep", "-c", "sweep.yaml", "--dry-run")
+    assert (result.code, result.err) == (0, "")
+    assert "leaky-softly1-3-T6-s0" in result.out
+    result = rnn("sweep", "-c", "sweep.yaml", "--engine", "backwards", "--json")
+    assert (result.code, json.loads(result.out)["completed"]) == (0, 6)
     # Clips of any classes train in one fleet, as each would alone.
     alone = train(load_config(load_sweep(small).members[0].config), out=tmp_path / "alone")
     together = Run(tmp_path / "runs" / alone.name)
@@ -169,9 +169,9 @@ def test_it_is_planned_shown_and_reported(run: Run, rnn: Call) -> None:
         ["show", str(run.path)],
         ["report", folder, "--by", "model.cell"],
     ):
-        said = rnn(*command)
-        assert (said.code, said.err) == (0, ""), said.err
-        assert "leaky" in said.out or "whole" in said.out
+        result = rnn(*command)
+        assert (result.code, result.err) == (0, ""), result.err
+        assert "leaky" in result.out or "whole" in result.out
     assert rnn("report", folder, "--quiet", "--html", "page.html", "--csv", "groups.csv").code == 0
     assert "100.0% of entries" in " ".join(rnn("show", str(run.path)).out.split())
 
@@ -185,11 +185,11 @@ def test_what_it_wrote_is_read_where_nobody_knows_it(
         monkeypatch.delitem(table_of(kind), part.key())
     with pytest.raises(ConfigError, match="'parity' is not known"):
         load_config(run.path / "config.yaml")
-    there = Run(run.path)
-    assert there.metrics.equals(run.metrics)
-    assert there.gradients.equals(run.gradients)
-    said = rnn("show", str(run.path))
-    assert (said.code, said.err) == (0, "")
+    run_on_disk = Run(run.path)
+    assert run_on_disk.metrics.equals(run.metrics)
+    assert run_on_disk.gradients.equals(run.gradients)
+    result = rnn("show", str(run.path))
+    assert (result.code, result.err) == (0, "")
 
 
 def test_the_schemas_have_it(outside: None) -> None:

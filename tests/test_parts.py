@@ -144,12 +144,12 @@ def test_meaning_is_the_first_sentence() -> None:
 
 
 def test_the_catalog_has_every_table_and_no_two_kinds_share_one() -> None:
-    found = tables()
-    assert tuple(found) == KINDS
-    assert len({id(one) for one in found.values()}) == len(KINDS)
+    result = tables()
+    assert tuple(result) == KINDS
+    assert len({id(one) for one in result.values()}) == len(KINDS)
     assert set(KINDS) - set(TABLES) == {"engines"}
-    assert all(part.key() == name for one in found.values() for name, part in one.items())
-    assert all(part.meaning().strip(".") for one in found.values() for part in one.values())
+    assert all(part.key() == name for one in result.values() for name, part in one.items())
+    assert all(part.meaning().strip(".") for one in result.values() for part in one.values())
 
 
 def test_whoever_follows_a_table_is_told_of_each_change() -> None:

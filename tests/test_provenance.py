@@ -25,9 +25,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    options = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
     return subprocess.run(
-        ["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True
+        ["git", *options, *arguments], cwd=folder, check=True, capture_output=True, text=True
     ).stdout.strip()
 
 
@@ -69,9 +69,9 @@ def test_no_repository_no_git_and_no_folder_give_none(tmp_path: Path, monkeypatc
 
 
 def test_versions_name_the_packages_without_importing_them() -> None:
-    found = versions()
-    assert set(found) == {"python", "rnnlab", "torch", "numpy", "numba"}
-    assert found["python"] == platform.python_version()
+    result = versions()
+    assert set(result) == {"python", "rnnlab", "torch", "numpy", "numba"}
+    assert result["python"] == platform.python_version()
     code = "import sys, rnnlab.provenance as p; p.versions(); p.git_state(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

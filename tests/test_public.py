@@ -40,10 +40,10 @@ def test_a_call_is_typed_in_full(call: Any) -> None:
 
 @every_call
 def test_a_call_says_what_its_parameters_are_and_what_it_raises(call: Any) -> None:
-    said = inspect.getdoc(call) or ""
+    docstring = inspect.getdoc(call) or ""
     for name in list(inspect.signature(call).parameters)[1:]:
-        assert re.search(rf"\b{name}: ", said), name
-    raised = re.findall(r"\b\w+Error\b", said.partition("Raises")[2])
+        assert re.search(rf"\b{name}: ", docstring), name
+    raised = re.findall(r"\b\w+Error\b", docstring.partition("Raises")[2])
     assert raised
     assert all(issubclass(getattr(errors, name), errors.RnnlabError) for name in raised)
 

@@ -78,8 +78,8 @@ def test_what_a_cell_leaves_open_is_filled_in() -> None:
 @pytest.mark.parametrize("init", ["torch", {"preset": "torch"}, {"preset": "torch", "recurrent_bias": "normal"}])
 @pytest.mark.parametrize("cell", CELLS)
 def test_init_torch_brings_torchs_second_bias(cell: str, init: Any) -> None:
-    for said in ({}, {"recurrent_bias": None}, {"recurrent_bias": True}):
-        assert load_config({"task": "copy", "model": {"cell": cell, "init": init, **said}}).model.recurrent_bias
+    for given in ({}, {"recurrent_bias": None}, {"recurrent_bias": True}):
+        assert load_config({"task": "copy", "model": {"cell": cell, "init": init, **given}}).model.recurrent_bias
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])

@@ -141,11 +141,11 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("text", "said"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_answered_at_its_place(text: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "expected"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_answered_at_its_place(text: str, expected: str, tmp_path: Path) -> None:
     lines = refused(ADDITION + text, tmp_path)
     assert len(lines) == 1
-    assert lines[0].startswith(f"c.yaml:{said}")
+    assert lines[0].startswith(f"c.yaml:{expected}")
     assert not re.search(r"Input|pydantic|https?:|literal\[|function-|constrained|Value error", lines[0])
 
 
@@ -188,10 +188,10 @@ TASK_MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("text", "said"), TASK_MISTAKES.values(), ids=TASK_MISTAKES)
-def test_a_mistake_in_the_task_is_answered_at_its_place(text: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "expected"), TASK_MISTAKES.values(), ids=TASK_MISTAKES)
+def test_a_mistake_in_the_task_is_answered_at_its_place(text: str, expected: str, tmp_path: Path) -> None:
     (line,) = refused(text, tmp_path)
-    assert line.startswith(said)
+    assert line.startswith(expected)
 
 
 def test_everything_wrong_comes_at_once_and_in_order(tmp_path: Path) -> None:

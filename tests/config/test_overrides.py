@@ -18,7 +18,7 @@ def laid(*sets: str, **base: Any) -> Config:
     return load_config({**BASE, **base}, sets)
 
 
-def said(*sets: str, **base: Any) -> str:
+def error_of(*sets: str, **base: Any) -> str:
     with pytest.raises(ConfigError, match=r".") as caught:
         laid(*sets, **base)
     return str(caught.value)
@@ -48,11 +48,11 @@ def said(*sets: str, **base: Any) -> str:
     ],
 )
 def test_a_value_is_typed_by_its_key(text: str, path: str, value: Any) -> None:
-    found: Any = laid(text).resolved()
+    result: Any = laid(text).resolved()
     for key in path.split("."):
-        found = found[key]
-    assert found == value
-    assert type(found) is type(value)
+        result = result[key]
+    assert result == value
+    assert type(result) is type(value)
 
 
 def test_a_column_is_a_number_or_a_name() -> None:
@@ -84,7 +84,7 @@ def test_shorter_forms_on_the_way_are_written_out() -> None:
 
 def test_a_part_that_is_not_there_is_the_default_one() -> None:
     assert laid("optimizer.lr=3").resolved()["optimizer"]["name"] == "adam"
-    assert "is an option of norm, value, adjoint, not of none" in said("clip.threshold=3")
+    assert "is an option of norm, value, adjoint, not of none" in error_of("clip.threshold=3")
 
 
 def test_a_new_name_keeps_the_options_that_fit() -> None:
@@ -101,7 +101,7 @@ def test_a_new_value_for_the_whole_part_keeps_nothing() -> None:
 
 
 def test_a_misspelt_option_is_not_dropped_with_the_name() -> None:
-    assert "clip.treshold: there is no such key" in said("clip.name=none", clip={"name": "norm", "treshold": 1})
+    assert "clip.treshold: there is no such key" in error_of("clip.name=none", clip={"name": "norm", "treshold": 1})
 
 
 def test_the_order_of_settings_does_not_matter() -> None:
@@ -119,7 +119,7 @@ def test_updates_and_epochs_take_each_others_place() -> None:
     mnist = {"task": "mnist", "train": {"updates": 30}}
     assert (laid("train.epochs=2", **mnist).train.updates, laid("train.epochs=2", **mnist).train.epochs) == (None, 2)
     assert laid("train.updates=5", task="mnist", train={"epochs": 3}).train.epochs is None
-    assert "give updates or epochs, not both" in said("train.updates=5", "train.epochs=1", task="mnist")
+    assert "give updates or epochs, not both" in error_of("train.updates=5", "train.epochs=1", task="mnist")
 
 
 def test_a_resolved_config_takes_epochs_as_well() -> None:
@@ -162,7 +162,7 @@ def test_a_mistake_is_told_where_it_was_made(text: str, answer: str) -> None:
     if not answer:
         assert laid(text).notes
         return
-    assert said(text, model={"cell": "rnn"}).startswith(answer)
+    assert error_of(text, model={"cell": "rnn"}).startswith(answer)
 
 
 def test_options_that_stand_for_a_key_say_so() -> None:

@@ -132,11 +132,11 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "said"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_told_at_its_place(text: str, said: str) -> None:
+@pytest.mark.parametrize(("text", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_told_at_its_place(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=r"^x:\d+:\d+: ") as caught:
         parse(text, "x")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_what_is_refused_does_not_hide_the_rest() -> None:
@@ -212,7 +212,7 @@ def test_a_file_without_an_end_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "message"),
     [
         (b"task: addition\nnotes: \xff\n", "F:2:8: not UTF-8 text (the byte 0xff); save the file as UTF-8"),
         ("task: addition".encode("utf-16"), "F:1:1: not UTF-8 text (the byte 0xff)"),
@@ -224,10 +224,10 @@ def test_a_file_without_an_end_is_refused() -> None:
         (b"", "F:1:1: the file is empty"),
     ],
 )
-def test_what_is_no_config_at_all(raw: bytes, said: str, tmp_path: Path) -> None:
+def test_what_is_no_config_at_all(raw: bytes, message: str, tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_bytes(raw)
-    assert read(file).startswith(said)
+    assert read(file).startswith(message)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -35,14 +35,14 @@ def norms(tensors: list[Tensor]) -> Any:
 @pytest.mark.parametrize("name", CELLS)
 def test_the_spectrum_is_numpys(name: str) -> None:
     network = make_network(CELLS[name](), R=3, layers=2, hidden=6, init="torch")
-    found = spectrum_of(network)
+    result = spectrum_of(network)
     for r in range(3):
         weights = [layer.W_hh[r].numpy() for layer in network.layers]
         blocks = [block for W in weights for block in np.split(W, len(CELLS[name].gates), axis=1)]
         radius = max(np.abs(np.linalg.eigvals(block)).max() for block in blocks)
         sigma = max(np.linalg.svd(block, compute_uv=False)[0] for block in blocks)
-        assert found["recurrent_radius"][r] == pytest.approx(radius, rel=1e-10)
-        assert found["recurrent_sigma_max"][r] == pytest.approx(sigma, rel=1e-10)
+        assert result["recurrent_radius"][r] == pytest.approx(radius, rel=1e-10)
+        assert result["recurrent_sigma_max"][r] == pytest.approx(sigma, rel=1e-10)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -69,12 +69,12 @@ def test_saturation_is_the_share_of_living_activations(cell: Cell, scan: str) ->
     network, batch = make_network(cell, R=2, layers=2), make_batch(LAST, R=2, T=7, B=4, ragged=True)
     for weight in network.parameters.values():
         weight *= 3
-    found = run(scan, network, batch, LAST)
-    shares = Saturation().measure(UpdateView(0, network, found, batch.lengths))["saturation"]
+    result = run(scan, network, batch, LAST)
+    shares = Saturation().measure(UpdateView(0, network, result, batch.lengths))["saturation"]
     for r in range(2):
         flags = [
             SATURATED[nonlinearity](gate[r, :length, b]).flatten()
-            for layer in found.gates()
+            for layer in result.gates()
             for gate, nonlinearity in zip(layer, cell.nonlinearities(), strict=True)
             for b, length in enumerate(batch.lengths[r].tolist())
         ]
@@ -86,15 +86,15 @@ def test_saturation_is_the_share_of_living_activations(cell: Cell, scan: str) ->
 def test_l2_norm_is_over_all_tensors_of_a_replica(dtype: torch.dtype) -> None:
     g = torch.Generator().manual_seed(0)
     tensors = [torch.randn(2, *shape, generator=g, dtype=dtype) for shape in [(3, 4), (5,), (1, 2, 3)]]
-    for r, found in enumerate(norms(tensors)):
+    for r, result in enumerate(norms(tensors)):
         squares = [value**2 for one in tensors for value in one[r].flatten().tolist()]
-        assert found == pytest.approx(math.sqrt(math.fsum(squares)), rel=1e-12)
+        assert result == pytest.approx(math.sqrt(math.fsum(squares)), rel=1e-12)
 
 
 @pytest.mark.parametrize("size", [1e-200, 1e200])
 def test_l2_norm_holds_what_a_float64_holds(size: float) -> None:
-    found = norms([torch.tensor([[3 * size]], dtype=F64), torch.tensor([[4 * size]], dtype=F64)])
-    assert found[0] == pytest.approx(5 * size, rel=1e-12, abs=0)
+    result = norms([torch.tensor([[3 * size]], dtype=F64), torch.tensor([[4 * size]], dtype=F64)])
+    assert result[0] == pytest.approx(5 * size, rel=1e-12, abs=0)
 
 
 def test_l2_norm_of_what_is_not_finite() -> None:

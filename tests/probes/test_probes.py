@@ -111,17 +111,17 @@ def test_at_is_what_is_listed(updates: list[int]) -> None:
 @unhurried
 @given(per_decade=st.integers(1, 200))
 def test_log_starts_at_the_first_update_and_meets_every_power_of_ten(per_decade: int) -> None:
-    found = due(Log(per_decade=per_decade), 10_001)
-    assert found[:2] == [0, 1]
-    assert {10, 100, 1000, 10_000} <= set(found)
+    result = due(Log(per_decade=per_decade), 10_001)
+    assert result[:2] == [0, 1]
+    assert {10, 100, 1000, 10_000} <= set(result)
 
 
 @unhurried
 @given(per_decade=st.integers(1, 200))
 def test_log_makes_at_most_per_decade_measurements_in_a_decade(per_decade: int) -> None:
-    found = due(Log(per_decade=per_decade), 10_000)
+    result = due(Log(per_decade=per_decade), 10_000)
     for decade in (1, 10, 100, 1000):
-        count = sum(decade <= update < 10 * decade for update in found)
+        count = sum(decade <= update < 10 * decade for update in result)
         assert count <= per_decade
         # A decade has 9 * 10^k updates; where those are plenty, hardly a measurement is lost to rounding.
         assert count >= per_decade - 1 or per_decade > decade / 2
@@ -130,10 +130,10 @@ def test_log_makes_at_most_per_decade_measurements_in_a_decade(per_decade: int) 
 @unhurried
 @given(per_decade=st.integers(1, 200))
 def test_log_is_never_later_than_its_ratio_and_thins_out_steadily(per_decade: int) -> None:
-    found = due(Log(per_decade=per_decade), 20_000)[1:]
+    result = due(Log(per_decade=per_decade), 20_000)[1:]
     ratio = 10 ** (1 / per_decade)
-    assert all(after <= before * ratio + 1 for before, after in itertools.pairwise(found))
-    gaps = [after - before for before, after in itertools.pairwise(found)]
+    assert all(after <= before * ratio + 1 for before, after in itertools.pairwise(result))
+    gaps = [after - before for before, after in itertools.pairwise(result)]
     assert all(next_gap >= gap - 1 for gap, next_gap in itertools.pairwise(gaps))  # 1: updates are whole numbers
 
 

@@ -38,12 +38,12 @@ def test_value_targets_follow_from_the_marked_numbers(
 ) -> None:
     task = of(length=length, jitter=jitter)
     drawn = take(task, 1, batch, seed)[0]
-    ends = np.full(batch, length) if drawn.lengths is None else drawn.lengths
+    lengths = np.full(batch, length) if drawn.lengths is None else drawn.lengths
     for row in range(batch):
         marks = np.flatnonzero(drawn.x[:, row, 1])
         assert set(drawn.x[marks, row, 1]) == {1.0}
         first, second = marks
-        assert 0 <= first < ends[row] * 1 // 10 <= second < ends[row] * 5 // 10
+        assert 0 <= first < lengths[row] * 1 // 10 <= second < lengths[row] * 5 // 10
         one, two = drawn.x[marks, row, 0]
         assert drawn.y[row, 0] == (one + two if of is Addition else one * two)
     assert ((drawn.x[..., 0] >= 0) & (drawn.x[..., 0] < 1)).all()
@@ -53,14 +53,14 @@ def test_value_targets_follow_from_the_marked_numbers(
 @given(**stretched, of=st.sampled_from([TemporalOrder, TemporalOrder3bit]))
 def test_order_labels_follow_from_the_symbols(length: int, jitter: float, batch: int, seed: int, of: Any) -> None:
     drawn = take(of(length=length, jitter=jitter), 1, batch, seed)[0]
-    ends = np.full(batch, length) if drawn.lengths is None else drawn.lengths
+    lengths = np.full(batch, length) if drawn.lengths is None else drawn.lengths
     for row in range(batch):
-        shown = drawn.x[: ends[row], row]
+        shown = drawn.x[: lengths[row], row]
         assert (shown.sum(-1) == 1).all()
         places = np.flatnonzero(shown[:, :2].any(-1))
         assert len(places) == len(of.tenths)
         for place, tenth in zip(places, of.tenths, strict=True):
-            assert ends[row] * tenth // 10 <= place < ends[row] * (tenth + 1) // 10
+            assert lengths[row] * tenth // 10 <= place < lengths[row] * (tenth + 1) // 10
         bits = "".join(str(symbol) for symbol in shown[places].argmax(-1))
         assert drawn.y[row] == int(bits, 2)
 

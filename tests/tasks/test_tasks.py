@@ -71,12 +71,12 @@ def test_padding_is_zero_beyond_each_length(name: str, more: dict[str, Any], mak
         assert batch.lengths is not None
         assert batch.lengths.dtype == np.int64
         assert task.shortest <= batch.lengths.min() <= batch.lengths.max() <= task.timesteps
-        over = np.arange(task.timesteps)[:, None] >= batch.lengths
-        assert over.any()
-        assert not batch.x[over].any()
-        assert batch.x[~over].any(-1).mean() > 0.9
+        padding = np.arange(task.timesteps)[:, None] >= batch.lengths
+        assert padding.any()
+        assert not batch.x[padding].any()
+        assert batch.x[~padding].any(-1).mean() > 0.9
         if task.per_timestep:
-            assert not batch.y[over].any()
+            assert not batch.y[padding].any()
 
 
 @every_task
@@ -233,5 +233,5 @@ def test_files_are_named_and_their_sums_are_those_of_the_system(name: str, make:
 
 def test_importing_the_tasks_imports_no_torch_and_no_pandas() -> None:
     code = "import sys, rnnlab.tasks; print([m for m in ('torch', 'pandas', 'mlxtend', 'aeon') if m in sys.modules])"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

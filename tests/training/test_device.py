@@ -34,9 +34,9 @@ def test_the_fast_scan_is_refused_where_it_cannot_run() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
 @pytest.mark.parametrize("cell", list(CELLS))
 def test_cuda_gives_the_cpus_readings(cell: str, tmp_path: Path) -> None:
-    here, there = (
+    on_cpu, on_cuda = (
         train(config(model={"cell": cell}, device=d, dtype="float64"), out=tmp_path / d) for d in ("cpu", "cuda")
     )
-    for name, array in parameters_of(here).items():
-        np.testing.assert_allclose(parameters_of(there)[name], array, atol=1e-8)
-    np.testing.assert_allclose(there.gradients["log10_norm"], here.gradients["log10_norm"], atol=1e-6)
+    for name, array in parameters_of(on_cpu).items():
+        np.testing.assert_allclose(parameters_of(on_cuda)[name], array, atol=1e-8)
+    np.testing.assert_allclose(on_cuda.gradients["log10_norm"], on_cpu.gradients["log10_norm"], atol=1e-6)

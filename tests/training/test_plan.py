@@ -75,11 +75,11 @@ def test_due_updates_are_those_that_are_due(schedule: Schedule, updates: int) ->
 def test_log_is_exact_where_nobody_walks(per_decade: int, updates: int) -> None:
     """Each that it gives is due, and the one before it and the one after it only if given too."""
     schedule = Log(per_decade=per_decade)
-    found = list(schedule.due_updates(updates))
-    assert found == sorted(set(found))
-    assert found[-1] == updates - 1
-    near = {other for update in found for other in range(update - 1, update + 2) if 0 <= other < updates}
-    assert {update for update in near if schedule.due(update, updates)} == set(found)
+    result = list(schedule.due_updates(updates))
+    assert result == sorted(set(result))
+    assert result[-1] == updates - 1
+    near = {other for update in result for other in range(update - 1, update + 2) if 0 <= other < updates}
+    assert {update for update in near if schedule.due(update, updates)} == set(result)
 
 
 @unhurried

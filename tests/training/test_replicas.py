@@ -38,12 +38,12 @@ def test_a_state_is_of_its_moment_and_can_be_restored_again() -> None:
 def test_what_was_taken_stays_until_it_is_applied() -> None:
     """Two batches taken from the same weights, the first applied last."""
     fleet, other = Fleet(config().seeded(0)), Fleet(config().seeded(0))
-    first, kept = fleet.compute_gradients(), other.compute_gradients().gradients.clone()
+    first, copy = fleet.compute_gradients(), other.compute_gradients().gradients.clone()
     fleet.compute_gradients()
-    assert torch.equal(first.gradients, kept)
+    assert torch.equal(first.gradients, copy)
     fleet.apply_gradients(first)
     fleet.compute_gradients()
-    assert torch.equal(first.gradients, kept)
+    assert torch.equal(first.gradients, copy)
 
 
 def test_replicas_of_a_fleet_are_the_runs_alone() -> None:

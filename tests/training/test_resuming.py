@@ -118,15 +118,15 @@ def test_a_run_without_a_checkpoint_begins_again(status: str, tmp_path: Path) ->
     described = config(name="cut", probe={"schedule": 1})
     command = [sys.executable, "-c", KILLED, json.dumps(described.resolved()), str(tmp_path)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    folder, told = RunFolder(tmp_path / "cut"), list[str]()
+    folder, messages = RunFolder(tmp_path / "cut"), list[str]()
     assert folder.read_run()["status"] == "running"
     assert len(folder.gradients.read_bytes().splitlines()) == 1 + 4 * 12 * 2
     assert not folder.checkpoint.exists()
     folder.update(status=status, sweep="mine")
-    again = train(described, out=tmp_path, resume=True, notify=told.append)
+    again = train(described, out=tmp_path, resume=True, notify=messages.append)
     whole = train(config(name="whole", probe={"schedule": 1}), out=tmp_path)
     assert again.path == tmp_path / "cut"
-    assert [message for message in told if "begins again from its first update" in message] == [
+    assert [message for message in messages if "begins again from its first update" in message] == [
         f"{tmp_path / 'cut'} has no checkpoint yet; the run begins again from its first update"
     ]
     assert again.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
@@ -168,8 +168,8 @@ def at_once(described: Config, out: Path, **how: bool) -> list[tuple[int, int, s
         assert one.stdin is not None
         one.stdin.write("go\n")
         one.stdin.flush()
-    told = [one.communicate(timeout=120)[1] for one in both]
-    return [(one.pid, one.returncode, words) for one, words in zip(both, told, strict=True)]
+    messages = [one.communicate(timeout=120)[1] for one in both]
+    return [(one.pid, one.returncode, words) for one, words in zip(both, messages, strict=True)]
 
 
 @pytest.mark.parametrize("how", ["resume", "force"])
@@ -227,9 +227,9 @@ def test_the_claim_goes_with_the_training(
 
 def test_without_locks_a_run_goes_on_and_says_so(tmp_path: Path) -> None:
     (tmp_path / ".rnnlab").touch()
-    told: list[str] = []
-    assert train(config(name="one"), out=tmp_path, notify=told.append).status == "completed"
-    assert any("goes on without a claim" in message for message in told)
+    messages: list[str] = []
+    assert train(config(name="one"), out=tmp_path, notify=messages.append).status == "completed"
+    assert any("goes on without a claim" in message for message in messages)
 
 
 def test_what_the_machine_lacks_is_told_before_anything_is_written(tmp_path: Path) -> None:

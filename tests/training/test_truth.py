@@ -95,10 +95,10 @@ def test_float64_rows_far_from_one_keep_their_size(size: float, scan: str) -> No
     plain = curves(network, run(scan, network, batch), batch.lengths)[0][0].columns
     network.parameters["readout.W"] *= size
     network.parameters["readout.b"] *= 0
-    found = curves(network, run(scan, network, batch), batch.lengths)[0][0].columns
-    rise = found["log10_norm"] - np.log10(size)
+    result = curves(network, run(scan, network, batch), batch.lengths)[0][0].columns
+    rise = result["log10_norm"] - np.log10(size)
     assert np.abs(rise - plain["log10_norm"]).max() < 2
-    np.testing.assert_allclose(found["log10_direct"][-1], found["log10_norm"][-1], atol=1e-9)
+    np.testing.assert_allclose(result["log10_direct"][-1], result["log10_norm"][-1], atol=1e-9)
 
 
 def test_a_broken_replica_stands_still_and_the_others_go_on() -> None:
