@@ -36,7 +36,7 @@ def no_range() -> Iterator[None]:
 
 def numbers(values: Any) -> Numbers:
     """float64 values as Decimals."""
-    array = np.asarray(values, np.float64)
+    array = np.asarray(values.detach() if isinstance(values, Tensor) else values, np.float64)
     flat = np.empty(array.size, object)
     flat[:] = [PRECISE.create_decimal_from_float(value) for value in array.ravel().tolist()]
     return flat.reshape(array.shape)
