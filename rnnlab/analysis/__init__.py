@@ -1,5 +1,6 @@
 """What a curve of log10 |dL/dh_t| says, and intervals over seeds. Arrays in, figures out; NumPy, and SciPy's quantiles.
 
-curve        rate, horizon, effective lag and verdict of one curve
+curve        rate, horizon and effective lag of one curve
+verdict      vanishing, exploding or stable
 intervals    intervals of means and rates over seeds, and paired differences
 """

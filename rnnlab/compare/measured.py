@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnlab.analysis.curve import Verdict, effective_lag, verdict_of
+from rnnlab.analysis.curve import effective_lag
 from rnnlab.analysis.intervals import FEWEST_SEEDS, half_width
+from rnnlab.analysis.verdict import Verdict, verdict_of
 from rnnlab.errors import RunFolderError, UsageError
 from rnnlab.runs.grids import Floats, GradientGrids, Grid
 from rnnlab.runs.run import Run

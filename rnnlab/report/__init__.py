@@ -1,6 +1,7 @@
 """Reports on runs: tables, curves, figures and a page. Nothing here prints, and nothing imports torch.
 
 formatting    numbers, times and names as they are shown
+headings      the columns of a comparison, their cells and numbers
 findings      the content of a report, in whatever form it is written
 export        CSV, Markdown, LaTeX, JSON
 terminal      for a terminal

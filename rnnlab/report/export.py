@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.groups import Groups
 from rnnlab.errors import UsageError
-from rnnlab.report.findings import Findings, numbers
+from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_setting
+from rnnlab.report.headings import HEADINGS, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ def _markdown(findings: Findings) -> Iterator[str]:
     for fixed, titles, rows in _tables(findings):
         if fixed:
             yield f"**{_escape_markdown(fixed)}**\n"
-        align = ["left"] * len(findings.groups.by) + ["right"] * len(findings.headings())
+        align = ["left"] * len(findings.groups.by) + ["right"] * len(HEADINGS)
         # The cells stay as they are: -2.00 must not become -2.
         yield _frame(titles, rows, _escape_markdown).to_markdown(index=False, colalign=align, disable_numparse=True)
         yield ""
@@ -86,7 +87,7 @@ def _latex(findings: Findings) -> Iterator[str]:
     yield from (f"% {_one_line(note)}" for note in findings.notes())
     for fixed, titles, rows in _tables(findings):
         yield f"% {_one_line(fixed)}" if fixed else "%"
-        columns = "l" * len(findings.groups.by) + "r" * len(findings.headings())
+        columns = "l" * len(findings.groups.by) + "r" * len(HEADINGS)
         style = _frame(titles, rows, _escape_latex).style.hide(axis="index")
         # Escaped here: pandas leaves < and >, which LaTeX's default font shows as other characters.
         yield style.to_latex(column_format=columns, hrules=True).rstrip()

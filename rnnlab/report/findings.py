@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnnlab.analysis.intervals import Interval
-from rnnlab.compare.group import Group, MeasuredGroup
+from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.groups import Groups
 from rnnlab.compare.measured import OnReadings
 from rnnlab.compare.pairs import Pair, pairs
 from rnnlab.errors import UsageError
-from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
+from rnnlab.report.formatting import format_count, format_setting
+from rnnlab.report.headings import HEADINGS, UNFINISHED, numbers, short_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_COMPARISONS = 12
-_UNFINISHED = ("running", "interrupted", "failed")
-
-
-@dataclass(frozen=True)
-class Heading:
-    """One column of a comparison: its short name, its long one, and a group's cell in it.
-
-    >>> import rnnlab
-    >>> from rnnlab.report.findings import Findings
-    >>> findings = Findings(rnnlab.load_runs("runs").group_by("model.cell"))
-    >>> heading = findings.headings()[3]
-    >>> heading.name, heading.meaning, heading.cell(findings.measured[0])
-    ('rate', 'decades per 100 timesteps, the mean over seeds', '-1.90')
-    """
-
-    name: str
-    meaning: str
-    cell: Callable[[MeasuredGroup], str]
 
 
 class Findings:
@@ -81,29 +61,15 @@ class Findings:
         """Short names for the keys: `clip` for clip.name, `length` for task.length, as long as they stay different."""
         return short_names([*self.groups.also, *self.groups.by])
 
-    def headings(self) -> list[Heading]:
-        """The columns after those of the keys."""
-        return [
-            Heading("runs", "runs; in brackets, how many of them have not completed", _runs),
-            Heading("seeds", "different seeds", lambda group: str(len(group.seeds))),
-            Heading("success", "runs that succeeded, of those that have ended", _success),
-            Heading("rate", "decades per 100 timesteps, the mean over seeds", _rate),
-            Heading("95%", "t interval of the rate; below 3 seeds, the points", _interval),
-            Heading("horizon", "timesteps until 1% is left, median", horizon),
-            Heading("lag", "effective lag: mean lag, weighted by the norm", _effective_lag),
-            Heading("clip", "share of updates or entries that the clip changed", _clipped),
-            Heading("error", "final error on held-out data, median", _error),
-        ]
-
     def titles(self) -> list[str]:
         """The titles of a comparison's columns: the keys by their short names, and the headings."""
         names = self.key_names
-        return [*(names[key] for key in self.groups.by), *(heading.name for heading in self.headings())]
+        return [*(names[key] for key in self.groups.by), *(heading.name for heading in HEADINGS)]
 
     def cells(self, group: MeasuredGroup) -> list[str]:
         """A group's cells under those titles."""
         values = (format_setting(group.values[key]) for key in self.groups.by)
-        return [*values, *(heading.cell(group) for heading in self.headings())]
+        return [*values, *(heading.cell(group) for heading in HEADINGS)]
 
     def update_text(self) -> str:
         """In words, the update that the figures belong to."""
@@ -135,7 +101,7 @@ class Findings:
         if statuses["diverged"]:
             diverged = format_count(statuses["diverged"], "run")
             yield f"{diverged} diverged: no success, and read at the last finite update"
-        for status in _UNFINISHED:
+        for status in UNFINISHED:
             if statuses[status]:
                 unfinished = format_count(statuses[status], "run")
                 yield f"{unfinished} {status}: read as far as it goes, and counted neither as a success nor as none"
@@ -170,91 +136,3 @@ class Findings:
         import pandas as pd
 
         return pd.DataFrame([numbers(group) for group in self.measured])
-
-
-def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The shortest endings of dotted keys that distinguish them; `.name` is left out."""
-    parts = {key: key.removesuffix(".name").split(".") for key in keys}
-    names = {}
-    for key, mine in parts.items():
-        for n in range(1, len(mine) + 1):
-            ending = mine[-n:]
-            if not any(other[-n:] == ending for other_key, other in parts.items() if other_key != key):
-                break
-        names[key] = ".".join(ending)
-    return names
-
-
-def label(group: Group | MeasuredGroup, keys: Sequence[str]) -> str:
-    """The name of a group: its values of the keys."""
-    return ", ".join(format_setting(group.values[key]) for key in keys) or "all runs"
-
-
-def numbers(group: MeasuredGroup) -> dict[str, Any]:
-    """All figures of a group, for programs."""
-    rate, success = group.rate or _NO_INTERVAL, group.success or _NO_INTERVAL
-    errors = [*group.each("error").values()]
-    statuses = {status: group.statuses[status] for status in ("completed", "diverged", *_UNFINISHED)}
-    verdicts = {word: group.verdicts[word] for word in ("vanishing", "stable", "exploding")}
-    updates = [reading.update for reading in group.measured]
-    return {
-        **group.values,
-        "runs": len(group.runs),
-        **statuses,
-        "seeds": len(group.seeds),
-        "ended": group.ended,
-        "successes": len(group.solved),
-        **{f"success_{name}": getattr(success, at) for name, at in _ENDS.items()},
-        **{f"rate_{name}": getattr(rate, at) for name, at in (("mean", "middle"), ("low", "low"), ("high", "high"))},
-        **verdicts,
-        "horizon_median": group.median("horizon"),
-        "effective_lag_median": group.median("effective_lag"),
-        "clip_rate_median": group.median("clip_rate"),
-        "error_median": group.median("error"),
-        "error_min": min(errors, default=None),
-        "error_max": max(errors, default=None),
-        "update_min": min(updates, default=None),
-        "update_max": max(updates, default=None),
-    }
-
-
-_NO_INTERVAL = Interval(math.nan, None, None)
-_ENDS = {"rate": "middle", "low": "low", "high": "high"}
-
-
-def _runs(group: MeasuredGroup) -> str:
-    rest = len(group.runs) - group.statuses["completed"]
-    return f"{len(group.runs)} ({rest})" if rest else f"{len(group.runs)}"
-
-
-def _success(group: MeasuredGroup) -> str:
-    return f"{len(group.solved)}/{group.ended}" if group.ended else "-"
-
-
-def _rate(group: MeasuredGroup) -> str:
-    return "-" if group.rate is None else format_signed(group.rate.middle)
-
-
-def _interval(group: MeasuredGroup) -> str:
-    return format_interval(group.rate)
-
-
-def horizon(group: MeasuredGroup) -> str:
-    """The median horizon; `>99` where the gradient does not fall to 1% within 99 timesteps."""
-    middle = group.median("horizon")
-    if middle is None or math.isfinite(middle):
-        return format_number(middle)
-    return f">{max(int(reading.curve[0].max()) for reading in group.measured)}"
-
-
-def _effective_lag(group: MeasuredGroup) -> str:
-    return format_number(group.median("effective_lag"))
-
-
-def _error(group: MeasuredGroup) -> str:
-    return format_number(group.median("error"))
-
-
-def _clipped(group: MeasuredGroup) -> str:
-    rate = group.median("clip_rate")
-    return "-" if rate is None else f"{rate:.0%}"

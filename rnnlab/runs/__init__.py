@@ -1,6 +1,7 @@
 """One run on disk, written and read. No torch.
 
-folder     a run's folder: its file names, its run.json, its beginning and end
+run_json   the file run.json, with the status of a run
+folder     a run's folder: its file names, its beginning and end
 columns    the columns of the two CSV files
 writers    the CSV files, written
 readers    the CSV files, read

@@ -1,16 +1,13 @@
-"""The folder of a run: the names of its files, how it is made, and what its run.json says."""
+"""The folder of a run: the names of its files, and how it is made and replaced."""
 
 from __future__ import annotations
 
 import errno
 import itertools
-import json
-import math
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,18 +15,17 @@ from typing import Any
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError
 from rnnlab.names import check_name
-from rnnlab.provenance import is_gone, this_process, trained_by
+from rnnlab.provenance import this_process, trained_by
+from rnnlab.runs.run_json import STATUSES, now, read_run_json, status_of, write_run_json
 
 RUN_FILE = "run.json"
-STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
 
 
 class RunFolder:
     """The folder of one run. Only this class knows the names of its files.
 
     A folder with a readable `run.json` is a run. `create` makes both in one step, so that no process sees a run folder
-    without one. `run.json` is strict JSON: a number that is not finite is the text "inf", "-inf" or "nan", which
-    `float()` reads.
+    without one.
 
     >>> from rnnlab.runs.folder import RunFolder
     >>> folder = RunFolder.create("runs", "demo", {"seed": 3})
@@ -146,10 +142,7 @@ class RunFolder:
 
     def write_run(self, info: Mapping[str, Any]) -> None:
         """Write `run.json` whole. Raises RunFailedError, and then the old one is as it was."""
-        text = json.dumps(_plain(info), indent=2, allow_nan=False, ensure_ascii=False)
-        with atomic(self.run) as file:
-            # A command line may hold bytes that are no text; the backslash form of those is JSON's own.
-            file.write(text.encode(errors="backslashreplace") + b"\n")
+        write_run_json(self.run, info)
 
     def update(self, **changes: Any) -> None:
         """Change these keys of `run.json` and leave the others."""
@@ -162,16 +155,8 @@ class RunFolder:
         self.update(status=status, reason=reason, ended=now(), **changes)
 
     def read_run(self) -> dict[str, Any]:
-        """What `run.json` says; keys that this version does not know are kept. Raises RunFolderError."""
-        try:
-            info = json.loads(self.run.read_bytes())
-        except FileNotFoundError:
-            raise RunFolderError(f"{self.path} is not a run: it has no {self.run.name}") from None
-        except (OSError, ValueError) as error:
-            raise RunFolderError(f"{self.run} cannot be read: {error}") from error
-        if not isinstance(info, dict):
-            raise RunFolderError(f"{self.run} cannot be read: it is not a JSON object")
-        return info
+        """The content of `run.json`; keys that this version does not know are kept. Raises RunFolderError."""
+        return read_run_json(self.run)
 
 
 def bookkeeping(root: str | os.PathLike[str]) -> Path:
@@ -248,27 +233,3 @@ def _write_first(name: str, info: Mapping[str, Any], fresh: RunFolder) -> None:
     """Write the `run.json` that a run begins with."""
     first = {"name": name, "status": "running", "reason": "", "started": now(), "ended": None}
     fresh.write_run({**first, "process": this_process(), **info})
-
-
-def status_of(info: Mapping[str, Any]) -> str:
-    """The status in a `run.json`; `running` becomes `interrupted` where its process is known to be gone."""
-    status = str(info.get("status", "failed"))
-    return "interrupted" if status == "running" and is_gone(info.get("process") or {}) else status
-
-
-def _plain(value: Any) -> Any:
-    """The value in JSON's own types."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return str(value) if isinstance(value, os.PathLike) else value
-
-
-def now() -> str:
-    """The time in UTC, as ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from rnnlab.errors import ConfigError
-from rnnlab.runs.folder import RUN_FILE, RunFolder, status_of
+from rnnlab.runs.folder import RUN_FILE, RunFolder
+from rnnlab.runs.run_json import status_of
 from rnnlab.runs.store import Store, stamp_of
 
 _ENDED = ("completed", "diverged")

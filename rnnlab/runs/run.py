@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnlab.analysis.curve import Verdict, verdict_of
+from rnnlab.analysis.verdict import Verdict, verdict_of
 from rnnlab.errors import UsageError
 from rnnlab.runs.cache import read_config
-from rnnlab.runs.folder import RunFolder, status_of
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.readers import read_gradients, read_metrics
+from rnnlab.runs.run_json import status_of
 
 if TYPE_CHECKING:
     import pandas as pd

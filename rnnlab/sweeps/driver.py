@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 
 from rnnlab.config import Config
@@ -214,7 +212,7 @@ def _keys(run: RunSpec | Entry) -> set[str]:
 
 
 def _result(status: SweepStatus, driver: _Driver | None, options: SweepOptions) -> SweepResult:
-    failures = [_failure(run.name, run.reason or "no reason is recorded", options.out) for run in status.failed]
+    failures = [Failure.of(run.name, run.reason or "no reason is recorded", options.out) for run in status.failed]
     elsewhere, left = len(status.running), 0
     for _, spec in status.missing:
         if driver is not None and spec.identity in driver.errors:
@@ -234,12 +232,6 @@ def _result(status: SweepStatus, driver: _Driver | None, options: SweepOptions) 
         dropped=status.dropped,
         failures=tuple(failures),
     )
-
-
-def _failure(name: str, reason: str, out: str | PathLike[str]) -> Failure:
-    out_option = [] if Path(out) == Path("runs") else ["--out", str(out)]
-    command = ["rnnlab", "train", "--config", str(RunFolder(Path(out) / name).config), *out_option, "--force"]
-    return Failure(name, reason, shlex.join(command))
 
 
 def check_ready(configs: Iterable[Config]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
+from typing import Self
 
+from rnnlab.runs.folder import RunFolder
 from rnnlab.sweeps.jobs import Event, Job
 from rnnlab.sweeps.status import SweepStatus
 
@@ -46,6 +50,13 @@ class Failure:
     name: str
     why: str
     command: str
+
+    @classmethod
+    def of(cls, name: str, why: str, out: str | PathLike[str]) -> Self:
+        """The failure of a run in the folder `out`."""
+        out_option = [] if Path(out) == Path("runs") else ["--out", str(out)]
+        config = RunFolder(Path(out) / name).config
+        return cls(name, why, shlex.join(["rnnlab", "train", "--config", str(config), *out_option, "--force"]))
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnnlab.analysis.curve import verdict_of
+from rnnlab.analysis.verdict import verdict_of
 from rnnlab.atomic import atomic
 from rnnlab.config import Config, StopRule
 from rnnlab.errors import RnnlabError, RunFolderError
 from rnnlab.gradients.readings import Curve
 from rnnlab.provenance import this_process
 from rnnlab.runs.columns import metrics_columns
-from rnnlab.runs.folder import RunFolder, now
+from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.run_json import now
 from rnnlab.runs.writers import GradientLog, MetricsLog, truncate_after
 from rnnlab.training.plan import is_evaluated
 

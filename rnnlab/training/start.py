@@ -16,7 +16,8 @@ from rnnlab.config import Config
 from rnnlab.errors import RnnlabError, RunExistsError, RunFolderError
 from rnnlab.provenance import git_state, trained_by, versions
 from rnnlab.runs.claims import Claims, folder_key
-from rnnlab.runs.folder import RunFolder, status_of
+from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.run_json import status_of
 from rnnlab.tasks import sha256
 from rnnlab.training.fleet import Fleet
 

@@ -17,7 +17,8 @@ from rich.console import Console
 from rnnlab.compare.collection import load_runs
 from rnnlab.errors import UsageError
 from rnnlab.report.export import as_csv, as_json, as_latex, as_markdown, check_ready
-from rnnlab.report.findings import Findings, label, short_names
+from rnnlab.report.findings import Findings
+from rnnlab.report.headings import label, short_names
 from rnnlab.report.terminal.comparison import report
 
 

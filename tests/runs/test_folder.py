@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError, UsageError
-from rnnlab.runs.folder import STATUSES, RunFolder
+from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.run_json import STATUSES
 
 
 def leftovers(root: Path) -> list[str]:

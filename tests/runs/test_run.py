@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from fakes import fake_run
 
-from rnnlab.analysis.curve import verdict_of
+from rnnlab.analysis.verdict import verdict_of
 from rnnlab.errors import UsageError
 from rnnlab.runs.readers import read_gradients, read_metrics
 from rnnlab.runs.run import Run

@@ -11,8 +11,9 @@ import numpy as np
 
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.report.figures.data import HeatMap
-from rnnlab.report.findings import Findings, label
+from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_setting
+from rnnlab.report.headings import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,11 +12,12 @@ from rnnlab import __version__
 from rnnlab.analysis.intervals import Interval
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.measured import median_curve
-from rnnlab.report.findings import Findings, label, numbers
+from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
+from rnnlab.report.headings import HEADINGS, label, numbers
 from rnnlab.report.page.encoding import envelope, evenly, pack_decades
 from rnnlab.report.page.run import Reading, Size, Thinned, run_data
-from rnnlab.runs.folder import now
+from rnnlab.runs.run_json import now
 
 _SLIDER_POSITIONS = 24
 _CURVE_POINTS = 120
@@ -151,11 +152,10 @@ def _spread(lines: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
 def _texts(findings: Findings, size: Size) -> dict[str, Any]:
     groups, names = findings.groups, findings.key_names
     keys = (*groups.also, *groups.by)
-    headings = findings.headings()
     rows = [
         {
             "keys": [format_setting(group.values[key]) for key in keys],
-            "cells": [{"text": heading.cell(group), "sort": _sortable(heading.cell(group))} for heading in headings],
+            "cells": [{"text": heading.cell(group), "sort": _sortable(heading.cell(group))} for heading in HEADINGS],
         }
         for group in findings.measured
     ]
@@ -179,7 +179,7 @@ def _texts(findings: Findings, size: Size) -> dict[str, Any]:
         "version": __version__,
         "made": now()[:16].replace("T", " "),
         "key_titles": [(names[key], key) for key in keys],
-        "headings": [(heading.name, heading.meaning) for heading in headings],
+        "headings": [(heading.name, heading.meaning) for heading in HEADINGS],
         "rows": rows,
         "pairs": pairs,
         "notes": [*findings.notes(), *size.notes()],

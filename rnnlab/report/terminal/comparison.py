@@ -11,8 +11,9 @@ from rich.text import Text
 
 from rnnlab.analysis.intervals import Paired
 from rnnlab.compare.group import MeasuredGroup
-from rnnlab.report.findings import Findings, label
+from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_count, format_number, format_setting, format_signed, printable
+from rnnlab.report.headings import label
 from rnnlab.report.terminal.strip import span, sparkline, sparkline_axis, strip
 
 _PANELS = 12

@@ -15,8 +15,8 @@ from rich.text import Text
 from rnnlab.compare.group_keys import needed_keys
 from rnnlab.compare.measured import final_error
 from rnnlab.errors import RunFolderError
-from rnnlab.report.findings import short_names
 from rnnlab.report.formatting import format_number, format_setting, printable
+from rnnlab.report.headings import short_names
 from rnnlab.report.terminal.summary import COLOURS
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from rnnlab.report.terminal.strip import span, strip
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rnnlab.analysis.curve import Verdict
+    from rnnlab.analysis.verdict import Verdict
     from rnnlab.clips import Clip
     from rnnlab.runs.run import Run
 
