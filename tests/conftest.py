@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
-from commands import Call, Said
+from commands import Call, Result
 from samples import write_files
 
 from rnnlab.cli import main
@@ -36,14 +36,14 @@ def rnn(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("COLUMNS", "80")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def call(*arguments: str) -> Said:
+    def call(*arguments: str) -> Result:
         capsys.readouterr()
         with pytest.raises(SystemExit, match=r".*") as ended:
             main(arguments)
         for number, handler in handlers.items():
             signal.signal(number, handler)
         assert isinstance(ended.value.code, int)
-        return Said(ended.value.code, *capsys.readouterr())
+        return Result(ended.value.code, *capsys.readouterr())
 
     return call
 

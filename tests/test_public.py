@@ -67,3 +67,17 @@ def test_train_from_python(tmp_path: Path) -> None:
         rnnlab.train(SMALL, out=tmp_path)
     with pytest.raises(RunFolderError, match="is completed"):
         rnnlab.train(SMALL, out=tmp_path, resume=True)
+
+
+def test_a_run_is_repeated_from_its_config(tmp_path: Path) -> None:
+    small = {
+        "task": {"name": "addition", "length": 10},
+        "model": {"hidden": 3},
+        "train": {"updates": 3},
+        "device": "cpu",
+    }
+    first = rnnlab.train(small, sets=["train.scan=general"], out=tmp_path)
+    again = rnnlab.train(first.path / "config.yaml", out=tmp_path)
+    assert (first.status, again.status) == ("completed", "completed")
+    assert [run.name for run in rnnlab.load_runs(tmp_path)] == [first.name, again.name]
+    assert first.gradients.equals(again.gradients)

@@ -43,11 +43,13 @@ def test_the_fit_is_that_of_ordinary_least_squares(seed: int, points: int) -> No
 @given(data=st.data())
 def test_what_is_no_number_does_not_move_the_fit(data: st.DataObject) -> None:
     y = -0.1 * LAG + np.sin(LAG)
-    marks = data.draw(st.dictionaries(st.integers(0, 99), st.sampled_from([ZERO, UNDERFLOW, NONFINITE]), max_size=50))
-    kept = np.setdiff1d(LAG, list(marks))
-    y_marked = y.copy()
-    y_marked[list(marks)] = list(marks.values())
-    assert fit(LAG, y_marked) == fit(kept, y[kept])
+    sentinels = data.draw(
+        st.dictionaries(st.integers(0, 99), st.sampled_from([ZERO, UNDERFLOW, NONFINITE]), max_size=50)
+    )
+    rest = np.setdiff1d(LAG, list(sentinels))
+    y_with_sentinels = y.copy()
+    y_with_sentinels[list(sentinels)] = list(sentinels.values())
+    assert fit(LAG, y_with_sentinels) == fit(rest, y[rest])
 
 
 def test_the_window_bounds_the_fit() -> None:
@@ -75,9 +77,9 @@ def test_the_horizon_counts_from_the_largest_value() -> None:
     assert horizon(LAG, y) == pytest.approx(20)
 
 
-@pytest.mark.parametrize("mark", [ZERO, UNDERFLOW])
-def test_a_cliff_is_a_horizon_at_its_foot(mark: float) -> None:
-    assert horizon(LAG, np.where(LAG < 40, 0.0, mark)) == 40
+@pytest.mark.parametrize("sentinel", [ZERO, UNDERFLOW])
+def test_a_cliff_is_a_horizon_at_its_foot(sentinel: float) -> None:
+    assert horizon(LAG, np.where(LAG < 40, 0.0, sentinel)) == 40
 
 
 def test_the_first_fall_counts_though_the_gradient_comes_back() -> None:

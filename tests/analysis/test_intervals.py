@@ -15,24 +15,24 @@ values = st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=12)
 
 @given(values, st.sampled_from([0.8, 0.95, 0.99]))
 def test_the_t_interval_is_scipys(given_values: list[float], level: float) -> None:
-    found = mean_interval(given_values, level)
-    assert found is not None
-    assert found.low is not None
-    assert found.high is not None
+    interval = mean_interval(given_values, level)
+    assert interval is not None
+    assert interval.low is not None
+    assert interval.high is not None
     theirs = stats.t.interval(level, len(given_values) - 1, np.mean(given_values), max(stats.sem(given_values), 1e-300))
-    assert (found.low, found.high) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
-    assert found.middle == pytest.approx(np.mean(given_values))
-    assert found.values == tuple(given_values)
+    assert (interval.low, interval.high) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
+    assert interval.middle == pytest.approx(np.mean(given_values))
+    assert interval.values == tuple(given_values)
 
 
 @given(st.integers(1, 60), st.data(), st.sampled_from([0.8, 0.95, 0.99]))
 def test_the_success_interval_is_scipys(n: int, data: st.DataObject, level: float) -> None:
     k = data.draw(st.integers(0, n))
-    found = wilson(k, n, level)
-    assert found is not None
+    interval = wilson(k, n, level)
+    assert interval is not None
     theirs = stats.binomtest(k, n).proportion_ci(level, method="wilson")
-    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9, abs=1e-12)
-    assert found.middle == k / n
+    assert (interval.low, interval.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9, abs=1e-12)
+    assert interval.middle == k / n
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
@@ -41,20 +41,20 @@ def test_the_t_interval_covers_the_mean(seeds: int) -> None:
     rng = np.random.default_rng(seeds)
     hits = 0
     for sample in rng.normal(-12.0, 3.0, (20_000, seeds)):
-        found = mean_interval(sample)
-        assert found is not None
-        assert found.low is not None
-        assert found.high is not None
-        hits += found.low <= -12.0 <= found.high
+        interval = mean_interval(sample)
+        assert interval is not None
+        assert interval.low is not None
+        assert interval.high is not None
+        hits += interval.low <= -12.0 <= interval.high
     assert hits / 20_000 == pytest.approx(0.95, abs=4 * 0.0016)
 
 
 @pytest.mark.parametrize("n", [3, 10, 30])
 def test_the_success_interval_covers_the_rate(n: int) -> None:
     """Averaged over all rates it covers 95%, counted exactly; it is nowhere as bad as the normal approximation."""
-    found = [wilson(k, n) for k in range(n + 1)]
-    low = np.array([one.low for one in found if one is not None], float)
-    high = np.array([one.high for one in found if one is not None], float)
+    intervals = [wilson(k, n) for k in range(n + 1)]
+    low = np.array([interval.low for interval in intervals if interval is not None], float)
+    high = np.array([interval.high for interval in intervals if interval is not None], float)
     rates = np.linspace(0.005, 0.995, 199)
     chance = stats.binom.pmf(np.arange(n + 1)[:, None], n, rates)
     covered = (chance * ((low[:, None] <= rates) & (rates <= high[:, None]))).sum(0)
@@ -70,16 +70,16 @@ def test_pairing_covers_the_difference_where_seeds_matter() -> None:
         seed_effect = rng.normal(0, 5, 6)
         first = dict(enumerate(seed_effect + rng.normal(0, 0.5, 6)))
         second = dict(enumerate(seed_effect + 2.0 + rng.normal(0, 0.5, 6)))
-        found = paired(first, second)
-        assert found is not None
-        low, high = found.difference.low, found.difference.high
+        comparison = paired(first, second)
+        assert comparison is not None
+        low, high = comparison.difference.low, comparison.difference.high
         assert low is not None
         assert high is not None
         hits += low <= 2.0 <= high
-        apart += found.excludes_zero
-        overlapping += bool(found.overlap)
+        apart += comparison.excludes_zero
+        overlapping += bool(comparison.overlap)
     assert hits / 4_000 == pytest.approx(0.95, abs=4 * 0.0035)
-    # What the groups' own intervals could not have said.
+    # What the groups' own intervals could not show.
     assert apart / 4_000 > 0.99
     assert overlapping / 4_000 > 0.9
 
@@ -87,9 +87,9 @@ def test_pairing_covers_the_difference_where_seeds_matter() -> None:
 def test_too_few_seeds_have_no_interval() -> None:
     assert mean_interval([]) is None
     for few in ([1.0], [1.0, 2.0]):
-        found = mean_interval(few)
-        assert found is not None
-        assert (found.low, found.high, found.n) == (None, None, len(few))
+        interval = mean_interval(few)
+        assert interval is not None
+        assert (interval.low, interval.high, interval.n) == (None, None, len(few))
     assert wilson(0, 0) is None
 
 

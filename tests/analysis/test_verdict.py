@@ -92,7 +92,7 @@ def test_a_verdict_is_strict_json(y: np.ndarray) -> None:
 
 @pytest.mark.parametrize(("first_zero", "word"), [(99, "stable"), (60, "stable"), (50, "vanishing"), (20, "vanishing")])
 def test_a_few_exact_zeros_at_the_end_are_not_vanishing(first_zero: int, word: str) -> None:
-    """A flat curve whose end is exactly zero: the word follows the larger half, and the zeros are said."""
+    """A flat curve whose end is exactly zero: the word follows the larger half, and the text names the zeros."""
     verdict = verdict_of(LAG, np.where(first_zero <= LAG, -np.inf, 0.0))
     assert verdict.word == word
     assert f"exactly zero from lag {first_zero} on" in verdict.text

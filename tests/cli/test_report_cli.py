@@ -1,4 +1,4 @@
-"""`rnnlab report`, `ls` and `show`: what goes where, and what is said of bad input."""
+"""`rnnlab report`, `ls` and `show`: their output, and their messages about bad input."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def call(rnn: Call, tmp_path: Path) -> Call:
 
 
 def test_a_report_goes_to_stdout_and_files_are_told_on_stderr(call: Call) -> None:
-    said = call("report")
-    assert (said.code, said.err) == (0, "")
-    assert "6 runs in 2 groups by model.cell" in said.out
+    result = call("report")
+    assert (result.code, result.err) == (0, "")
+    assert "6 runs in 2 groups by model.cell" in result.out
     assert call("report", "runs/", "-q") == (0, "", "")
     done = call(
         "report", "runs", "--html", "page.html", "--csv", "t.csv", "--markdown", "t.md", "--latex", "t.tex", "-q"
@@ -41,14 +41,14 @@ def test_a_report_goes_to_stdout_and_files_are_told_on_stderr(call: Call) -> Non
 
 
 def test_one_thing_goes_to_stdout(call: Call) -> None:
-    said = call("report", "--csv", "-")
-    assert said.out.startswith("model.cell,runs,completed,diverged")
-    assert len(said.out.splitlines()) == 3
+    result = call("report", "--csv", "-")
+    assert result.out.startswith("model.cell,runs,completed,diverged")
+    assert len(result.out.splitlines()) == 3
     assert call("report", "--markdown", "-").out.startswith("| cell   |   runs |")
     assert call("report", "--latex", "-").out.startswith("% \\usepackage{booktabs}")
     assert len(json.loads(call("report", "--json").out)["groups"]) == 2
-    said = call("report", "--json", "--csv", "-")
-    assert (said.code, said.err) == (2, "rnnlab: one thing at a time can go to stdout: give the others a file\n")
+    result = call("report", "--json", "--csv", "-")
+    assert (result.code, result.err) == (2, "rnnlab: one thing at a time can go to stdout: give the others a file\n")
 
 
 def test_runs_are_chosen_by_folder_name_pattern_and_condition(call: Call, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_runs_are_chosen_by_folder_name_pattern_and_condition(call: Call, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["nowhere/"], "nowhere/ is not a folder; runs are where `rnnlab train --out` put them (runs/)"),
         (["runs", "cell=lsm-T40-s0"], "runs has no run 'cell=lsm-T40-s0'; did you mean 'cell=lstm-T40-s0'?"),
@@ -80,18 +80,18 @@ def test_runs_are_chosen_by_folder_name_pattern_and_condition(call: Call, tmp_pa
         (["--csv", "runs"], "runs cannot be written: Is a directory"),
     ],
 )
-def test_bad_input_is_told_with_the_cure(call: Call, words: list[str], said: str) -> None:
+def test_bad_input_is_answered_with_the_remedy(call: Call, words: list[str], message: str) -> None:
     done = call("report", *words)
     assert done.code == 2
-    assert done.err.startswith(f"rnnlab: {said}")
+    assert done.err.startswith(f"rnnlab: {message}")
     assert done.out == ""
 
 
 def test_an_empty_folder_has_no_runs(rnn: Call, tmp_path: Path) -> None:
     assert rnn("report").err.startswith("rnnlab: runs is not a folder")
     (tmp_path / "runs" / "foreign").mkdir(parents=True)
-    said = rnn("report")
-    assert (said.code, "left out: foreign:" in said.err) == (2, True)
+    result = rnn("report")
+    assert (result.code, "left out: foreign:" in result.err) == (2, True)
     listed = rnn("ls")
     assert (listed.code, listed.out) == (0, "")
     assert "no runs" in listed.err
@@ -104,10 +104,10 @@ def test_a_run_that_is_being_written_is_in_the_report(call: Call, tmp_path: Path
     run.config.write_text(old.config.read_text().replace("seed: 0", "seed: 9"))
     run.gradients.write_bytes(old.gradients.read_bytes()[:-7])
     run.metrics.write_bytes(old.metrics.read_bytes()[:-3])
-    said = call("report", "--html", "page.html")
-    assert said.code == 0
-    assert "1 run running: read as far as it goes" in " ".join(said.out.split())
-    assert "4 (1)" in said.out
+    result = call("report", "--html", "page.html")
+    assert result.code == 0
+    assert "1 run running: read as far as it goes" in " ".join(result.out.split())
+    assert "4 (1)" in result.out
 
 
 def test_what_is_broken_is_left_out_and_named(call: Call, tmp_path: Path) -> None:
@@ -116,17 +116,17 @@ def test_what_is_broken_is_left_out_and_named(call: Call, tmp_path: Path) -> Non
     (runs / "cell=rnn-T40-s1" / "run.json").write_text("{")
     (runs / "foreign").mkdir()
     (runs / "cell=lstm-T40-s0" / "metrics.csv").write_bytes(b"\xff\x00")
-    said = call("report", "--html", "page.html", "--figures", "f")
-    words = " ".join(said.out.split())
-    assert said.code == 0
+    result = call("report", "--html", "page.html", "--figures", "f")
+    words = " ".join(result.out.split())
+    assert result.code == 0
     for name in ("cell=rnn-T40-s0", "cell=rnn-T40-s1", "foreign"):
         assert f"left out: {name}:" in words
     assert "5 runs in 2 groups" in words
 
 
 def test_ls_lists_runs_with_their_key_settings(call: Call) -> None:
-    said = call("ls")
-    head, *lines = said.out.splitlines()
+    result = call("ls")
+    head, *lines = result.out.splitlines()
     assert head.split() == ["run", "status", "verdict", "rate", "error", "cell", "seed"]
     assert len(lines) == 6
     assert lines[0].split()[:2] == ["cell=lstm-T40-s0", "completed"]
@@ -137,12 +137,12 @@ def test_ls_lists_runs_with_their_key_settings(call: Call) -> None:
 
 
 def test_show_shows_one_run(call: Call) -> None:
-    said = call("show", "cell=rnn-T40-s1")
-    assert said.code == 0
-    assert "log10 |dL/dh_t| of layer 0 at update 0" in said.out
-    assert "model.cell" in said.out
+    result = call("show", "cell=rnn-T40-s1")
+    assert result.code == 0
+    assert "log10 |dL/dh_t| of layer 0 at update 0" in result.out
+    assert "model.cell" in result.out
     assert "rnnlab train --config runs/cell=rnn-T40-s1/config.yaml --name cell=rnn-T40-s1-again" in " ".join(
-        said.out.split()
+        result.out.split()
     )
     assert json.loads(call("show", "runs/cell=rnn-T40-s1", "--json").out)["settings"]["seed"] == 1
     assert call("show", "runs").err.startswith("rnnlab: runs is 6 runs, and show takes one; `rnnlab ls runs` lists")
@@ -166,9 +166,9 @@ def test_a_report_on_a_full_disk_leaves_no_half_page(call: Call, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    said = call("report", "--html", "page.html", "-q")
-    assert said.code == 2
-    assert "page.html cannot be written: No space left on device" in said.err
+    result = call("report", "--html", "page.html", "-q")
+    assert result.code == 2
+    assert "page.html cannot be written: No space left on device" in result.err
     assert not list(Path().glob("*page.html*"))
 
 

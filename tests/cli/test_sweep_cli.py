@@ -1,4 +1,4 @@
-"""`rnnlab sweep`: what it says, where, and with which exit code; what is wrong is told before anything runs."""
+"""`rnnlab sweep`: its output and exit codes; problems are reported before anything runs."""
 
 from __future__ import annotations
 
@@ -44,20 +44,26 @@ def call(rnn: Call) -> Call:
 
 
 def test_a_sweep_from_plan_to_nothing_to_do(call: Call, file: str) -> None:
-    said = call("sweep", "-c", file, "--dry-run")
-    assert said.code == 0
-    assert said.out.splitlines()[0] == "new          rnn-T10-s0"
-    assert "# runs: 4: 4 new\n# to train: 4 runs in 2 fleets\n# time: about" in said.out
-    assert re.search(r"^# disk: about \d+\.\d kB$", said.out, re.MULTILINE)
+    result = call("sweep", "-c", file, "--dry-run")
+    assert result.code == 0
+    assert result.out.splitlines()[0] == "new          rnn-T10-s0"
+    assert "# runs: 4: 4 new\n# to train: 4 runs in 2 fleets\n# time: about" in result.out
+    assert re.search(r"^# disk: about \d+\.\d kB$", result.out, re.MULTILINE)
     assert not Path("runs").exists()
 
-    said = call("sweep", "-c", file, "--engine", "inline", "--max-runs", "1")
-    assert re.match(r"mine: 4 runs: 1 completed, 3 left for later; 1 trained now, in .*s\n$", said.out)
-    said = call("sweep", "-c", file, "--engine", "inline", "--json")
-    found = json.loads(said.out)
-    assert (said.code, found["sweep"], found["runs"], found["trained"], found["completed"]) == (0, "mine", 4, 3, 4)
-    said = call("sweep", "-c", file)
-    assert (said.code, said.out, said.err) == (0, "mine: 4 runs: 4 completed; none to train\n", "")
+    result = call("sweep", "-c", file, "--engine", "inline", "--max-runs", "1")
+    assert re.match(r"mine: 4 runs: 1 completed, 3 left for later; 1 trained now, in .*s\n$", result.out)
+    result = call("sweep", "-c", file, "--engine", "inline", "--json")
+    printed = json.loads(result.out)
+    assert (result.code, printed["sweep"], printed["runs"], printed["trained"], printed["completed"]) == (
+        0,
+        "mine",
+        4,
+        3,
+        4,
+    )
+    result = call("sweep", "-c", file)
+    assert (result.code, result.out, result.err) == (0, "mine: 4 runs: 4 completed; none to train\n", "")
     assert call("sweep", "-c", file, "-q") == (0, "", "")
 
     planned = json.loads(call("sweep", "-c", file, "--set", "seeds=3", "--dry-run", "--json").out)
@@ -92,14 +98,15 @@ def test_failures_are_named_with_the_command_that_repeats_them(
 
     with monkeypatch.context() as patch:
         patch.setattr(Recorder, "begin", faulty)
-        said = call("sweep", "-c", file, "--engine", "inline")
-    assert said.code == 3
-    assert "mine: 4 runs: 3 completed, 1 failed; 3 trained now" in said.out
+        result = call("sweep", "-c", file, "--engine", "inline")
+    assert result.code == 3
+    assert "mine: 4 runs: 3 completed, 1 failed; 3 trained now" in result.out
     assert (
-        "gru-T10-s1 failed: LookupError: made to fail\n  rnnlab train --config runs/gru-T10-s1/config.yaml" in said.out
+        "gru-T10-s1 failed: LookupError: made to fail\n  rnnlab train --config runs/gru-T10-s1/config.yaml"
+        in result.out
     )
-    assert said.err.endswith("rnnlab: 1 of 4 runs failed\n")
-    command = next(line for line in said.out.splitlines() if line.startswith("  rnnlab train"))
+    assert result.err.endswith("rnnlab: 1 of 4 runs failed\n")
+    command = next(line for line in result.out.splitlines() if line.startswith("  rnnlab train"))
     assert call(*command.split()[1:], "-q").code == 0
     assert call("sweep", "-c", file).out == "mine: 4 runs: 4 completed; none to train\n"
 
@@ -110,17 +117,17 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost(call: Call, file: str, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(Recorder, "begin", full)
-        said = call("sweep", "-c", file, "--engine", "inline")
-    assert (said.code, said.out) == (3, "")
-    assert said.err.endswith("rnnlab: runs/x cannot be written: No space left on device\n")
+        result = call("sweep", "-c", file, "--engine", "inline")
+    assert (result.code, result.out) == (3, "")
+    assert result.err.endswith("rnnlab: runs/x cannot be written: No space left on device\n")
     assert call("sweep", "-c", file, "--engine", "inline").code == 0
 
 
 def test_diverged_runs_are_results_unless_asked(call: Call, file: str) -> None:
     wild = ["--set", "optimizer={name: sgd, lr: 1.0e+9}", "--set", "train.updates=60", "--engine", "inline"]
     assert call("sweep", "-c", file, *wild).code == 0
-    said = call("sweep", "-c", file, *wild, "--fail-on-diverged")
-    assert (said.code, said.err) == (3, "rnnlab: 4 of 4 runs diverged\n")
+    result = call("sweep", "-c", file, *wild, "--fail-on-diverged")
+    assert (result.code, result.err) == (3, "rnnlab: 4 of 4 runs diverged\n")
 
 
 @pytest.mark.parametrize(
@@ -141,28 +148,28 @@ def test_what_cannot_be_is_told_before_anything_runs(
     arguments: list[str], code: int, message: str, call: Call, file: str
 ) -> None:
     pytest.importorskip("ray")
-    said = call("sweep", "-c", file, *arguments)
-    assert said.code == code
-    assert message in said.err
+    result = call("sweep", "-c", file, *arguments)
+    assert result.code == code
+    assert message in result.err
     assert not list(Path("runs").glob("*/run.json"))
 
 
 def test_each_command_knows_the_others_file(call: Call, file: str) -> None:
-    said = call("train", "-c", file)
-    assert (said.code, said.err) == (
+    result = call("train", "-c", file)
+    assert (result.code, result.err) == (
         2,
         "mine.yaml: this is a sweep, many runs; `rnnlab sweep` trains it, and `rnnlab.sweep` in Python\n",
     )
     Path("one.yaml").write_text("task: addition\n")
-    said = call("sweep", "-c", "one.yaml")
-    assert said.code == 2
-    assert "one.yaml:1:1: task: this is a config: train it with `rnnlab train`" in said.err
+    result = call("sweep", "-c", "one.yaml")
+    assert result.code == 2
+    assert "one.yaml:1:1: task: this is a config: train it with `rnnlab train`" in result.err
     Path("bad.yaml").write_text(TEXT.replace("gru", "gruu"))
-    said = call("validate", file, "one.yaml", "bad.yaml")
-    assert said.code == 2
-    assert said.out.startswith("bad.yaml:6:28: model.cell: ")
-    assert "did you mean 'gru'" in said.out
-    assert said.err == "3 files, 1 with problems\n"
+    result = call("validate", file, "one.yaml", "bad.yaml")
+    assert result.code == 2
+    assert result.out.startswith("bad.yaml:6:28: model.cell: ")
+    assert "did you mean 'gru'" in result.out
+    assert result.err == "3 files, 1 with problems\n"
 
 
 SCHEMA: Any = sweep_schema()

@@ -138,14 +138,14 @@ def test_pairs_differ_in_one_key(six: Path) -> None:
     fake_group(six, {0: -6, 1: -7, 2: -8}, model__cell="rnn", timesteps=60)
     fake_group(six, {0: -1, 1: -2, 2: -3}, model__cell="lstm", timesteps=60)
     groups = load_runs(six).group_by("task.length", "model.cell").measure()
-    found = {(pair.key, pair.first, pair.second, *pair.rest.values()): pair.comparison for pair in pairs(groups)}
-    assert set(found) == {
+    comparisons = {(pair.key, pair.first, pair.second, *pair.rest.values()): pair.comparison for pair in pairs(groups)}
+    assert set(comparisons) == {
         ("task.length", 40, 60, "lstm"), ("task.length", 40, 60, "rnn"),
         ("model.cell", "lstm", "rnn", 40), ("model.cell", "lstm", "rnn", 60),
     }  # fmt: skip
-    assert found["model.cell", "lstm", "rnn", 60].difference.middle == pytest.approx(-5)
-    assert found["task.length", 40, 60, "rnn"].difference.middle == pytest.approx(5)
-    assert found["task.length", 40, 60, "lstm"].word == "not told apart"
+    assert comparisons["model.cell", "lstm", "rnn", 60].difference.middle == pytest.approx(-5)
+    assert comparisons["task.length", 40, 60, "rnn"].difference.middle == pytest.approx(5)
+    assert comparisons["task.length", 40, 60, "lstm"].word == "not told apart"
 
 
 marked = st.sampled_from([-np.inf, np.nan, np.inf]) | st.floats(-400, 400)
@@ -154,7 +154,7 @@ marked = st.sampled_from([-np.inf, np.nan, np.inf]) | st.floats(-400, 400)
 @given(st.lists(st.lists(marked, min_size=4, max_size=4), min_size=1, max_size=6))
 def test_the_median_curve_is_the_plain_one(rows: list[list[float]]) -> None:
     """Against a sort by rank: zero, underflow, numbers, not finite; half way between unlike things is the lower."""
-    found = median_curve([(np.arange(4), np.array(row)) for row in rows])
+    curve = median_curve([(np.arange(4), np.array(row)) for row in rows])
 
     def rank(value: float) -> tuple[int, float]:
         if np.isnan(value):
@@ -165,21 +165,21 @@ def test_the_median_curve_is_the_plain_one(rows: list[list[float]]) -> None:
         ordered = sorted((row[lag] for row in rows), key=rank)
         low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
         both = np.isfinite(low) and np.isfinite(high)
-        assert found.median[lag] == pytest.approx((low + high) / 2 if both else low, nan_ok=True)
+        assert curve.median[lag] == pytest.approx((low + high) / 2 if both else low, nan_ok=True)
         column = np.array([row[lag] for row in rows])
         if len(rows) >= 3 and np.isfinite(column).all():
             theirs = stats.t.interval(0.95, len(rows) - 1, column.mean(), max(stats.sem(column), 1e-300))
-            assert (found.low[lag], found.high[lag]) == pytest.approx(theirs, abs=1e-9)
+            assert (curve.low[lag], curve.high[lag]) == pytest.approx(theirs, abs=1e-9)
         else:
-            assert np.isnan(found.low[lag])
+            assert np.isnan(curve.low[lag])
 
 
 def test_curves_of_unequal_length_are_joined_lag_by_lag() -> None:
-    found = median_curve([(np.arange(n), np.full(n, -float(n))) for n in (2, 3, 4, 4)])
-    assert found.lags.tolist() == [0, 1, 2, 3]
-    assert found.count.tolist() == [4, 4, 3, 2]
-    assert found.median.tolist() == [-3.5, -3.5, -4.0, -4.0]
-    assert np.isfinite(found.low).tolist() == [True, True, True, False]
+    curve = median_curve([(np.arange(n), np.full(n, -float(n))) for n in (2, 3, 4, 4)])
+    assert curve.lags.tolist() == [0, 1, 2, 3]
+    assert curve.count.tolist() == [4, 4, 3, 2]
+    assert curve.median.tolist() == [-3.5, -3.5, -4.0, -4.0]
+    assert np.isfinite(curve.low).tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize("rho", [0.5, 0.9, 0.97])

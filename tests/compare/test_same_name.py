@@ -140,8 +140,8 @@ def test_ls_and_show_say_which_is_which(rnn: Call, both: Runs, tmp_path: Path) -
         assert json.loads(rnn("show", str(path), "--json").out)["settings"]["model.cell"] == cell
     (A / "run.json").write_text("{")
     (B / "run.json").write_text("{")
-    assert "left out: a/lstm-s0: a/lstm-s0/run.json" in (said := rnn("ls", "a", "b").err)
-    assert "left out: b/lstm-s0: b/lstm-s0/run.json" in said
+    assert "left out: a/lstm-s0: a/lstm-s0/run.json" in (stderr := rnn("ls", "a", "b").err)
+    assert "left out: b/lstm-s0: b/lstm-s0/run.json" in stderr
     assert rnn("show", "b/lstm-s0").err.startswith("rnnlab: b/lstm-s0/run.json cannot be read")
 
 

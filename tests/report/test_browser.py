@@ -89,8 +89,8 @@ def named(browser: webdriver.Chrome, name: str) -> WebElement:
 def lines(browser: webdriver.Chrome) -> list[Any]:
     """The median curves that are drawn: name and values."""
     drawn = "document.getElementById('chart-curves').data.filter((trace) => trace.name)"
-    found: list[Any] = browser.execute_script(f"return {drawn}.map((trace) => [trace.name, trace.y])")
-    return found
+    traces: list[Any] = browser.execute_script(f"return {drawn}.map((trace) => [trace.name, trace.y])")
+    return traces
 
 
 def no_errors(browser: webdriver.Chrome) -> None:

@@ -60,8 +60,8 @@ def test_no_name_is_html(made: str) -> None:
 
 def data_of(made: str) -> dict[str, Any]:
     (block,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', made, re.DOTALL)
-    found: dict[str, Any] = json.loads(block)
-    return found
+    data: dict[str, Any] = json.loads(block)
+    return data
 
 
 def test_the_page_has_what_the_runs_have(made: str) -> None:
@@ -89,14 +89,14 @@ def test_the_page_has_what_the_runs_have(made: str) -> None:
 
 
 @given(decades)
-def test_packing_keeps_marks_and_numbers(given_values: list[float]) -> None:
+def test_packing_keeps_sentinels_and_numbers(given_values: list[float]) -> None:
     x = np.array(given_values)
-    found = unpacked(pack_decades(x))
+    restored = unpacked(pack_decades(x))
     finite = x[np.isfinite(x)]
-    assert np.array_equal(np.isfinite(found), np.isfinite(x))
-    assert np.array_equal(found[~np.isfinite(x)], x[~np.isfinite(x)], equal_nan=True)
+    assert np.array_equal(np.isfinite(restored), np.isfinite(x))
+    assert np.array_equal(restored[~np.isfinite(x)], x[~np.isfinite(x)], equal_nan=True)
     if finite.size:
-        assert np.abs(found[np.isfinite(x)] - finite).max() <= np.ptp(finite) / 64000 + 1e-9
+        assert np.abs(restored[np.isfinite(x)] - finite).max() <= np.ptp(finite) / 64000 + 1e-9
 
 
 def test_the_script_reads_the_same_codes() -> None:

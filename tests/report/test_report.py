@@ -22,9 +22,9 @@ from rnnlab.report.headings import label, short_names
 from rnnlab.report.terminal.comparison import report
 
 
-def rendered(found: Findings, width: int, encoding: str = "utf-8") -> str:
+def rendered(content: Findings, width: int, encoding: str = "utf-8") -> str:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    Console(file=stream, width=width, highlight=False).print(report(found, width, unicode=encoding == "utf-8"))
+    Console(file=stream, width=width, highlight=False).print(report(content, width, unicode=encoding == "utf-8"))
     stream.flush()
     stream.seek(0)
     return stream.read()
@@ -70,10 +70,10 @@ def test_no_line_is_wider_than_the_terminal(two: Path, many: Path, width: int, e
 
 
 def test_each_group_has_its_curve(many: Path) -> None:
-    found = findings(many)
-    names = [label(group, found.groups.by) for group in found.groups]
+    content = findings(many)
+    names = [label(group, content.groups.by) for group in content.groups]
     assert len(names) == 16
-    lines = rendered(found, 80).splitlines()
+    lines = rendered(content, 80).splitlines()
     assert sum(any(line.startswith(f"{name} ") and "⠉" in line for name in names) for line in lines) == 16
     assert any(line.endswith("lag 39") for line in lines)
     few = Findings(load_runs(many).where("optimizer.lr<0.25").group_by())
@@ -139,10 +139,10 @@ def test_the_json_is_strict_and_whole(two: Path) -> None:
 def test_tables_quote_what_their_language_reads(tmp_path: Path) -> None:
     for value in (NASTY, FORMULA, "a|b_c & 50%", "-1+1"):
         fake_group(tmp_path, {0: -1}, model__cell="rnn", model__label=value)
-    found = findings(tmp_path)
-    cells = [row["model.label"] for row in csv.DictReader(io.StringIO(as_csv(found)))]
+    content = findings(tmp_path)
+    cells = [row["model.label"] for row in csv.DictReader(io.StringIO(as_csv(content)))]
     assert cells == ["'-1+1", NASTY, f"'{FORMULA}", "a|b_c & 50%"]
-    latex = as_latex(found)
+    latex = as_latex(content)
     assert r"a|b\_c \& 50\%" in latex
     assert r"\textless{}script\textgreater{}" in latex
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1

@@ -1,4 +1,4 @@
-"""The strip never leaves its width, and puts the curve and the marks where they belong."""
+"""The strip never leaves its width, and puts the curve and the letters where they belong."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def test_a_flat_curve_is_one_row_in_the_middle() -> None:
     assert [at for at, row in enumerate(rows) if row.strip()] == [4]
 
 
-@pytest.mark.parametrize(("mark", "letter"), [(-np.inf, "0"), (np.nan, "u"), (np.inf, "!")])
+@pytest.mark.parametrize(("value", "letter"), [(-np.inf, "0"), (np.nan, "u"), (np.inf, "!")])
 @pytest.mark.parametrize("unicode", [True, False])
-def test_what_is_no_number_is_a_gap_with_a_letter_on_the_axis(mark: float, letter: str, unicode: bool) -> None:
-    text = strip(LAG, np.where((LAG > 40) & (LAG < 60), mark, -3.0), 80, 5, unicode=unicode)
+def test_what_is_no_number_is_a_gap_with_a_letter_on_the_axis(value: float, letter: str, unicode: bool) -> None:
+    text = strip(LAG, np.where((LAG > 40) & (LAG < 60), value, -3.0), 80, 5, unicode=unicode)
     *rows, axis, _, legend = text.splitlines()
     start, end = axis.index(letter), axis.rindex(letter)
     assert axis[start : end + 1] == letter * (end + 1 - start)

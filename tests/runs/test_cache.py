@@ -88,7 +88,7 @@ def test_what_was_kept_of_a_run_that_is_gone_goes_too(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("\n", r"line \d+: its update is empty"),
         (",0,h,0,0,1,0,0,0,0,0\n", r"line \d+: its update is empty"),
@@ -97,10 +97,10 @@ def test_what_was_kept_of_a_run_that_is_gone_goes_too(run: Run) -> None:
         ('1,0,"h,h",0,0,1,0,0,0,0\n', "invalid value"),
     ],
 )
-def test_a_broken_line_is_told(run: Run, line: str, said: str) -> None:
+def test_a_broken_line_is_reported(run: Run, line: str, message: str) -> None:
     with run.dir.gradients.open("a") as file:
         file.write(line)
-    with pytest.raises(RunFolderError, match=said):
+    with pytest.raises(RunFolderError, match=message):
         read_table(run.dir.gradients, GRADIENTS)
 
 
@@ -115,9 +115,9 @@ def test_configs_are_kept_and_renewed(tmp_path: Path, monkeypatch: pytest.Monkey
         assert [run.config["seed"] for run in load_runs(tmp_path)] == [0, 1, 2]
     (tmp_path / "run1" / "config.yaml").write_text("seed: 11\nname: run1\n")
     (tmp_path / "run2" / "config.yaml").write_text("[")
-    found = load_runs(tmp_path)
-    assert [run.config["seed"] for run in found[:2]] == [0, 11]
+    loaded = load_runs(tmp_path)
+    assert [run.config["seed"] for run in loaded[:2]] == [0, 11]
     with pytest.raises(RunFolderError, match=r"config.yaml cannot be read"):
-        _ = found["run2"].config
+        _ = loaded["run2"].config
     (tmp_path / ".rnnlab" / "store.sqlite").write_text("[1]")
     assert cached_configs(tmp_path, [RunFolder(tmp_path / "run0")])["run0"]["seed"] == 0

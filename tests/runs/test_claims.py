@@ -43,7 +43,7 @@ def taker(root: Path, runs: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def told(process: subprocess.Popen[str]) -> list[str]:
+def taken_by(process: subprocess.Popen[str]) -> list[str]:
     assert process.stdout is not None
     mine: list[str] = json.loads(process.stdout.readline())
     return mine
@@ -58,12 +58,12 @@ def takers(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def test_processes_that_race_share_the_runs_out(takers: list[subprocess.Popen[str]]) -> None:
-    taken = [told(process) for process in takers]
+    taken = [taken_by(process) for process in takers]
     assert sorted(run for one in taken for run in one) == sorted(RUNS)
 
 
 def test_a_killed_holder_holds_nothing(takers: list[subprocess.Popen[str]], tmp_path: Path) -> None:
-    taken = [told(process) for process in takers]
+    taken = [taken_by(process) for process in takers]
     takers[0].send_signal(signal.SIGKILL)
     takers[0].wait()
     with Claims(tmp_path) as claims:

@@ -1,4 +1,4 @@
-"""What is written is what is read, mark for mark, and a torn line is never read as a number."""
+"""What is written is what is read, sentinel for sentinel, and a half-written line is never read as a number."""
 
 from __future__ import annotations
 

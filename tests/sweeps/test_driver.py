@@ -31,8 +31,8 @@ SMALL = {"task": {"name": "addition", "length": 10}, "model": {"hidden": 3}, "tr
 
 def small(lengths: list[int] | None = None, seeds: int = 2, name: str = "") -> Sweep:
     """A fleet of `seeds` runs for each length."""
-    found = load_sweep({"base": SMALL, "axes": {"grid": {"task.length": lengths or [10, 20]}}, "seeds": seeds})
-    return Sweep(found.members, found.axes, found.repeated, name)
+    loaded = load_sweep({"base": SMALL, "axes": {"grid": {"task.length": lengths or [10, 20]}}, "seeds": seeds})
+    return Sweep(loaded.members, loaded.axes, loaded.repeated, name)
 
 
 class Scripted(Engine):
@@ -253,8 +253,8 @@ def test_interrupted_runs_go_on_under_their_names(options: SweepOptions) -> None
     write(RunSpec("old", member.identity, member.config.resolved()), Job(1, (), str(options.out)), "interrupted")
     with Index(options.out) as index:
         index.refresh()
-        found = sweep_status(small(), index)
-    assert found.interrupted == 1
+        status = sweep_status(small(), index)
+    assert status.interrupted == 1
     engine = Scripted()
     carried_out(small(), engine, options)
     assert "old" in engine.names()

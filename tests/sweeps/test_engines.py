@@ -8,13 +8,25 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import RAY, Cluster
+from clusters import Cluster
+from engine_sweeps import (
+    FAULTS,
+    SIX,
+    SLOW,
+    by_identity,
+    every_engine,
+    needs_ray,
+    on_cluster,
+    ray_engine,
+    running,
+    same,
+    until,
+)
 
 from rnnlab.cli.sweep_view import SweepView
 from rnnlab.runs.index import Index
@@ -25,45 +37,16 @@ from rnnlab.sweeps.file import load_sweep
 from rnnlab.sweeps.jobs import Event
 from rnnlab.sweeps.results import SweepEvent, SweepOptions
 
-FAULTS = Path(__file__).parents[1] / "faults"
 # Those on Ray share one cluster, and are a group of their own (`engines_ray`), which runs beside that of the others.
 pytestmark = pytest.mark.xdist_group("engines")
-on_cluster = pytest.mark.xdist_group("ray")
-needs_ray = pytest.mark.skipif(not RAY.exists(), reason="ray is not installed (the extra `ray`)")
-ray_engine = pytest.param("ray", marks=[needs_ray, on_cluster])
-every_engine = [ray_engine if name == "ray" else name for name in ENGINES]
-
-# Six fleets of two runs. By tests/faults that of 11 timesteps kills its process at first and that of 12 raises; that of
-# 13 diverges by itself.
-SIX = {
-    "base": {
-        "task": "addition",
-        "model": {"hidden": 5},
-        "optimizer": {"name": "sgd", "lr": 0.1},
-        "train": {"updates": 60, "batch": 4, "evaluate_size": 8},
-        "probe": {"schedule": {"name": "every", "n": 20}},
-    },
-    "axes": {
-        "list": [
-            {"task.length": 10},
-            {"task.length": 11},
-            {"task.length": 12},
-            {"task.length": 13, "optimizer.lr": 1e9},
-            {"task.length": 14},
-            {"task.length": 15},
-        ]
-    },
-    "seeds": 2,
-}
-SLOW = {**SIX, "axes": {"grid": {"task.length": [20, 21, 22]}}}
 
 
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment in which training goes wrong."""
-    marks = tmp_path_factory.mktemp("marks")
+    folder = tmp_path_factory.mktemp("faults")
     path = os.pathsep.join(filter(None, [str(FAULTS), os.environ.get("PYTHONPATH")]))
-    return {"PYTHONPATH": path, "RNNLAB_FAULTS": str(marks), "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
+    return {"PYTHONPATH": path, "RNNLAB_FAULTS": str(folder), "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
 
 
 @pytest.fixture(scope="module")
@@ -113,34 +96,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str,
     return trained
 
 
-def by_identity(out: Path) -> dict[str, Run]:
-    """The runs of a folder; that no two of them are the same is part of it."""
-    runs = [Run(path.parent) for path in sorted(out.glob("*/run.json"))]
-    found = {run.info["identity"]: run for run in runs}
-    assert len(found) == len(runs)
-    return found
-
-
-def same(ours: Run, theirs: Run) -> None:
-    """Equal bytes where time is not measured."""
-    assert ours.dir.gradients.read_bytes() == theirs.dir.gradients.read_bytes()
-    assert ours.metrics.drop(columns="seconds").equals(theirs.metrics.drop(columns="seconds"))
-    assert (ours.status, ours.info["result"]) == (theirs.status, theirs.info["result"])
-
-
-def until(happens: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def running(out: Path, count: int = 1) -> bool:
-    """Whether that many runs have begun, and have made some updates."""
-    begun = [path for path in out.glob("*/gradients.csv") if path.stat().st_size > 100]
-    return len(begun) >= count
-
-
 @pytest.mark.parametrize("engine", every_engine)
 def test_what_dies_takes_nothing_with_it(
     engine: str,
@@ -154,14 +109,14 @@ def test_what_dies_takes_nothing_with_it(
     where = ["--address", request.getfixturevalue("cluster").address] if engine == "ray" else []
     call = ["six.yaml", "--engine", engine, *where, "--json"]
     done = sweep(*call)
-    said, told = done.communicate(timeout=120)
+    stdout, stderr = done.communicate(timeout=120)
     if engine == "inline":  # it is the process that was killed, and the next call goes on
         assert done.returncode == -signal.SIGKILL
         done = sweep(*call)
-        said, told = done.communicate(timeout=120)
-    assert done.returncode == 3, told
+        stdout, stderr = done.communicate(timeout=120)
+    assert done.returncode == 3, stderr
     assert (Path(faults["RNNLAB_FAULTS"]) / "killed").exists()
-    result = json.loads(said)
+    result = json.loads(stdout)
     assert {name: result[name] for name in ("runs", "completed", "diverged", "elsewhere", "left")} == {
         "runs": 12,
         "completed": 8,
@@ -171,18 +126,18 @@ def test_what_dies_takes_nothing_with_it(
     }
     assert [failure["why"] for failure in result["failures"]] == ["LookupError: made to fail"] * 2
     assert all("rnnlab train --config" in failure["command"] for failure in result["failures"])
-    found, sound = by_identity(tmp_path / "runs"), undisturbed(SIX)
-    assert found.keys() == sound.keys()
-    for identity, run in found.items():
+    trained, expected = by_identity(tmp_path / "runs"), undisturbed(SIX)
+    assert trained.keys() == expected.keys()
+    for identity, run in trained.items():
         if run.settings["task.length"] != 12:
-            same(run, sound[identity])
+            same(run, expected[identity])
 
     again = sweep("six.yaml", "--retry-failed", "--engine", "local", RNNLAB_FAULTS="")
-    said, told = again.communicate(timeout=120)
-    assert again.returncode == 0, told
-    assert "12 runs: 10 completed, 2 diverged; 2 trained now" in said
+    stdout, stderr = again.communicate(timeout=120)
+    assert again.returncode == 0, stderr
+    assert "12 runs: 10 completed, 2 diverged; 2 trained now" in stdout
     for identity, run in by_identity(tmp_path / "runs").items():
-        same(run, sound[identity])
+        same(run, expected[identity])
 
 
 @needs_ray
@@ -199,9 +154,9 @@ def test_without_a_shared_disk_the_files_come_back(
         fleets = load_sweep({**SIX, "axes": {"grid": {"task.length": [14, 15]}}})
         result = train_sweep(fleets, engine, SweepOptions(tmp_path / "runs"))
     assert (result.trained, result.completed) == (4, 4)
-    sound = undisturbed(SIX)
+    expected = undisturbed(SIX)
     for identity, run in by_identity(tmp_path / "runs").items():
-        same(run, sound[identity])
+        same(run, expected[identity])
 
 
 @needs_ray
@@ -240,12 +195,12 @@ def test_a_killed_driver_loses_nothing(
     driver.kill()
     driver.communicate()
     again = sweep("slow.yaml", "--engine", engine, "--json")
-    said, told = again.communicate(timeout=120)
-    assert again.returncode == 0, told
-    assert json.loads(said)["completed"] == 6
-    sound = undisturbed(SLOW)
+    stdout, stderr = again.communicate(timeout=120)
+    assert again.returncode == 0, stderr
+    assert json.loads(stdout)["completed"] == 6
+    expected = undisturbed(SLOW)
     for identity, run in by_identity(tmp_path / "runs").items():
-        same(run, sound[identity])
+        same(run, expected[identity])
 
 
 @needs_ray
@@ -256,9 +211,9 @@ def test_a_killed_driver_loses_nothing_on_ray(sweep: Sweep, cluster: Cluster, tm
     driver.kill()
     driver.communicate()
     again = sweep("slow.yaml", "--address", cluster.address, "--json")
-    said, told = again.communicate(timeout=120)
-    assert again.returncode == 0, told
-    assert json.loads(said)["completed"] == 6
+    stdout, stderr = again.communicate(timeout=120)
+    assert again.returncode == 0, stderr
+    assert json.loads(stdout)["completed"] == 6
     assert len(by_identity(tmp_path / "runs")) == 6
 
 
@@ -274,19 +229,19 @@ def test_an_interrupted_sweep_goes_on(
     driver = sweep("slow.yaml", "-j", "2", *where, RNNLAB_SLOW="0.02")
     until(lambda: running(tmp_path / "runs", 2))
     driver.send_signal(signal.SIGINT)
-    _, told = driver.communicate(timeout=60)
-    assert driver.returncode == 130, told
-    assert "of 6 runs are done" in told
-    assert "the same command goes on" in told
+    _, stderr = driver.communicate(timeout=60)
+    assert driver.returncode == 130, stderr
+    assert "of 6 runs are done" in stderr
+    assert "the same command goes on" in stderr
     with Index(tmp_path / "runs") as index:
         index.refresh()
         assert {entry.status for entry in index.entries()} <= {"interrupted", "completed"}
         assert any((tmp_path / "runs" / entry.name / "checkpoint.pt").exists() for entry in index.entries())
     again = sweep("slow.yaml")
     assert "6 runs: 6 completed" in again.communicate(timeout=120)[0]
-    sound = undisturbed(SLOW)
+    expected = undisturbed(SLOW)
     for identity, run in by_identity(tmp_path / "runs").items():
-        same(run, sound[identity])
+        same(run, expected[identity])
 
 
 def test_two_sweeps_at_once_share_the_work(sweep: Sweep, tmp_path: Path) -> None:
@@ -305,7 +260,7 @@ def test_a_killed_node_loses_nothing(sweep: Sweep, cluster: Cluster, tmp_path: P
     driver = sweep("slow.yaml", "--address", cluster.address, "--json")
     until(lambda: running(tmp_path / "runs", 4))  # two fleets of two, one on each node
     cluster.kill(cluster.node)
-    said, told = driver.communicate(timeout=120)
-    assert driver.returncode == 0, told
-    assert json.loads(said)["completed"] == 6
+    stdout, stderr = driver.communicate(timeout=120)
+    assert driver.returncode == 0, stderr
+    assert json.loads(stdout)["completed"] == 6
     assert len(by_identity(tmp_path / "runs")) == 6

@@ -1,4 +1,4 @@
-"""Laws of a sweep file: a set of runs, the product of its axes, each checked; mistakes are told where they stand."""
+"""Laws of a sweep file: a set of runs, the product of its axes, each checked; problems are reported in place."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def sweep(axes: Any = None, base: Any = BASE, **more: Any) -> Sweep:
     return load_sweep({"base": base, **({} if axes is None else {"axes": axes}), **more})
 
 
-def settings(found: Sweep) -> list[dict[str, Any]]:
-    return [dict(member.settings) for member in found.members]
+def settings(loaded: Sweep) -> list[dict[str, Any]]:
+    return [dict(member.settings) for member in loaded.members]
 
 
 def test_grid_is_the_product_and_zip_goes_together() -> None:
-    found = sweep(
+    loaded = sweep(
         {
             "grid": {"model.cell": ["rnn", "lstm"], "clip": ["none", "norm"]},
             "zip": {"task.length": [10, 20], "train.updates": [1, 2]},
         },
         seeds=3,
     )
-    assert len(found.members) == 2 * 2 * 2 * 3
-    assert {(one.config.task.timesteps, one.config.train.updates) for one in found.members} == {(10, 1), (20, 2)}
-    assert found.axes == ["model.cell", "clip", "task.length", "train.updates", "seed"]
-    assert len({member.identity for member in found.members}) == 24
+    assert len(loaded.members) == 2 * 2 * 2 * 3
+    assert {(one.config.task.timesteps, one.config.train.updates) for one in loaded.members} == {(10, 1), (20, 2)}
+    assert loaded.axes == ["model.cell", "clip", "task.length", "train.updates", "seed"]
+    assert len({member.identity for member in loaded.members}) == 24
 
 
 def test_names_are_readable_valid_and_unique() -> None:
@@ -47,11 +47,11 @@ def test_names_are_readable_valid_and_unique() -> None:
         "clip": ["none", {"name": "norm", "threshold": 1}],
         "optimizer.lr": [0.1, 0.01],
     }
-    found = sweep({"grid": grid, "list": [{"task.length": 10}, {"task.length": 200}]}, seeds=[3, 4])
-    names = [member.name for member in found.members]
+    loaded = sweep({"grid": grid, "list": [{"task.length": 10}, {"task.length": 200}]}, seeds=[3, 4])
+    names = [member.name for member in loaded.members]
     assert len(set(names)) == len(names) == 64
     assert "lstm-orthogonal-clip1-T200-lr0.01-s3" in names
-    for member in found.members:
+    for member in loaded.members:
         check_name(member.name)
         assert member.config.name == member.name
 
@@ -65,8 +65,8 @@ def test_names_are_readable_valid_and_unique() -> None:
     ],
 )
 def test_a_clip_is_named_by_its_short_name_and_its_options(axes: dict[str, Any], names: list[str]) -> None:
-    found = load_sweep({"base": {"task": "addition", "clip": "norm"}, "axes": {"grid": axes}})
-    assert [member.name for member in found.members] == names
+    loaded = load_sweep({"base": {"task": "addition", "clip": "norm"}, "axes": {"grid": axes}})
+    assert [member.name for member in loaded.members] == names
 
 
 class _Softly(Clip):
@@ -91,8 +91,8 @@ def test_a_clip_of_several_options_or_none_has_a_name(clip: Clip, name: str) -> 
 
 
 def test_runs_that_are_the_same_are_one() -> None:
-    found = sweep({"grid": {"optimizer.lr": [0.1, 0.1, 0.2]}})
-    assert (len(found.members), found.repeated) == (2, 1)
+    loaded = sweep({"grid": {"optimizer.lr": [0.1, 0.1, 0.2]}})
+    assert (len(loaded.members), loaded.repeated) == (2, 1)
 
 
 def test_more_samples_begin_with_the_same_ones() -> None:
@@ -105,10 +105,10 @@ def test_more_samples_begin_with_the_same_ones() -> None:
 def test_null_is_a_value_that_can_be_drawn() -> None:
     """model.forget_bias is null where no bias is added; a sample of it is what the list says, null included."""
     axes = {"samples": 12, "model.forget_bias": {"choice": [None, 1.0]}, "optimizer.lr": {"uniform": [0, 1]}}
-    found = sweep({"random": axes})
-    drawn = [one["model.forget_bias"] for one in settings(found)]
+    loaded = sweep({"random": axes})
+    drawn = [one["model.forget_bias"] for one in settings(loaded)]
     assert set(drawn) == {None, 1.0}
-    assert [member.config.model.forget_bias for member in found.members] == drawn
+    assert [member.config.model.forget_bias for member in loaded.members] == drawn
 
 
 def test_a_set_changes_the_base_and_not_an_axis() -> None:
