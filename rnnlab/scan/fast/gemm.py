@@ -116,9 +116,9 @@ class _Tile:
         c_row: Any,
     ) -> None:  # fmt: skip
         builder = self.builder
-        places = [(m, n) for m in range(rows) for n in range(self.vectors)]
-        into = {(m, n): self._vector_at(self._plus(c, c_row, m), n) for m, n in places}
-        before = {(m, n): self._load(self._vector_at(self._plus(start, start_row, m), n)) for m, n in places}
+        positions = [(m, n) for m in range(rows) for n in range(self.vectors)]
+        into = {(m, n): self._vector_at(self._plus(c, c_row, m), n) for m, n in positions}
+        before = {(m, n): self._load(self._vector_at(self._plus(start, start_row, m), n)) for m, n in positions}
         offsets = [self._plus(ir.Constant(ir.IntType(64), 0), a_row, m) for m in range(rows)]
         steps = (ir.Constant(ir.IntType(64), -1), self._plus(0, a_k, 1), self._plus(0, b_k, 1))
         entry, loop, done = builder.block, builder.append_basic_block("tile.k"), builder.append_basic_block("tile.done")
@@ -127,7 +127,7 @@ class _Tile:
 
         builder.position_at_end(loop)
         moving = [builder.phi(ir.IntType(64)) for _ in steps]
-        sums = {place: builder.phi(self.vector) for place in places}
+        sums = {position: builder.phi(self.vector) for position in positions}
         columns = [self._load(self._vector_at(moving[2], n)) for n in range(self.vectors)]
         after: dict[tuple[int, int], Any] = {}
         for m in range(rows):
@@ -137,19 +137,19 @@ class _Tile:
         builder.cbranch(builder.icmp_signed(">", moved[0], zero), loop, done)
         for phi, first, following in [
             *zip(moving, (K, a, b), moved, strict=True),
-            *((sums[place], before[place], after[place]) for place in places),
+            *((sums[position], before[position], after[position]) for position in positions),
         ]:
             phi.add_incoming(first, entry)
             phi.add_incoming(following, loop)
 
         builder.position_at_end(done)
-        for place in places:
+        for position in positions:
             result = builder.phi(self.vector)
-            result.add_incoming(before[place], entry)
-            result.add_incoming(after[place], loop)
-            before[place] = result
-        for place in places:
-            builder.store(before[place], into[place], align=self.size)
+            result.add_incoming(before[position], entry)
+            result.add_incoming(after[position], loop)
+            before[position] = result
+        for position in positions:
+            builder.store(before[position], into[position], align=self.size)
 
     def _plus(self, address: Any, stride: Any, count: int) -> Any:
         """address + count * stride numbers."""
@@ -157,8 +157,8 @@ class _Tile:
         return self.builder.add(address, by) if address else by
 
     def _vector_at(self, address: Any, n: int) -> Any:
-        place = self.builder.add(address, ir.Constant(ir.IntType(64), n * self.vector.count * self.size))
-        return self.builder.inttoptr(place, self.vector.as_pointer())
+        pointer = self.builder.add(address, ir.Constant(ir.IntType(64), n * self.vector.count * self.size))
+        return self.builder.inttoptr(pointer, self.vector.as_pointer())
 
     def _load(self, pointer: Any) -> Any:
         return self.builder.load(pointer, align=self.size)
@@ -180,7 +180,7 @@ def copy_panel_row(typingctx: Any, unit: Any, source: Any, target: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         size = signature.args[0].bitwidth // 8
         vector = ir.VectorType(context.get_value_type(signature.args[0]), 2 * BYTES // size)
-        source, target = (builder.inttoptr(place, vector.as_pointer()) for place in args[1:])
+        source, target = (builder.inttoptr(address, vector.as_pointer()) for address in args[1:])
         builder.store(builder.load(source, align=size), target, align=size)
         return context.get_dummy_value()
 
