@@ -182,8 +182,8 @@ def common_pattern(names: Sequence[str]) -> str:
     split = [name.split("-") for name in names]
     if len({len(parts) for parts in split}) > 1:
         return f"{names[0]}, ..."
-    kept = [parts[0] if len(set(parts)) == 1 else "*" for parts in zip(*split, strict=True)]
-    return "-".join(part for k, part in enumerate(kept) if part != "*" or k == 0 or kept[k - 1] != "*")
+    pattern = [parts[0] if len(set(parts)) == 1 else "*" for parts in zip(*split, strict=True)]
+    return "-".join(part for k, part in enumerate(pattern) if part != "*" or k == 0 or pattern[k - 1] != "*")
 
 
 def format_counts(count: Mapping[str, int]) -> str:

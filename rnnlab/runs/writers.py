@@ -59,8 +59,8 @@ class _Csv:
             ) from error
 
     def _advice(self) -> str:
-        kept = "nothing was added to it" if self._last is None else f"its rows up to update {self._last} are kept"
-        return f"{kept}; make room on the disk, or choose another with --out, and start the run again"
+        state = "nothing was added to it" if self._last is None else f"its rows up to update {self._last} are kept"
+        return f"{state}; make room on the disk, or choose another with --out, and start the run again"
 
     def close(self) -> None:
         self._file.close()

@@ -59,13 +59,13 @@ def envelope(values: ArrayLike, most: int) -> Places:
     y = np.asarray(values, np.float64)
     if len(y) <= most:
         return np.arange(len(y))
-    kept = [0, len(y) - 1]
+    places = [0, len(y) - 1]
     edges = np.linspace(0, len(y), max(1, (most - 2) // 2) + 1).round().astype(int)
     for start, end in itertools.pairwise(edges.tolist()):
         piece = y[start:end]
         finite = np.flatnonzero(np.isfinite(piece))
         if finite.size:
-            kept += [start + finite[piece[finite].argmin()], start + finite[piece[finite].argmax()]]
+            places += [start + finite[piece[finite].argmin()], start + finite[piece[finite].argmax()]]
         else:
-            kept.append(start)
-    return np.unique(np.array(kept, np.int64))
+            places.append(start)
+    return np.unique(np.array(places, np.int64))

@@ -114,14 +114,14 @@ def _curves(group: MeasuredGroup, readings: dict[Path, Reading], positions: Sequ
     curves = []
     for position in (*positions, None):
         median = median_curve([reading.curve(position) for reading in members])
-        kept = envelope(median.median, _CURVE_POINTS)
-        values = np.stack([median.median, median.low, median.high])[:, kept]
+        places = envelope(median.median, _CURVE_POINTS)
+        values = np.stack([median.median, median.low, median.high])[:, places]
         # NaN in the band means that there is no interval, and not underflow.
-        recorded = np.stack([np.ones(len(kept), bool), *np.isfinite(values[1:])])
+        recorded = np.stack([np.ones(len(places), bool), *np.isfinite(values[1:])])
         has_band = bool(recorded[1].any())
         rows = 3 if has_band else 1
         packed = pack_decades(values[:rows], recorded[:rows])
-        curves.append({"lags": median.lags[kept].tolist(), "values": packed, "runs": len(members)})
+        curves.append({"lags": median.lags[places].tolist(), "values": packed, "runs": len(members)})
     return curves
 
 

@@ -214,19 +214,19 @@ def _detail(grid: Grid, cell: Grid | None, size: Size) -> list[dict[str, Any]]:
     detail = []
     for row in np.unique([*evenly(len(grid.updates), size.details), grid.at()]):
         lags, total = grid.curve(row)
-        kept = envelope(total, size.detail_lags)
+        places = envelope(total, size.detail_lags)
         names = ("log10_direct", "log10_p05", "log10_p95")
-        rows = [total[kept], *(grid.curve(row, name)[1][kept] for name in names)]
+        rows = [total[places], *(grid.curve(row, name)[1][places] for name in names)]
         if cell is not None and (at := np.flatnonzero(cell.updates == grid.updates[row])).size:
-            same = np.isin(cell.lags, lags[kept])
-            if same.sum() == len(kept):
+            same = np.isin(cell.lags, lags[places])
+            if same.sum() == len(places):
                 rows.append(cell.values["log10_norm"][at[0], same])
-        detail.append({"update": int(grid.updates[row]), "lags": lags[kept].tolist(), "values": pack_decades(rows)})
+        detail.append({"update": int(grid.updates[row]), "lags": lags[places].tolist(), "values": pack_decades(rows)})
     return detail
 
 
 def _norms(metrics: dict[str, Floats], size: Size) -> dict[str, Any]:
     """Gradient norms before and after the clip, and whether it acted."""
-    kept = envelope(np.log10(np.maximum(metrics["grad_norm"], 1e-300)), size.metrics)
-    values = {name: pack_floats(metrics[name][kept]) for name in _NORMS}
-    return {"updates": pack_floats(metrics["update"][kept]), **values}
+    places = envelope(np.log10(np.maximum(metrics["grad_norm"], 1e-300)), size.metrics)
+    values = {name: pack_floats(metrics[name][places]) for name in _NORMS}
+    return {"updates": pack_floats(metrics["update"][places]), **values}
