@@ -22,18 +22,19 @@ from rnnlab.scan.pointwise import copy
 from rnnlab.scan.rule import Rule
 
 
+@register_jitable(**nonlinearities.OPTIONS)
+def gather_row(width, saved, t, k, n, H, out):  # type: ignore[no-untyped-def]
+    """Copy what row k of a block saved [T, width * n * H] at timestep t to out [width * H]."""
+    for w in range(width):
+        at = (w * n + k) * H
+        copy(saved[t, at : at + H], out[w * H : (w + 1) * H])
+
+
 @functools.cache
 def direct(rule: Rule) -> Callable[..., None]:
     """The compiled loop over read-out timesteps with this rule inside."""
     step_backward = register_jitable(**nonlinearities.OPTIONS)(rule.backward)
     own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
-
-    @register_jitable(**nonlinearities.OPTIONS)
-    def gather_row(saved, t, k, n, H, out):  # type: ignore[no-untyped-def]
-        """Copy what row k of a block saved [T, width * n * H] at timestep t to out [width * H]."""
-        for w in range(width):
-            at = (w * n + k) * H
-            copy(saved[t, at : at + H], out[w * H : (w + 1) * H])
 
     @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
     def at_read_outs(unit, upstream, states, bounds, squares, dgx, r, first, last):  # type: ignore[no-untyped-def]
@@ -60,7 +61,7 @@ def direct(rule: Rule) -> Callable[..., None]:
                     continue
                 copy(rows[r, s, row], dh)
                 clear(dc)
-                gather_row(saved, t, row - first, n, H, of_row)
+                gather_row(width, saved, t, row - first, n, H, of_row)
                 dgh_row = dgh if own_dgh else out
                 step_backward(dh, dc, of_row, hs[r, t, row], cs[r, t, row], unit, out, dgh_row, dh_prev, dc_prev)
                 squares_row[0], squares_row[1] = sum_of_squares(dh), sum_of_squares(dc)

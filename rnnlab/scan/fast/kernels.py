@@ -92,28 +92,32 @@ def _forward(rule: Rule) -> Callable[..., None]:
     return loop
 
 
+# At the top level: Numba names a closure alike for all rules, and code from its disk cache is linked by name.
+@register_jitable(**nonlinearities.OPTIONS)
+def read_rows(  # type: ignore[no-untyped-def]
+    own_dgh, gates, adjoint, dgx, dgh, dc, dh_prev, dc_prev, e, lengths, bound, limit, r, t, first
+):
+    """Write the adjoint of timestep t after the rule, and clip dgx, dgh [gates * n * H] where there is a bound."""
+    n = e.shape[0]
+    C = dc.shape[0] // n
+    for k in range(n):
+        row = first + k
+        squares = adjoint.squares[r, t, row]
+        if t < lengths[r, row]:
+            squares[1] = sum_of_squares(dc[k * C : (k + 1) * C])
+            if bound > 0:
+                of_x, of_h = row_view(dgx, gates, n, k), row_view(dgh, gates, n, k)
+                adjoint.clipped[r, row] += clip_row(of_x, own_dgh, of_h, bound, e[k], squares, limit)
+        else:
+            clear_row(dgx, dgh, dh_prev, dc_prev, gates, n, k)
+            clear(squares)
+            e[k] = 0
+        adjoint.exponents[r, t, row] = e[k]
+
+
 def _backward(rule: Rule) -> Callable[..., None]:
     step_backward = register_jitable(**nonlinearities.OPTIONS)(rule.backward)
     own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
-
-    @register_jitable(**nonlinearities.OPTIONS)
-    def read_rows(adjoint, dgx, dgh, dc, dh_prev, dc_prev, e, lengths, bound, limit, r, t, first):  # type: ignore[no-untyped-def]
-        """Write the adjoint of timestep t after the rule, and clip dgx, dgh [gates * n * H] where there is a bound."""
-        n = e.shape[0]
-        C = dc.shape[0] // n
-        for k in range(n):
-            row = first + k
-            squares = adjoint.squares[r, t, row]
-            if t < lengths[r, row]:
-                squares[1] = sum_of_squares(dc[k * C : (k + 1) * C])
-                if bound > 0:
-                    of_x, of_h = row_view(dgx, gates, n, k), row_view(dgh, gates, n, k)
-                    adjoint.clipped[r, row] += clip_row(of_x, own_dgh, of_h, bound, e[k], squares, limit)
-            else:
-                clear_row(dgx, dgh, dh_prev, dc_prev, gates, n, k)
-                clear(squares)
-                e[k] = 0
-            adjoint.exponents[r, t, row] = e[k]
 
     @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
     def backward(  # type: ignore[no-untyped-def]
@@ -150,7 +154,8 @@ def _backward(rule: Rule) -> Callable[..., None]:
             step_backward(dh, dc, saved[t], h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_prev)
             gather_states(gathered, count, hs[r, t, first:last], x[r, t + shift, first:last])
             read_rows(
-                adjoint, dgx, dgh, dc, dh_prev, dc_prev, e, inputs.lengths, bounds[r], limit, r, t, first
+                own_dgh, gates, adjoint, dgx, dgh, dc, dh_prev, dc_prev, e, inputs.lengths, bounds[r], limit,
+                r, t, first,
             )  # fmt: skip
             matmul_gates(unit, n, M, dgh, packed_hh, zeros, from_h)
             for k in range(n):
