@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import torch
 
 from rnnlab.config import Config
 from rnnlab.runs.run import Run
+from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import parameters_of
 
 SMALL: dict[str, Any] = {
@@ -50,3 +54,16 @@ def fleet_config(**changes: Any) -> Config:
         "device": "cpu",
     }
     return Config.model_validate({**given, **changes})
+
+
+def updated_together_and_alone(configs: Sequence[Config], updates: int = 20) -> tuple[Fleet, list[Fleet]]:
+    """A fleet of these runs, and each run as a fleet of its own: after the updates their weights agree to 1e-10."""
+    fleet, alone = Fleet(configs), [Fleet([one]) for one in configs]
+    for _ in range(updates):
+        fleet.update()
+        for one in alone:
+            one.update()
+    for name, stacked in fleet.network.parameters.items():
+        for r, one in enumerate(alone):
+            torch.testing.assert_close(stacked[r], one.network.parameters[name][0], rtol=0, atol=1e-10)
+    return fleet, alone

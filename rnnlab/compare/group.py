@@ -14,9 +14,7 @@ from rnnlab.analysis.intervals import Interval, mean_interval, wilson
 from rnnlab.compare.conditions import plain
 from rnnlab.compare.measured import Measured, MedianCurve, median_curve, succeeded
 from rnnlab.runs.run import Run
-
-COUNTED = ("completed", "diverged")
-"""A run with one of these statuses has ended, and counts as a success or as a failure to succeed."""
+from rnnlab.runs.run_json import ENDED
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Group:
 
     @property
     def ended(self) -> int:
-        return sum(run.status in COUNTED for run in self.runs)
+        return sum(run.status in ENDED for run in self.runs)
 
     def solved(self, rule: str | None = None) -> tuple[Run, ...]:
         """The runs that succeeded by the rule, or by their own (see `measured.succeeded`)."""

@@ -15,10 +15,9 @@ from typing import Any, Self
 
 from rnnlab.errors import ConfigError
 from rnnlab.runs.folder import RUN_FILE, RunFolder
-from rnnlab.runs.run_json import status_of
+from rnnlab.runs.run_json import ENDED, status_of
 from rnnlab.runs.store import Store, stamp_of
 
-_ENDED = ("completed", "diverged")
 _RESULT = ("loss", "error", "eval_loss", "eval_error", "test_loss", "test_error")
 
 
@@ -78,7 +77,7 @@ class Index:
         Without `ended`, the files of runs that had ended are not read again; only their existence is checked.
         """
         stamps, summaries = self._store.stamps, self._store.values
-        known = {name: stamps[name] for name, summary in summaries.items() if not ended and summary["status"] in _ENDED}
+        known = {name: stamps[name] for name, summary in summaries.items() if not ended and summary["status"] in ENDED}
         current = dict(_stamps(self.root, known))
         self.left_out = self._store.refresh(current, lambda name: _summary(RunFolder(self.root / name)))
 

@@ -18,6 +18,8 @@ from rnnlab.errors import RunFolderError
 from rnnlab.provenance import is_gone
 
 STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
+ENDED = ("completed", "diverged")
+"""A run with one of these statuses has come to its end: it counts as a result, and is not trained again."""
 
 
 def write_run_json(path: Path, info: Mapping[str, Any]) -> None:

@@ -14,9 +14,10 @@ from rnnlab.provenance import is_here
 from rnnlab.runs.claims import Claims, folder_key
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.index import Entry, Index
+from rnnlab.runs.run_json import ENDED
 from rnnlab.sweeps.engines import Engine, Inline, Local
 from rnnlab.sweeps.file import Member, Sweep
-from rnnlab.sweeps.jobs import ENDED, Event, Job, RunSpec, mark_failed
+from rnnlab.sweeps.jobs import Event, Job, RunSpec, mark_failed
 from rnnlab.sweeps.packing import PendingRun, cost_of, fleets_of
 from rnnlab.sweeps.results import Failure, SweepCallback, SweepEvent, SweepOptions, SweepResult
 from rnnlab.sweeps.status import SweepStatus, pending_runs, sweep_status

@@ -13,9 +13,7 @@ from rnnlab.atomic import atomic
 from rnnlab.errors import RunFolderError
 from rnnlab.progress import Progress
 from rnnlab.runs.folder import RunFolder
-
-ENDED = ("completed", "diverged")
-"""A run with this status is a result. It is not trained again."""
+from rnnlab.runs.run_json import ENDED
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from rnnlab.runs.index import Entry, Index
+from rnnlab.runs.run_json import ENDED
 from rnnlab.sweeps.file import Member, Sweep
-from rnnlab.sweeps.jobs import ENDED, RunSpec
+from rnnlab.sweeps.jobs import RunSpec
 from rnnlab.sweeps.packing import PendingRun
 
 

@@ -9,23 +9,17 @@ import numpy as np
 import pytest
 import torch
 from oracles import make_batch, make_network
+from scans import both_scans, run
 
 from rnnlab.cells import CELLS
 from rnnlab.config import Config
-from rnnlab.gradients.passes import Pass, Prediction, Scratch, Sequences, fast_pass, general_pass
+from rnnlab.gradients.passes import Pass, Prediction, Scratch, Sequences, fast_pass
 from rnnlab.gradients.readings import curves
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 from rnnlab.training.fleet import Fleet
 
 ALL = Objective("class", "all", per_timestep=False)
-both_scans = pytest.mark.parametrize("scan", ["fast", "general"])
-
-
-def run(scan: str, network: Network, batch: Sequences, bound: float | None = None) -> Pass:
-    if scan == "fast":
-        return fast_pass(network, batch, ALL, Scratch(network.shape.layers), bound=bound)
-    return general_pass(network, batch, ALL, bound=bound)
 
 
 def case(name: str = "lstm", seed: int = 0) -> tuple[Network, Sequences]:
@@ -34,7 +28,7 @@ def case(name: str = "lstm", seed: int = 0) -> tuple[Network, Sequences]:
 
 @both_scans
 def test_a_pass_does_not_change(scan: str) -> None:
-    result = run(scan, *case())
+    result = run(scan, *case(), ALL)
     assert isinstance(result, Prediction)
     with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'losses'"):
         result.losses = torch.zeros(2)  # type: ignore[misc]
@@ -49,7 +43,7 @@ def test_what_is_abstract_cannot_be_made() -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_both_kinds_have_the_same_tables_gates_and_parameters(cell: str, bound: float | None) -> None:
     network, batch = case(cell)
-    fast, general = (run(scan, network, batch, bound) for scan in ("fast", "general"))
+    fast, general = (run(scan, network, batch, ALL, bound) for scan in ("fast", "general"))
     tables = [list(result.norm_tables(network, batch.lengths)) for result in (fast, general)]
     for ours, theirs in zip(*tables, strict=True):
         assert ours[:2] == theirs[:2]
@@ -79,9 +73,9 @@ def test_losses_outputs_and_gradients_outlive_the_next_pass_with_the_same_scratc
 
 def test_a_pass_with_a_scratch_of_its_own_stays() -> None:
     network, batch = case()
-    result = run("fast", network, batch)
+    result = run("fast", network, batch, ALL)
     before = curves(network, result, batch.lengths)
-    run("fast", network, case(seed=1)[1])
+    run("fast", network, case(seed=1)[1], ALL)
     for rows, others in zip(before, curves(network, result, batch.lengths), strict=True):
         for curve, other in zip(rows, others, strict=True):
             for name, values in curve.columns.items():

@@ -9,21 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import ALL_CELLS, F64, FAST_CELLS, cell_name, loop, make_batch, make_network, torch_layer
+from scans import run
 from torch import nn
 
 from rnnlab.cells import CELLS, Cell
-from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_forward, fast_pass, general_forward, general_pass
+from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_forward, general_forward
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 from rnnlab.scan.scaled import Scaled
 
 PLACEMENTS = ["last", "all", 2, -2]
-
-
-def run(scan: str, network: Network, batch: Sequences, objective: Objective, bound: float | None = None) -> Pass:
-    if scan == "fast":
-        return fast_pass(network, batch, objective, Scratch(network.shape.layers), bound=bound)
-    return general_pass(network, batch, objective, bound=bound)
 
 
 def norms(found: Pass, layer: int, state: str) -> torch.Tensor:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from trainings import fleet_config as config
+from trainings import updated_together_and_alone
 
 from rnnlab.config import Config
 from rnnlab.optimizers import OPTIMIZERS
@@ -38,15 +39,7 @@ def mixed(optimizer: str) -> list[Config]:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_fleet_of_unlike_runs_is_the_runs_alone(optimizer: str) -> None:
-    configs = mixed(optimizer)
-    fleet, alone = Fleet(configs), [Fleet([one]) for one in configs]
-    for _ in range(20):
-        fleet.update()
-        for one in alone:
-            one.update()
-    for name, stacked in fleet.network.parameters.items():
-        for r, one in enumerate(alone):
-            torch.testing.assert_close(stacked[r], one.network.parameters[name][0], rtol=0, atol=1e-10)
+    updated_together_and_alone(mixed(optimizer))
 
 
 @pytest.mark.parametrize("scan", ["fast", "general"])

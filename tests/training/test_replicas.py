@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from trainings import config
+from trainings import config, updated_together_and_alone
 
 from rnnlab.training.fleet import Fleet
 
@@ -49,13 +49,6 @@ def test_what_was_taken_stays_until_it_is_applied() -> None:
 def test_replicas_of_a_fleet_are_the_runs_alone() -> None:
     """Adam at R = 3 in float64 after 20 updates: the same as three runs, to 1e-10."""
     settings = config(dtype="float64", clip={"name": "norm", "threshold": 0.05})
-    fleet, alone = Fleet(settings.seeded(0, 1, 2)), [Fleet([one]) for one in settings.seeded(0, 1, 2)]
-    for _ in range(20):
-        fleet.update()
-        for one in alone:
-            one.update()
-    for name, stacked in fleet.network.parameters.items():
-        for r, one in enumerate(alone):
-            torch.testing.assert_close(stacked[r], one.network.parameters[name][0], rtol=0, atol=1e-10)
+    fleet, alone = updated_together_and_alone(settings.seeded(0, 1, 2))
     together, singly = fleet.evaluate("test"), [one.evaluate("test") for one in alone]
     np.testing.assert_allclose(together, np.concatenate(singly, axis=1), atol=1e-9)

@@ -10,27 +10,18 @@ import numpy as np
 import pytest
 import torch
 from oracles import F64, make_batch, make_network
+from scans import LAST, both_scans, run
 from trainings import EXPLODING, config, weights
 
 from rnnlab.cells import CELLS
-from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_pass, general_pass
+from rnnlab.gradients.passes import Sequences
 from rnnlab.gradients.readings import curves
 from rnnlab.network.network import Network
-from rnnlab.network.objective import Objective
 from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import train
 
-LAST = Objective("class", "last", per_timestep=False)
-SCANS = pytest.mark.parametrize("scan", ["fast", "general"])
 
-
-def run(scan: str, network: Network, batch: Sequences, bound: float | None = None) -> Pass:
-    if scan == "fast":
-        return fast_pass(network, batch, LAST, Scratch(network.shape.layers), bound=bound)
-    return general_pass(network, batch, LAST, bound=bound)
-
-
-@SCANS
+@both_scans
 @pytest.mark.parametrize("clip", [{"name": "none"}, {"name": "adjoint", "threshold": 1e-3}])
 @pytest.mark.parametrize("cell", list(CELLS))
 def test_at_the_only_timestep_read_direct_is_total(cell: str, clip: dict[str, Any], scan: str, tmp_path: Path) -> None:
@@ -71,7 +62,7 @@ def test_a_confident_network_in_float32_reads_as_in_float64(lead: float) -> None
     wide.parameters["readout.b"] = torch.tensor([[lead, 0.0]], dtype=F64)
     narrow = Network(wide.cell, wide.shape, {name: w.float() for name, w in wide.parameters.items()})
     short = Sequences(batch.x.float(), batch.y, batch.lengths)
-    ours, exact = (curves(n, run("fast", n, b), b.lengths)[0] for n, b in ((narrow, short), (wide, batch)))
+    ours, exact = (curves(n, run("fast", n, b, LAST), b.lengths)[0] for n, b in ((narrow, short), (wide, batch)))
     for one, other in zip(ours, exact, strict=True):
         for column in ("log10_norm", "log10_median", "log10_direct"):
             np.testing.assert_allclose(one.columns[column], other.columns[column], atol=0.01)
@@ -83,19 +74,19 @@ def test_the_general_scan_marks_what_it_lost_between_the_read_out_and_the_state(
     network.parameters["readout.b"] = torch.tensor([[200.0, 0.0]])
     batch = make_batch(LAST, T=5, dtype=torch.float32)
     batch = Sequences(batch.x, torch.zeros_like(batch.y), batch.lengths)
-    total = curves(network, run("general", network, batch), batch.lengths)[0][0].columns["log10_norm"]
+    total = curves(network, run("general", network, batch, LAST), batch.lengths)[0][0].columns["log10_norm"]
     assert np.ma.getmaskarray(total).all()
 
 
-@SCANS
+@both_scans
 @pytest.mark.parametrize("size", [1e-170, 1e-200])
 def test_float64_rows_far_from_one_keep_their_size(size: float, scan: str) -> None:
     network = make_network(CELLS["rnn"]())
     batch = make_batch(LAST, T=4)
-    plain = curves(network, run(scan, network, batch), batch.lengths)[0][0].columns
+    plain = curves(network, run(scan, network, batch, LAST), batch.lengths)[0][0].columns
     network.parameters["readout.W"] *= size
     network.parameters["readout.b"] *= 0
-    result = curves(network, run(scan, network, batch), batch.lengths)[0][0].columns
+    result = curves(network, run(scan, network, batch, LAST), batch.lengths)[0][0].columns
     rise = result["log10_norm"] - np.log10(size)
     assert np.abs(rise - plain["log10_norm"]).max() < 2
     np.testing.assert_allclose(result["log10_direct"][-1], result["log10_norm"][-1], atol=1e-9)

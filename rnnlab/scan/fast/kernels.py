@@ -92,7 +92,7 @@ def _forward(rule: Rule) -> Callable[..., None]:
     return loop
 
 
-# At the top level: Numba names a closure alike for all rules, and code from its disk cache is linked by name.
+# At the top level: what a rule decides is an argument, so all rules share one function and no closure of one name.
 @register_jitable(**nonlinearities.OPTIONS)
 def read_rows(  # type: ignore[no-untyped-def]
     own_dgh, gates, adjoint, dgx, dgh, dc, dh_prev, dc_prev, e, lengths, bound, limit, r, t, first
