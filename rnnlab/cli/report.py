@@ -86,15 +86,16 @@ def report(
 
         thinned = Thinned(groups)
     findings = Findings(groups, at, success, thinned.add if thinned else None)
+    say = _say_nothing if quiet else _print_written
     for kind, target in tables.items():
         if target is not None:
-            _write_table(kind, findings, target)
+            say(_write_table(kind, findings, target))
     if figures is not None:
         from rnnlab.report.figures import write_figures
 
-        _print_written(write_figures(findings, Path(figures), formats.split(",")))
+        say(write_figures(findings, Path(figures), formats.split(",")))
     if thinned is not None:
-        _write_page(findings, thinned, Path(html or "report.html"), open_)
+        say(_write_page(findings, thinned, Path(html or "report.html"), open_))
     if as_json:
         from rnnlab.report.export import as_json as to_json
 
@@ -137,15 +138,15 @@ def _check_runs(runs: Runs, success: str | None) -> None:
         raise UsageError(f"there is no run to report on{left or '; `rnnlab ls` lists what there is'}")
 
 
-def _write_table(kind: str, findings: Findings, target: str) -> None:
+def _write_table(kind: str, findings: Findings, target: str) -> list[Path]:
     from rnnlab.report import export
 
     text: str = getattr(export, _WRITERS[kind])(findings)
     if target == "-":
         print(text, end="")
-        return
+        return []
     _write(Path(target), text.encode())
-    _print_written([Path(target)])
+    return [Path(target)]
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -160,21 +161,25 @@ def _write(path: Path, data: bytes) -> None:
         raise UsageError(str(error)) from error
 
 
-def _write_page(findings: Findings, thinned: Thinned, path: Path, open_: bool) -> None:
+def _write_page(findings: Findings, thinned: Thinned, path: Path, open_: bool) -> list[Path]:
     from rnnlab.report.page import page
 
     _write(path, page(findings, thinned).encode())
-    _print_written([path])
     if open_:
         import webbrowser
 
         if not webbrowser.open(path.absolute().as_uri()):
             print_error(f"no browser could be opened; {path} is the page")
+    return [path]
 
 
 def _print_written(paths: list[Path]) -> None:
     for path in paths:
         print_error(f"wrote {path}")
+
+
+def _say_nothing(paths: list[Path]) -> None:
+    """For --quiet."""
 
 
 def _show(findings: Findings) -> None:

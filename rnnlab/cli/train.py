@@ -12,7 +12,7 @@ import typer
 from rnnlab.cli.completion import complete_keys
 from rnnlab.cli.signals import exit_code, install_handlers
 from rnnlab.cli.streams import print_error
-from rnnlab.errors import DivergedError
+from rnnlab.errors import DivergedError, UsageError
 
 if TYPE_CHECKING:
     from rnnlab.config import Config, Setting
@@ -73,7 +73,11 @@ def train(
     from rnnlab.config import load_config
 
     described = load_config(config, [*(sets or ()), *_options(device=device, seed=seed, name=name)])
+    if resume and force:
+        raise UsageError("--resume goes on with a run and --force replaces it: give one of them")
     if dry_run:
+        if resume:
+            _check_resumable(described, out)
         _show_plan(described, as_json)
         return
     run = _train(described, out, force, resume, quiet)
@@ -83,6 +87,15 @@ def train(
         _show_summary(run)
     if fail_on_diverged and run.status == "diverged":
         raise DivergedError(f"{run.name} diverged: {run.info.get('reason', '')}".rstrip(": "))
+
+
+def _check_resumable(config: Config, out: str) -> None:
+    from pathlib import Path
+
+    from rnnlab.runs.folder import RunFolder
+    from rnnlab.training.start import check_resumable, name_of
+
+    check_resumable(RunFolder(Path(out) / name_of(config)), config)
 
 
 def _options(**given: str | None) -> list[Setting]:

@@ -117,6 +117,7 @@ class Runs(Sequence[Run]):
     def where(self, *conditions: str) -> Runs:
         """The runs for which all conditions hold, such as `task.length >= 100` or `model.cell = [lstm, gru]`.
 
+        The condition on `name` may have the name or the longer one that is shown where two runs have one name.
         A run whose settings cannot be read is left out, and `left_out` says so. Raises UsageError for a text
         that is not a condition, and for a key that no run has.
         """
@@ -132,7 +133,11 @@ class Runs(Sequence[Run]):
         known = dict.fromkeys(key for _, facts in readable for key in facts)
         for rule in rules if readable else ():
             rule.check(known)
-        kept = [run for run, facts in readable if all(rule.holds(facts) for rule in rules)]
+        kept = [
+            run
+            for run, facts in readable
+            if all(rule.holds(facts) or rule.holds({**facts, "name": self.name_of(run)}) for rule in rules)
+        ]
         return Runs(kept, unreadable)
 
     def group_by(self, *keys: str) -> Groups:

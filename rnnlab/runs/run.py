@@ -65,7 +65,7 @@ class Run:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The config as one level of dotted keys, such as `model.cell`."""
-        return dict(_dotted(self.config))
+        return dict(dotted_settings(self.config))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -134,9 +134,10 @@ class Run:
         return self.gradients[self.gradients["layer"] == self._layer(layer)]
 
 
-def _dotted(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def dotted_settings(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The nested settings as pairs of a dotted key and a value."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _dotted(value, f"{before}{key}.")
+            yield from dotted_settings(value, f"{before}{key}.")
         else:
             yield f"{before}{key}", value

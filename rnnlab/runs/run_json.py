@@ -35,7 +35,8 @@ def read_run_json(path: Path) -> dict[str, Any]:
     try:
         info = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise RunFolderError(f"{path.parent} is not a run: it has no {path.name}") from None
+        missing = f"it has no {path.name}" if path.parent.is_dir() else "there is no such folder"
+        raise RunFolderError(f"{path.parent} is not a run: {missing}") from None
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{path} cannot be read: {error}") from error
     if not isinstance(info, dict):

@@ -16,7 +16,6 @@ from rnnlab.config import Config
 from rnnlab.errors import RunFailedError
 from rnnlab.gradients.view import UpdateView
 from rnnlab.interruptions import Interruptions
-from rnnlab.names import default_name
 from rnnlab.probes import Figures
 from rnnlab.progress import Progress, median_of
 from rnnlab.runs.folder import RunFolder
@@ -24,7 +23,7 @@ from rnnlab.runs.run import Run
 from rnnlab.training.fleet import BatchGradients, Fleet
 from rnnlab.training.plan import is_evaluated, is_logged, updates_of
 from rnnlab.training.recorder import Recorder, read_checkpoint
-from rnnlab.training.start import Start, check_resumable, claimed, fleet_info, reason_of, replica_info, resumed
+from rnnlab.training.start import Start, check_resumable, claimed, fleet_info, name_of, reason_of, replica_info, resumed
 
 MessageCallback = Callable[[str], None]
 
@@ -69,7 +68,7 @@ def train(
     DataFormatError, UsageError. Later, RunFailedError when the run
     cannot continue, for example because the disk is full; rows so far are kept.
     """
-    name = config.name or default_name(config.task.name, config.model.cell, config.task.timesteps, config.seed)
+    name = name_of(config)
     start = Start(config, name, force, resume=resume, numbered=not (config.name or resume))
     if resume:
         check_resumable(RunFolder(Path(out) / name), config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +14,13 @@ from typing import Any
 import torch
 
 from rnnlab.config import Config
+from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.errors import RnnlabError, RunExistsError, RunFolderError
+from rnnlab.names import default_name
 from rnnlab.provenance import git_state, trained_by, versions
 from rnnlab.runs.claims import Claims, folder_key
 from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.run import Run, dotted_settings
 from rnnlab.runs.run_json import status_of
 from rnnlab.tasks import sha256
 from rnnlab.training.fleet import Fleet
@@ -39,6 +43,11 @@ class Start:
     def folder(self, out: str | PathLike[str], info: Mapping[str, Any]) -> RunFolder:
         """Make its folder. Raises as RunFolder.create does."""
         return RunFolder.create(out, self.name, info, force=self.force, dead=self.dead, numbered=self.numbered)
+
+
+def name_of(config: Config) -> str:
+    """The name of a run: the config's, or one made from its settings."""
+    return config.name or default_name(config.task.name, config.model.cell, config.task.timesteps, config.seed)
 
 
 @contextlib.contextmanager
@@ -90,9 +99,27 @@ def check_resumable(folder: RunFolder, config: Config) -> None:
         raise RunFolderError(f"{folder.path} is {status}; only an interrupted or a failed run can be resumed")
     if info.get("identity") != config.identity():
         raise RunFolderError(
-            f"{folder.path} is a run of another config; resume it with --config {folder.config}, "
-            f"or choose another --name"
+            f"{folder.path} is a run of another config{_difference(folder, config)}; "
+            f"resume it with --config {folder.config}, or choose another --name"
         )
+
+
+def _difference(folder: RunFolder, config: Config) -> str:
+    """The settings of the run that the config has otherwise, as a remark; empty where the run's cannot be read."""
+    try:
+        theirs = Run(folder.path).settings
+    except RunFolderError:
+        return ""
+    ours = dict(dotted_settings(config.resolved()))
+    keys = [key for key in {**theirs, **ours} if key not in NO_IDENTITY and theirs.get(key) != ours.get(key)]
+    listed = [f"{key} is {_short(theirs.get(key))} there and {_short(ours.get(key))} here" for key in keys[:3]]
+    more = [f"{len(keys) - 3} more differ"] if len(keys) > 3 else []
+    return f" ({', '.join([*listed, *more])})" if keys else ""
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def reason_of(error: BaseException) -> str:

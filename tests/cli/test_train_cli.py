@@ -69,3 +69,14 @@ def test_a_dry_run_shows_the_config_and_writes_nothing(rnn: Call, training: Fake
     data = json.loads(rnn("train", "-c", written(), "--dry-run", "--json", "--device", "cpu").out)
     assert data["config"]["train"]["updates"] == data["plan"]["updates"] == 1000
     assert {path.name for path in tmp_path.iterdir()} == {"c.yaml", "again.yaml"}
+
+
+def test_a_dry_run_says_what_a_resumption_would_refuse(rnn: Call, training: FakeTraining) -> None:
+    """--resume --dry-run makes the checks that --resume makes, and --force beside --resume is a contradiction."""
+    refused = rnn("train", "-c", written(), "--resume", "--dry-run", "--name", "never")
+    assert (refused.code, refused.out) == (2, "")
+    assert "never is not a run: there is no such folder" in refused.err
+    both = rnn("train", "-c", written(), "--resume", "--force")
+    assert both.code == 2
+    assert "--resume goes on with a run and --force replaces it" in both.err
+    assert training.config is None

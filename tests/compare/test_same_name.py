@@ -49,6 +49,12 @@ def test_a_name_is_shown_with_as_much_of_its_folder_as_tells_it_apart() -> None:
     assert run_names([Path("/a/x"), Path("/a/x")]) == {Path("/a/x"): "x"}
 
 
+def test_a_condition_takes_the_name_that_is_shown(both: Runs) -> None:
+    assert [run.path for run in both.where("name = a/lstm-s0")] == [A]
+    assert [run.path for run in both.where("name = lstm-s0")] == [A, B]
+    assert not both.where("name = s0")
+
+
 def test_decay_rates_are_each_runs_own(both: Runs) -> None:
     rates = both.group_by("model.cell").decay_rates().set_index("model.cell")["rate"]
     assert rates.to_dict() == pytest.approx(RATE)

@@ -23,7 +23,7 @@ from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import train, train_fleet
-from rnnlab.training.start import Start
+from rnnlab.training.start import Start, check_resumable
 
 
 def interrupted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int = 4) -> None:
@@ -88,7 +88,9 @@ def test_only_an_unfinished_run_of_the_same_config_is_resumed(tmp_path: Path, mo
     interrupted("cut", tmp_path, monkeypatch)
     with pytest.raises(RunFolderError, match="another config"):
         train(config(name="cut", seed=5), out=tmp_path, resume=True)
-    with pytest.raises(RunFolderError, match="is not a run"):
+    with pytest.raises(RunFolderError, match=r"another config \(seed is 0 there and 5 here\)"):
+        check_resumable(RunFolder(tmp_path / "cut"), config(name="cut", seed=5))
+    with pytest.raises(RunFolderError, match="is not a run: there is no such folder"):
         train(config(name="never"), out=tmp_path, resume=True)
     train(config(name="cut"), out=tmp_path, resume=True)
     with pytest.raises(RunFolderError, match="is completed"):
