@@ -14,9 +14,9 @@ from trainings import config
 
 from rnnlab.interruptions import Interruptions
 from rnnlab.runs.run import Run
+from rnnlab.training.checkpoints import read_checkpoint
 from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import train
-from rnnlab.training.recorder import read_checkpoint
 
 
 class Term(KeyboardInterrupt):

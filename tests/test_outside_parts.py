@@ -30,10 +30,10 @@ from rnnlab.runs.columns import METRICS
 from rnnlab.runs.run import Run
 from rnnlab.sweeps.engines import engine_of
 from rnnlab.sweeps.file import load_sweep, sweep_schema
+from rnnlab.training.checkpoints import read_checkpoint
 from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import train
 from rnnlab.training.plan import plan
-from rnnlab.training.recorder import read_checkpoint
 
 CONFIG: dict[str, Any] = {
     "task": {"name": "parity", "bits": 6},

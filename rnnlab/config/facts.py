@@ -42,6 +42,7 @@ FACTS: Mapping[str, KeyFacts] = {
     "optimizer": KeyFacts(replica=True),
     "train.stop": KeyFacts(replica=True),
     "train.nonfinite": KeyFacts(replica=True),
+    "train.checkpoint_seconds": KeyFacts(identity=False, condition=False, replica=True),
     "train.epochs": KeyFacts(excludes="train.updates"),
 }
 

@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     model_validator,
@@ -129,6 +130,12 @@ class Train(Section):
     scan: Literal["auto", "general", "fast"] = Field(
         default="auto",
         description="Loop over time: fast (compiled, on the CPU), general (autograd, any device), auto (fast).",
+    )
+    checkpoint_seconds: NonNegativeFloat = Field(
+        default=60,
+        le=10**9,
+        description="Seconds between two checkpoints, more where writing them would take over 2% of the time; "
+        "0: after every update.",
     )
     log_every: NonNegativeInt = Field(
         default=10,

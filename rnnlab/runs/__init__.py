@@ -1,5 +1,6 @@
 """One run on disk, written and read. No torch.
 
+seals      the length and hash of a file
 run_json   the file run.json, with the status of a run
 folder     a run's folder: its file names, its beginning and end
 columns    the columns of the two CSV files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rnnlab.atomic import atomic
+from rnnlab.atomic import atomic, is_draft, sync_folder
 from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError
 from rnnlab.names import check_name
 from rnnlab.provenance import this_process, trained_by
@@ -67,9 +68,19 @@ class RunFolder:
         return self.path / "checkpoint.pt"
 
     @property
+    def previous_checkpoint(self) -> Path:
+        """The checkpoint before the last one, while the run is not at its end."""
+        return self.path / "checkpoint.previous.pt"
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a checkpoint file; whether it can be used is another question."""
+        return self.checkpoint.is_file() or self.previous_checkpoint.is_file()
+
+    @property
     def files(self) -> list[Path]:
         """Every file that a run may hold, in the order of docs/RECORDS.md."""
-        return [self.config, self.run, self.metrics, self.gradients, self.checkpoint]
+        return [self.config, self.run, self.metrics, self.gradients, self.checkpoint, self.previous_checkpoint]
 
     @property
     def is_run(self) -> bool:
@@ -135,6 +146,12 @@ class RunFolder:
             if path.name in files:
                 with atomic(path) as file:
                     file.write(files[path.name])
+
+    def clear_drafts(self) -> None:
+        """Delete the half-written files of processes that were killed; call it where no other process writes here."""
+        with contextlib.suppress(OSError):
+            for draft in [path for path in self.path.iterdir() if is_draft(path.name) and path.is_file()]:
+                draft.unlink(missing_ok=True)
 
     def contents(self) -> dict[str, bytes]:
         """The bytes of each file by its name, for another machine."""
@@ -221,6 +238,7 @@ def _put_in_place(fresh: Path, path: Path, force: bool) -> None:
         path.rename(old)
     try:
         fresh.rename(path)
+        sync_folder(path.parent)
     except OSError:
         if old:
             old.rename(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,17 +16,23 @@ from numpy.typing import ArrayLike
 from rnnlab.column import Column
 from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.runs.columns import GRADIENTS, METRICS
+from rnnlab.runs.seals import Seal, Sealer, seal_of_file
 
 
 class _Csv:
-    """A CSV that only ever holds whole rows, in the order of their updates."""
+    """A CSV that only ever holds whole rows, in the order of their updates. It knows its length and hash."""
 
-    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+    def __init__(self, path: Path, columns: Sequence[Column], kept: Seal | None) -> None:
         self._path = path
         self._last: int | None = None
         header = header_of(columns)
         try:
+            if kept is not None:
+                _cut_to(path, kept)
             _drop_partial_line(path, header)
+            self._sealer = Sealer()
+            if path.exists():
+                self._sealer.read(path)
             # Unbuffered: a written row has reached the system, and closing cannot fail any more.
             self._file = path.open("ab", buffering=0)
         except OSError as error:
@@ -46,17 +53,29 @@ class _Csv:
         self._last = update
 
     def _put(self, data: bytes) -> None:
-        length = self._file.tell()
         view = memoryview(data)
         try:
             while view:
                 view = view[self._file.write(view) :]
         except OSError as error:
             with contextlib.suppress(OSError):
-                self._file.truncate(length)
+                self._file.truncate(self._sealer.length)
             raise RunFailedError(
                 f"{self._path} cannot be written: {error.strerror or error}; {self._advice()}"
             ) from error
+        self._sealer.add(data)
+
+    def sync(self) -> Seal:
+        """Wait until all rows are on the disk; their seal. A closed file keeps its seal. Raises RunFailedError."""
+        if self._file.closed:
+            return self._sealer.seal()
+        try:
+            # A row that an interruption left half-written is none.
+            self._file.truncate(self._sealer.length)
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise RunFailedError(f"{self._path} cannot be written: {error.strerror or error}") from error
+        return self._sealer.seal()
 
     def _advice(self) -> str:
         state = "nothing was added to it" if self._last is None else f"its rows up to update {self._last} are kept"
@@ -69,9 +88,13 @@ class _Csv:
 class _Log:
     """What both logs have in common: a CSV file with columns, opened for appending."""
 
-    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+    def __init__(self, path: Path, columns: Sequence[Column], kept: Seal | None) -> None:
         self._columns = columns
-        self._csv = _Csv(path, columns)
+        self._csv = _Csv(path, columns, kept)
+
+    def sync(self) -> Seal:
+        """Wait until all rows are on the disk; the length and hash of the file. Raises RunFailedError."""
+        return self._csv.sync()
 
     def close(self) -> None:
         self._csv.close()
@@ -86,7 +109,10 @@ class _Log:
 class GradientLog(_Log):
     """Appends to gradients.csv. A file from an interrupted run is continued, without its half-written last line.
 
-    Raises RunFolderError when the file cannot be opened or is another table, RunFailedError when it cannot grow.
+    kept: the file as a checkpoint counts on it; what was appended later is removed.
+
+    Raises RunFolderError when the file cannot be opened, is another table or is not what was kept, RunFailedError when
+    it cannot grow.
 
     >>> from pathlib import Path
     >>> from rnnlab.runs.readers import read_gradients
@@ -98,8 +124,8 @@ class GradientLog(_Log):
     [0.1, 1.0]
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, GRADIENTS)
+    def __init__(self, path: Path, kept: Seal | None = None) -> None:
+        super().__init__(path, GRADIENTS, kept)
 
     def write(
         self,
@@ -140,8 +166,8 @@ class MetricsLog(_Log):
     [[0.0, 0.5, nan]]
     """
 
-    def __init__(self, path: Path, columns: Sequence[Column] = METRICS) -> None:
-        super().__init__(path, columns)
+    def __init__(self, path: Path, columns: Sequence[Column] = METRICS, kept: Seal | None = None) -> None:
+        super().__init__(path, columns, kept)
 
     def write(self, row: Mapping[str, float | None]) -> None:
         """One row; a column that is left out or None was not measured, and its cell stays empty."""
@@ -201,15 +227,12 @@ def _whole_lines_length(path: Path) -> int:
     return 0
 
 
-def truncate_after(path: Path, update: int) -> None:
-    """Remove the rows of later updates and a half-written last line, so that a run can go on after `update`."""
-    try:
-        with path.open("r+b") as file:
-            keep = 0
-            for number, line in enumerate(file):
-                if not line.endswith(b"\n") or (number and int(line.split(b",", 1)[0]) > update):
-                    break
-                keep += len(line)
-            file.truncate(keep)
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{path} cannot be cut after update {update}: {error}") from error
+def check_kept(path: Path, kept: Seal) -> None:
+    """Raise RunFolderError unless the file begins with the bytes that a checkpoint counts on."""
+    kept.check(path, seal_of_file(path, kept.length), "the checkpoint")
+
+
+def _cut_to(path: Path, kept: Seal) -> None:
+    """Remove what was appended after a checkpoint. Raises RunFolderError where something before it is missing."""
+    check_kept(path, kept)
+    os.truncate(path, kept.length)

@@ -1,10 +1,11 @@
 """From a config to a finished run.
 
-device      where a training runs: the device and the scan
-optim       torch.optim over a stack of replicas
-fleet       R networks of one shape that train together
-plan        what a run will take; which updates are logged
-start       how a run begins, and what its run.json says from the start
-recorder    one run being written
-loop        the only training loop
+device         where a training runs: the device and the scan
+optim          torch.optim over a stack of replicas
+fleet          R networks of one shape that train together
+plan           what a run will take; which updates are logged
+start          how a run begins, and what its run.json says from the start
+checkpoints    what a run needs to go on: written, checked and read
+recorder       one run being written
+loop           the only training loop
 """

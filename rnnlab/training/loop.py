@@ -20,16 +20,16 @@ from rnnlab.probes import Figures
 from rnnlab.progress import Progress, median_of
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
+from rnnlab.training.checkpoints import last_checkpoint, read_checkpoint
 from rnnlab.training.fleet import BatchGradients, Fleet
 from rnnlab.training.plan import is_evaluated, is_logged, updates_of
-from rnnlab.training.recorder import Recorder, read_checkpoint
+from rnnlab.training.recorder import Recorder
 from rnnlab.training.start import Start, check_resumable, claimed, fleet_info, name_of, reason_of, replica_info, resumed
 
 MessageCallback = Callable[[str], None]
 
-_SAVE_EVERY = 60.0
-"""Seconds between two checkpoints, unless writing them takes more than a fiftieth of the time: what a killed process
-loses at most."""
+_PATIENCE = 50
+"""Checkpoints take at most one part in so many of a training's time."""
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -101,7 +101,7 @@ def train_fleet(
     kept as `interrupted` (`failed`, where there is only one and it is its own fault).
     """
     folders = [RunFolder(Path(out) / start.name) for start in starts]
-    states = [read_checkpoint(run.checkpoint) for run in folders] if starts[0].resume else None
+    states = [_state_of(run, callbacks.on_message) for run in folders] if starts[0].resume else None
     fleet = fleet or Fleet([start.config for start in starts], states)
     fleet.prepare(callbacks.on_message)
     shared = fleet_info(fleet, command, sweep)
@@ -115,7 +115,7 @@ def train_fleet(
                 runs[r].resume(states[r]) if states else runs[r].begin()
             folders = [run.dir for run in runs]
             with fleet.threads():
-                training.run(runs)
+                training.run(runs, first_checkpoint=not states)
         except BaseException as error:
             interruptions.block()
             training.give_up(error)
@@ -130,7 +130,7 @@ class _Clock:
     begun: float = field(default_factory=time.perf_counter)
     saved: float = 0.0
     shown: float = 0.0
-    interval: float = _SAVE_EVERY
+    interval: float = 0.0
 
     def elapsed(self) -> float:
         """Seconds in this process."""
@@ -146,14 +146,18 @@ class _Training:
         self.updates = updates_of(self.config)
         self.probes = self.config.probe.probes()
         self.size = fleet.sources[0].size
+        self.save_every = min(config.train.checkpoint_seconds for config in fleet.configs)
         self.clock = _Clock()
         self.between = True
         """Between two updates: weights, streams and counts belong together."""
 
-    def run(self, runs: list[Recorder]) -> None:
-        """Make all updates that are left, of all runs."""
+    def run(self, runs: list[Recorder], *, first_checkpoint: bool) -> None:
+        """Make all updates that are left, of all runs; with `first_checkpoint` each can be resumed from the first."""
         self.runs, first = list(runs), runs[0].done
-        self.clock = _Clock()
+        self.clock = _Clock(interval=self.save_every)
+        if first_checkpoint:
+            self._save()
+            self.clock.saved = self.clock.elapsed()
         if first:  # its process may have ended between the last checkpoint and the final status
             self._finish_ended_runs()
         for update in range(first, self.updates if self.runs else first):
@@ -258,7 +262,7 @@ class _Training:
         with contextlib.suppress(RunFailedError):
             self._save()
         self.clock.saved = self.clock.elapsed()
-        self.clock.interval = max(_SAVE_EVERY, 50 * (self.clock.saved - spent))
+        self.clock.interval = self.save_every and max(self.save_every, _PATIENCE * (self.clock.saved - spent))
 
     def _save(self) -> None:
         elapsed = self.clock.elapsed()
@@ -280,6 +284,14 @@ class _Training:
             count, first = len(self.runs), self.runs[0]
             where = first.dir.path if count == 1 else f"{count} folders in {first.dir.path.parent}"
             error.add_note(f"what {first.done} updates gave{kept} is kept in {where}")
+
+
+def _state_of(folder: RunFolder, notify: MessageCallback) -> dict[str, Any]:
+    """The checkpoint that a run goes on from; `notify` gets a message where it is not the newest."""
+    state, remark = last_checkpoint(folder)
+    if remark:
+        notify(remark)
+    return state
 
 
 def parameters_of(run: Run | str | Path) -> dict[str, np.ndarray[Any, Any]]:

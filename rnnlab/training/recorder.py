@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +13,15 @@ import torch
 from rnnlab.analysis.verdict import verdict_of
 from rnnlab.atomic import atomic
 from rnnlab.config import Config, StopRule
-from rnnlab.errors import RnnlabError, RunFolderError
+from rnnlab.errors import RnnlabError
 from rnnlab.gradients.readings import Curve
 from rnnlab.provenance import this_process
 from rnnlab.runs.columns import metrics_columns
 from rnnlab.runs.folder import RunFolder
-from rnnlab.runs.run_json import now
-from rnnlab.runs.writers import GradientLog, MetricsLog, truncate_after
+from rnnlab.runs.seals import Seal, seal_of_file
+from rnnlab.runs.writers import GradientLog, MetricsLog
+from rnnlab.training.checkpoints import State, forget_damaged, kept_files, write_checkpoint
 from rnnlab.training.plan import is_evaluated
-
-State = Mapping[str, Any]
 
 
 class Recorder:
@@ -40,6 +37,7 @@ class Recorder:
         """Its last update was not finite."""
         self.curve: tuple[Any, ...] | None = None
         """The top layer's h, when it was last recorded and finite: lag, log10_norm and log10_direct."""
+        self._config: Seal | None = None
         self._gradients: GradientLog | None = None
         self._metrics: MetricsLog | None = None
 
@@ -49,9 +47,11 @@ class Recorder:
 
     def begin(self) -> None:
         """Write the config and open the logs."""
+        text = self.config.to_yaml().encode()
         with atomic(self.dir.config) as file:
-            file.write(self.config.to_yaml().encode())
-        self._open()
+            file.write(text)
+        self._config = Seal.of(text)
+        self._open({})
 
     def resume(self, checkpoint: State) -> None:
         """Open the logs at the state of the checkpoint; rows that were written after it are written again."""
@@ -59,14 +59,17 @@ class Recorder:
         self.clipped, self.skipped, self.broken = record["clipped"], record["skipped"], record["broken"]
         self.latest, self.seconds = dict(record["latest"]), record["seconds"]
         self.curve = record["curve"] and tuple(array.numpy() for array in record["curve"])
-        for path in (self.dir.gradients, self.dir.metrics):
-            truncate_after(path, self.done - 1)
-        self.dir.update(status="running", reason="", ended=None, process=this_process())
-        self._open()
+        forget_damaged(self.dir, checkpoint)
+        self.dir.clear_drafts()
+        self._config = seal_of_file(self.dir.config)
+        self.dir.update(status="running", reason="", ended=None, files=None, process=this_process())
+        self._open(kept_files(checkpoint))
 
-    def _open(self) -> None:
-        self._gradients = GradientLog(self.dir.gradients)
-        self._metrics = MetricsLog(self.dir.metrics, metrics_columns(self.config.probe.probes()))
+    def _open(self, kept: Mapping[str, Seal]) -> None:
+        gradients, metrics = self.dir.gradients, self.dir.metrics
+        self._gradients = GradientLog(gradients, kept.get(gradients.name))
+        columns = metrics_columns(self.config.probe.probes())
+        self._metrics = MetricsLog(metrics, columns, kept.get(metrics.name))
 
     def write_curves(self, update: int, curves: Sequence[Curve]) -> None:
         """Write the rows of gradients.csv of one update."""
@@ -110,20 +113,29 @@ class Recorder:
         return "completed", "all updates made"
 
     def finish(self, status: str, reason: str, state: State, seconds: float, tested: tuple[float, float]) -> None:
-        """Save the weights, and write the final status to run.json."""
+        """Save the weights, and write the final status to run.json, with the length and hash of each other file."""
         result = self._result() | dict(zip(("test_loss", "test_error"), map(float, tested), strict=True))
-        self.save(state, seconds)
+        files = self.save(state, seconds)
         self.close()
         end: dict[str, Any] = {"updates": self.done, "updates_per_second": self.done / seconds, "result": result}
         if self.curve is not None:
             end["verdict"] = verdict_of(*self.curve).as_dict()
-        self.dir.finish(status, reason, **end)
+        self.dir.finish(status, reason, **end, files=_fields(files))
+        # The run needs no checkpoint to fall back on any more.
+        with contextlib.suppress(OSError):
+            self.dir.previous_checkpoint.unlink(missing_ok=True)
 
     def give_up(self, status: str, reason: str) -> None:
         """Close a run that did not reach its end; rows that are written stay."""
         # On a full disk this cannot be written; the error that is already on its way says so.
         with contextlib.suppress(RnnlabError, OSError):
-            self.dir.finish(status, reason, updates=self.done, result=self._result())
+            self.dir.finish(
+                status,
+                reason,
+                updates=self.done,
+                result=self._result(),
+                files=_fields(self._sync() | self._config_seal()),
+            )
         self.close()
 
     def _result(self) -> dict[str, Any]:
@@ -131,16 +143,25 @@ class Recorder:
         latest = {name: self.latest.get(name) for name in names}
         return {**latest, "clip_rate": self.clip_rate(), "nonfinite_updates": self.skipped}
 
-    def save(self, state: State, seconds: float) -> None:
-        """Write checkpoint.pt: the replica's state, and the record so far. Raises RunFailedError."""
+    def save(self, state: State, seconds: float) -> dict[str, Seal]:
+        """Write a checkpoint: the replica's state, and the record so far. The seals of all files but run.json.
+
+        Raises RunFailedError.
+        """
+        files = self._sync()
         record = {"clipped": self.clipped, "skipped": self.skipped, "broken": self.broken, "latest": self.latest}
         curve = self.curve and [torch.from_numpy(np.array(array)) for array in self.curve]
-        record |= {"seconds": seconds, "curve": curve}
-        # torch's writer makes another error of one that a file raises, an interruption among them.
-        memory = io.BytesIO()
-        torch.save({"updates": self.done, "saved": now(), "record": record, **state}, memory)
-        with atomic(self.dir.checkpoint) as file:
-            file.write(memory.getbuffer())
+        record |= {"seconds": seconds, "curve": curve, "files": _fields(files)}
+        saved = write_checkpoint(self.dir, self.done, {"record": record, **state})
+        return {**files, **self._config_seal(), self.dir.checkpoint.name: saved}
+
+    def _sync(self) -> dict[str, Seal]:
+        """Wait until the rows are on the disk, so that no checkpoint counts on rows that a power cut can take."""
+        logs = {self.dir.gradients: self._gradients, self.dir.metrics: self._metrics}
+        return {path.name: log.sync() for path, log in logs.items() if log is not None}
+
+    def _config_seal(self) -> dict[str, Seal]:
+        return {self.dir.config.name: self._config} if self._config is not None else {}
 
     def close(self) -> None:
         for log in (self._gradients, self._metrics):
@@ -148,18 +169,11 @@ class Recorder:
                 log.close()
 
 
+def _fields(files: Mapping[str, Seal]) -> dict[str, dict[str, int | str]]:
+    """The seals as run.json and a checkpoint hold them."""
+    return {name: seal.as_dict() for name, seal in files.items()}
+
+
 def _met(rule: StopRule, latest: Mapping[str, float | None]) -> bool:
     loss, error = latest.get("eval_loss"), latest.get("eval_error")
     return loss is not None and error is not None and rule.met(loss, error)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint. Raises RunFolderError if there is none that this version can read."""
-    try:
-        state = torch.load(path, weights_only=True)
-        _ = state["updates"], state["parameters"]
-    except FileNotFoundError:
-        raise RunFolderError(f"there is no {path}: the run was interrupted before its first checkpoint") from None
-    except Exception as error:  # torch raises whatever its unpickler trips over
-        raise RunFolderError(f"{path} cannot be read: {error}") from error
-    return dict(state)

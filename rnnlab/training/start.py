@@ -84,7 +84,7 @@ def resumed(start: Start, out: str | PathLike[str], notify: Callable[[str], None
     """
     folder = RunFolder(Path(out) / start.name)
     check_resumable(folder, start.config)
-    if folder.checkpoint.is_file():
+    if folder.has_checkpoint:
         return start
     notify(f"{folder.path} has no checkpoint yet; the run begins again from its first update")
     return replace(start, resume=False, force=True, dead=True)

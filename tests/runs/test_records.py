@@ -18,7 +18,8 @@ from rnnlab.column import Column
 from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.runs.columns import GRADIENT_ROW_BYTES, GRADIENTS, METRICS
 from rnnlab.runs.readers import read_gradients, read_metrics
-from rnnlab.runs.writers import GradientLog, MetricsLog, truncate_after
+from rnnlab.runs.seals import Seal, seal_of_file
+from rnnlab.runs.writers import GradientLog, MetricsLog
 
 LOGS = [column.name for column in GRADIENTS if column.kind == "log10"]
 DOCS = Path(__file__).parents[2] / "docs" / "RECORDS.md"
@@ -156,24 +157,41 @@ def test_a_file_cut_at_any_byte_is_read_up_to_its_last_newline_and_gone_on_with(
 def test_a_resumed_file_is_the_uninterrupted_one(tmp_path: Path) -> None:
     whole, resumed = tmp_path / "whole.csv", tmp_path / "resumed.csv"
     write(whole, updates=6)
-    write(resumed, updates=5)
+    write(resumed, updates=4)
+    kept = seal_of_file(resumed)
+    write(resumed, updates=1, first=4)
     resumed.write_bytes(resumed.read_bytes() + b"5,0,h,0,3,1.2")
-    truncate_after(resumed, 3)
+    GradientLog(resumed, kept).close()
     assert read_gradients(resumed)["update"].max() == 3
     write(resumed, updates=2, first=4)
     assert resumed.read_bytes() == whole.read_bytes()
 
 
-def test_nothing_is_cut_where_nothing_is_later(tmp_path: Path) -> None:
+def test_a_log_knows_the_length_and_hash_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "gradients.csv"
+    write(path, updates=2)
+    with GradientLog(path) as log:
+        assert log.sync() == seal_of_file(path)
+        log.write(2, 0, "h", *([np.arange(4)] * 8))
+        assert log.sync() == seal_of_file(path) == Seal.of(path.read_bytes())
+
+
+def test_a_log_goes_on_only_from_the_bytes_that_were_kept(tmp_path: Path) -> None:
     path = tmp_path / "gradients.csv"
     write(path)
-    before = path.read_bytes()
-    truncate_after(path, 2)
-    assert path.read_bytes() == before
-    truncate_after(path, -1)
-    assert read_gradients(path).empty
-    with pytest.raises(RunFolderError, match="cannot be cut"):
-        truncate_after(tmp_path / "missing", 0)
+    kept, whole = seal_of_file(path), path.read_bytes()
+    for data, fault in (
+        (b"", "is cut: 0 of the"),
+        (whole[: len(whole) // 2], "is cut"),
+        (whole.replace(b"1", b"2", 1), "was changed"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(RunFolderError, match=fault):
+            GradientLog(path, kept)
+        assert path.read_bytes() == data
+    path.unlink()
+    with pytest.raises(RunFolderError, match="is missing"):
+        GradientLog(path, kept)
 
 
 @pytest.mark.parametrize("spare", [0, 1, 30, 150])

@@ -21,6 +21,7 @@ from rnnlab.provenance import this_process
 from rnnlab.runs.claims import Claims, folder_key
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
+from rnnlab.training.checkpoints import read_checkpoint, write_checkpoint
 from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import train, train_fleet
 from rnnlab.training.start import Start, check_resumable
@@ -71,9 +72,9 @@ def test_runs_that_go_on_together_keep_their_own_time(
     """Each has the seconds of its own checkpoint before it, not those of the fleet's first."""
     for name, seconds in zip("ab", before, strict=True):
         interrupted(name, tmp_path, monkeypatch)
-        state = torch.load(RunFolder(tmp_path / name).checkpoint, weights_only=True)
+        state = read_checkpoint(RunFolder(tmp_path / name).checkpoint)
         state["record"]["seconds"] = seconds
-        torch.save(state, RunFolder(tmp_path / name).checkpoint)
+        write_checkpoint(RunFolder(tmp_path / name), state["updates"], state)
     train_fleet([Start(config(name=name), name, resume=True) for name in "ab"], out=tmp_path)
     for name, seconds in zip("ab", before, strict=True):
         run = Run(tmp_path / name)
@@ -115,22 +116,27 @@ train(Config.model_validate(json.loads(sys.argv[1])), out=sys.argv[2])
 
 
 @pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
-def test_a_run_without_a_checkpoint_begins_again(status: str, tmp_path: Path) -> None:
-    """Killed (marked as running, its process is gone), or marked by a sweep or by its own error; rows are replaced."""
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_a_run_killed_in_its_first_minute_is_resumed(status: str, checkpoint: bool, tmp_path: Path) -> None:
+    """Killed (marked as running, its process is gone), or marked by a sweep or by its own error; rows are replaced.
+
+    It goes on from the checkpoint that it began with, or begins again where that could not be written.
+    """
     described = config(name="cut", probe={"schedule": 1})
     command = [sys.executable, "-c", KILLED, json.dumps(described.resolved()), str(tmp_path)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     folder, messages = RunFolder(tmp_path / "cut"), list[str]()
     assert folder.read_run()["status"] == "running"
     assert len(folder.gradients.read_bytes().splitlines()) == 1 + 4 * 12 * 2
-    assert not folder.checkpoint.exists()
+    assert read_checkpoint(folder.checkpoint)["updates"] == 0
+    if not checkpoint:
+        folder.checkpoint.unlink()
     folder.update(status=status, sweep="mine")
     again = train(described, out=tmp_path, resume=True, notify=messages.append)
     whole = train(config(name="whole", probe={"schedule": 1}), out=tmp_path)
     assert again.path == tmp_path / "cut"
-    assert [message for message in messages if "begins again from its first update" in message] == [
-        f"{tmp_path / 'cut'} has no checkpoint yet; the run begins again from its first update"
-    ]
+    remark = f"{tmp_path / 'cut'} has no checkpoint yet; the run begins again from its first update"
+    assert [message for message in messages if "begins again" in message] == ([] if checkpoint else [remark])
     assert again.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
     pd.testing.assert_frame_equal(again.metrics.drop(columns="seconds"), whole.metrics.drop(columns="seconds"))
     assert (again.status, again.info["result"]) == (whole.status, whole.info["result"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rnnlab.config import load_config
@@ -27,7 +28,7 @@ def run_job(job: Job, on_event: EventCallback) -> None:
         on_message=lambda message: on_event(Event("message", job.number, message)),
     )
     try:
-        for starts in _by_updates(job):
+        for starts in _by_updates(job, callbacks.on_message):
             train_fleet(starts, out=job.out, command=job.command, sweep=job.sweep, callbacks=callbacks)
     except RunFailedError as error:
         on_event(Event("refused", job.number, str(error)))
@@ -41,24 +42,28 @@ def run_job(job: Job, on_event: EventCallback) -> None:
         on_event(Event("done", job.number))
 
 
-def _by_updates(job: Job) -> list[list[Start]]:
+def _by_updates(job: Job, notify: Callable[[str], None]) -> list[list[Start]]:
     """The runs in groups that have made the same number of updates, the fewest first."""
     groups: dict[int, list[Start]] = defaultdict(list)
     for run in job.runs:
-        updates, start = _start(run, job.out)
+        updates, start = _start(run, job.out, notify)
         groups[updates].append(start)
     return [groups[updates] for updates in sorted(groups)]
 
 
-def _start(run: RunSpec, out: str) -> tuple[int, Start]:
-    from rnnlab.training.recorder import read_checkpoint
+def _start(run: RunSpec, out: str, notify: Callable[[str], None]) -> tuple[int, Start]:
+    from rnnlab.training.checkpoints import last_checkpoint
     from rnnlab.training.start import Start
 
     config = load_config(run.config)
     if not run.resume:
         return 0, Start(config, run.name)
+    folder, anew = run.folder(out), Start(config, run.name, force=True, dead=True)
+    if not folder.has_checkpoint:
+        return 0, anew
     try:
-        updates = int(read_checkpoint(run.folder(out).checkpoint)["updates"])
-    except (RnnlabError, KeyError):  # killed before its first checkpoint, or one of another version
-        return 0, Start(config, run.name, force=True, dead=True)
-    return updates, Start(config, run.name, resume=True)
+        state, _ = last_checkpoint(folder)
+    except RnnlabError as error:
+        notify(f"{str(error).partition('; train it again')[0]}; it begins again from its first update")
+        return 0, anew
+    return int(state["updates"]), Start(config, run.name, resume=True)
