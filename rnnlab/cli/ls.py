@@ -24,6 +24,7 @@ def ls(
     where: Annotated[
         list[str] | None, typer.Option(metavar="CONDITION", help="Such as status=diverged; may be repeated.")
     ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Read files that were changed since their run ended.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """List runs: status, verdict, error, settings that differ."""
@@ -31,7 +32,7 @@ def ls(
     from rnnlab.compare.select import choose
     from rnnlab.report.terminal.listing import key_settings, listing, plain_listing, rows
 
-    chosen = choose(runs or (), where or ())
+    chosen = choose(runs or (), where or (), trust=trust)
     for name, reason in chosen.left_out.items():
         print_error(f"left out: {name}: {reason}")
     if as_json:

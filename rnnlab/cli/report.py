@@ -62,6 +62,7 @@ def report(
     ] = None,
     latex: Annotated[str | None, typer.Option(metavar="FILE", help="Write the tables as LaTeX; - for stdout.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Read files that were changed since their run ended.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write files, print nothing.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show where an unexpected error comes from.")
@@ -76,7 +77,7 @@ def report(
 
     tables = {"csv": csv, "markdown": markdown, "latex": latex}
     _check(tables, figures, formats, html, open_, as_json)
-    chosen = choose(runs or (), where or ())
+    chosen = choose(runs or (), where or (), trust=trust)
     keys = [key.strip() for given in by or () for key in given.split(",") if key.strip()]
     _check_runs(chosen, success)
     groups = chosen.group_by(*keys)

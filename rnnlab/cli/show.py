@@ -22,6 +22,7 @@ Examples:
 
 def show(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or its name in runs/.")],
+    trust: Annotated[bool, typer.Option("--trust", help="Read files that were changed since their run ended.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print run.json and the settings as one JSON object.")
     ] = False,
@@ -30,7 +31,7 @@ def show(
     from rnnlab.compare.select import choose
     from rnnlab.errors import RunFolderError, UsageError
 
-    chosen = choose([run])
+    chosen = choose([run], trust=trust)
     if len(chosen) != 1:
         reasons = [reason for path, reason in chosen.unreadable.items() if path == Path(run) or path.name == run]
         if reasons:

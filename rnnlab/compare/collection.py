@@ -179,8 +179,10 @@ class Runs(Sequence[Run]):
         return read, unreadable
 
 
-def load_runs(folder: str | Path = "runs") -> Runs:
+def load_runs(folder: str | Path = "runs", *, trust: bool = False) -> Runs:
     """The runs in a folder, or the folder itself if it is a run. Unreadable folders are in `left_out`.
+
+    With `trust` files are read that were changed since their run ended.
 
     Raises RunFolderError where there is no such folder.
     """
@@ -189,14 +191,16 @@ def load_runs(folder: str | Path = "runs") -> Runs:
         raise RunFolderError(f"{root} is not a folder; runs are where `rnnlab train --out` put them (runs/)")
     paths = [root] if RunFolder(root).is_run else sorted(path for path in root.iterdir() if path.is_dir())
     # A hidden folder is a run that is being made or deleted, or belongs to another program.
-    run_folders = [RunFolder(path) for path in paths if not path.name.startswith(".")]
+    run_folders = [RunFolder(path, trust=trust) for path in paths if not path.name.startswith(".")]
     # All in one folder, so no two have the same name.
-    configs = cached_configs(root, [run for run in run_folders if run.is_run]) if len(run_folders) > _CACHE_FROM else {}
+    # What is trusted is not put where others would find it.
+    cached = len(run_folders) > _CACHE_FROM and not trust
+    configs = cached_configs(root, [run for run in run_folders if run.is_run]) if cached else {}
     runs: list[Run] = []
     unreadable: dict[Path, str] = {}
     for run_folder in run_folders:
         try:
-            runs.append(Run(run_folder.path, configs.get(run_folder.name)))
+            runs.append(Run(run_folder.path, configs.get(run_folder.name), trust=trust))
         except RunFolderError as error:
             unreadable[run_folder.path] = str(error)
     return Runs(runs, unreadable)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,7 +14,7 @@ from rnnlab.analysis.intervals import Interval, wilson
 from rnnlab.compare.conditions import plain
 from rnnlab.compare.group import Group, MeasuredGroup, comparisons, grouped
 from rnnlab.compare.group_keys import differing_keys, distinguishing_keys, expanded_keys, with_needed_keys
-from rnnlab.compare.measured import Measured, OnReadings, measure_run
+from rnnlab.compare.measured import Measured, OnReadings, measure_run, metrics_fault
 from rnnlab.compare.run_names import run_names
 from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.errors import RunFolderError
@@ -127,6 +128,12 @@ class Groups(Sequence[Group]):
             readings = tuple(result for result in group_results if not isinstance(result, str))
             members.append(MeasuredGroup(group, readings, group.solved(success)))
         return MeasuredGroups(self, tuple(members), at, success, {**self.unreadable, **unmeasured})
+
+    @cached_property
+    def metrics_faults(self) -> dict[str, str]:
+        """The runs whose metrics.csv is missing, broken or changed, by the name they are shown under, and why."""
+        faults = zip(self.runs, map_in_threads(metrics_fault, self.runs), strict=True)
+        return {self.name_of(run): fault for run, fault in faults if fault}
 
     def decay_rates(self, at: int | None = None) -> pd.DataFrame:
         """A row a group: see MeasuredGroups.decay_rates. Read at the update nearest to `at`, or the last finite one."""

@@ -15,6 +15,7 @@ from rnnlab.analysis.intervals import FEWEST_SEEDS, half_width
 from rnnlab.analysis.verdict import Verdict, verdict_of
 from rnnlab.errors import RunFolderError, UsageError
 from rnnlab.runs.grids import Floats, GradientGrids, Grid
+from rnnlab.runs.readers import metrics_of
 from rnnlab.runs.run import Run
 
 Curve = tuple[NDArray[np.int64], Floats]
@@ -59,6 +60,15 @@ def measure_run(run: Run, at: int | None = None, on_readings: OnReadings | None 
     if on_readings is not None:
         on_readings(run, readings, grid)
     return measured(run, grid, grid.at(at))
+
+
+def metrics_fault(run: Run) -> str:
+    """Why the metrics.csv of a run cannot be read; empty where it can."""
+    try:
+        metrics_of(run.dir)
+    except RunFolderError as error:
+        return str(error)
+    return ""
 
 
 def measured(run: Run, grid: Grid, row: int) -> Measured:

@@ -14,8 +14,8 @@ from rnnlab.runs.run import Run
 DEFAULT = "runs"
 
 
-def choose(given: Sequence[str] = (), where: Sequence[str] = ()) -> Runs:
-    """The runs that the arguments name and for which the conditions hold, each once.
+def choose(given: Sequence[str] = (), where: Sequence[str] = (), *, trust: bool = False) -> Runs:
+    """The runs that the arguments name and for which the conditions hold, each once; `trust` as in `load_runs`.
 
     An argument is a run's folder, a folder of runs, or a name or pattern (`lstm-*`) of runs in the given folders (in
     runs/ if there are none). Raises UsageError where a name or pattern matches nothing, RunFolderError where a folder
@@ -27,9 +27,9 @@ def choose(given: Sequence[str] = (), where: Sequence[str] = ()) -> Runs:
     searched = [folder for folder in folders if not RunFolder(folder).is_run]
     if not folders or (patterns and not searched):
         searched.append(Path(DEFAULT))
-    chosen, unreadable = _single_runs(folder for folder in folders if RunFolder(folder).is_run)
+    chosen, unreadable = _single_runs([folder for folder in folders if RunFolder(folder).is_run], trust)
     for folder in searched:
-        runs = load_runs(folder)
+        runs = load_runs(folder, trust=trust)
         chosen += _matching(runs, patterns, folder) if patterns else list(runs)
         unreadable |= _matching_unreadable(runs.unreadable, patterns)
     unique = {run.path.resolve(): run for run in chosen}
@@ -46,12 +46,12 @@ def _check_no_paths(patterns: Sequence[str]) -> None:
             raise RunFolderError(f"{pattern} is not a folder; runs are where `rnnlab train --out` put them (runs/)")
 
 
-def _single_runs(folders: Iterable[Path]) -> tuple[list[Run], dict[Path, str]]:
+def _single_runs(folders: Iterable[Path], trust: bool) -> tuple[list[Run], dict[Path, str]]:
     runs: list[Run] = []
     unreadable: dict[Path, str] = {}
     for folder in folders:
         try:
-            runs.append(Run(folder))
+            runs.append(Run(folder, trust=trust))
         except RunFolderError as error:
             unreadable[folder] = str(error)
     return runs, unreadable

@@ -102,7 +102,7 @@ class Config(Section):
         return [self.model_copy(update={"seed": seed}) for seed in seeds]
 
     def identity(self) -> str:
-        """A hash of what the run is: the resolved config without the keys that make no other run; 64 hexadecimal digits."""
+        """A hash of the resolved config without the keys that make no other run; 64 hexadecimal digits."""
         settings = without(self.resolved(), NO_IDENTITY)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 

@@ -115,6 +115,11 @@ class Findings:
             yield f"left out: {name}: {reason}"
         if len(left_out) > 10:
             yield f"left out: {len(left_out) - 10} more"
+        faults = self.groups.metrics_faults
+        for name, fault in list(faults.items())[:10]:
+            yield f"without its metrics: {name}: {fault}"
+        if len(faults) > 10:
+            yield f"without their metrics: {len(faults) - 10} more"
         readings = [reading for group in self.measured for reading in group.measured]
         unfit = sum(reading.rate is None for reading in readings)
         if unfit:

@@ -14,7 +14,8 @@ from rnnlab.atomic import atomic
 from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.runs.columns import GRADIENTS
 from rnnlab.runs.folder import RunFolder, bookkeeping
-from rnnlab.runs.readers import read_table
+from rnnlab.runs.readers import gradients_of
+from rnnlab.runs.seals import REMEDY, Seal
 from rnnlab.runs.store import Store, stamp_of
 
 if TYPE_CHECKING:
@@ -38,9 +39,14 @@ def cached_gradients(run: RunFolder) -> pa.Table:
     stamp, path = stamp_of(run.gradients), _path(run)
     if stamp is not None and (cached := _read(path, stamp)) is not None:
         return cached
-    table = read_table(run.gradients, GRADIENTS).select(CACHED_COLUMNS)
+    table = gradients_of(run).select(CACHED_COLUMNS)
     # The file of a run that is still training changes again soon.
-    if stamp is not None and stamp == stamp_of(run.gradients) and os.path.getsize(run.gradients) > _SMALLEST_CSV:
+    if (
+        not run.trust
+        and stamp is not None
+        and stamp == stamp_of(run.gradients)
+        and os.path.getsize(run.gradients) > _SMALLEST_CSV
+    ):
         _write(table, path, stamp)
     return table
 
@@ -59,8 +65,11 @@ def read_config(run: RunFolder) -> dict[str, Any]:
     import yaml
 
     try:
+        text = run.config.read_bytes()
+        if (seal := run.seal_of(run.config)) is not None:
+            seal.check(run.config, Seal.of(text), "run.json", REMEDY)
         # The C parser is ten times as fast, where PyYAML was built with it.
-        config = yaml.load(run.config.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        config = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, yaml.YAMLError) as error:
         raise RunFolderError(f"{run.config} cannot be read: {error}") from error
     if not isinstance(config, dict):

@@ -18,6 +18,7 @@ from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError
 from rnnlab.names import check_name
 from rnnlab.provenance import this_process, trained_by
 from rnnlab.runs.run_json import STATUSES, now, read_run_json, status_of, write_run_json
+from rnnlab.runs.seals import Seal
 
 RUN_FILE = "run.json"
 
@@ -37,8 +38,9 @@ class RunFolder:
     ('completed', 3)
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], *, trust: bool = False) -> None:
+        """trust: the files are read also where they are not those that run.json has the length and hash of."""
+        self.path, self.trust = Path(path), trust
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -156,6 +158,14 @@ class RunFolder:
     def contents(self) -> dict[str, bytes]:
         """The bytes of each file by its name, for another machine."""
         return {path.name: path.read_bytes() for path in self.files if path.is_file()}
+
+    def seal_of(self, path: Path) -> Seal | None:
+        """The length and hash that run.json gives for a file of the folder.
+
+        None where the run has not ended, was written by an earlier version, or is trusted. Raises RunFolderError.
+        """
+        fields = None if self.trust else (self.read_run().get("files") or {}).get(path.name)
+        return None if fields is None else Seal.from_fields(fields)
 
     def write_run(self, info: Mapping[str, Any]) -> None:
         """Write `run.json` whole. Raises RunFailedError, and then the old one is as it was."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from rnnlab.column import Column
 from rnnlab.errors import RunFolderError
 from rnnlab.runs.columns import GRADIENTS, METRICS
+from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.seals import REMEDY, Seal
 from rnnlab.runs.writers import header_of
 
 if TYPE_CHECKING:
@@ -37,12 +39,38 @@ def read_metrics(path: str | Path) -> pd.DataFrame:
     return as_frame(read_table(path, METRICS, open_ended=True))
 
 
-def read_table(path: str | Path, columns: Sequence[Column], *, open_ended: bool = False) -> pa.Table:
+def gradients_of(run: RunFolder) -> pa.Table:
+    """The gradients.csv of a run, held to what its run.json says of it. Raises RunFolderError."""
+    return _held(run, run.gradients, lambda seal: read_table(run.gradients, GRADIENTS, seal=seal))
+
+
+def metrics_of(run: RunFolder) -> pa.Table:
+    """The metrics.csv of a run, held to what its run.json says of it. Raises RunFolderError."""
+    return _held(run, run.metrics, lambda seal: read_table(run.metrics, METRICS, open_ended=True, seal=seal))
+
+
+def _held(run: RunFolder, path: Path, read: Callable[[Seal | None], pa.Table]) -> pa.Table:
+    seal = run.seal_of(path)
+    try:
+        return read(seal)
+    except RunFolderError:
+        # Another process may have begun to write there just now.
+        if (again := run.seal_of(path)) == seal:
+            raise
+        return read(again)
+
+
+def read_table(
+    path: str | Path, columns: Sequence[Column], *, open_ended: bool = False, seal: Seal | None = None
+) -> pa.Table:
     """One of the two files as an Arrow table without nulls. Open-ended, it may have more columns, all of them numbers.
+
+    seal: the length and hash that the file must have.
 
     Log10 columns have sentinel values: -inf is zero, inf is not finite, NaN is underflow. In metrics.csv NaN is not
     measured. A half-written last line is not read.
-    Raises RunFolderError where the file is missing or any of its lines is broken.
+    Raises RunFolderError where the file is missing, any of its lines is broken, or two rows are of the same update (and
+    layer, state and timestep).
     """
     import pyarrow as pa
 
@@ -51,6 +79,8 @@ def read_table(path: str | Path, columns: Sequence[Column], *, open_ended: bool 
         data = path.read_bytes()
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read: {error.strerror or error}") from error
+    if seal is not None:
+        seal.check(path, Seal.of(data), "run.json", REMEDY)
     # A number that was cut off is still a number, so only a newline says that a line is whole.
     whole = data.rfind(b"\n") + 1
     if not whole:
@@ -61,9 +91,33 @@ def read_table(path: str | Path, columns: Sequence[Column], *, open_ended: bool 
         raise RunFolderError(f"{path} does not begin with the columns that this version of rnnlab reads")
     try:
         table = _parsed(pa.py_buffer(data).slice(0, whole), columns)
+        _check_rows(table)
         return pa.table({column.name: _with_sentinels(table[column.name], column) for column in columns})
     except (pa.ArrowInvalid, ValueError) as error:
         raise RunFolderError(f"{path} is broken: {_first_line(str(error))}") from error
+
+
+def _check_rows(table: pa.Table) -> None:
+    """Raise ValueError where two rows are the same update's, or an update comes after a later one."""
+    if not table.num_rows or table["update"].null_count:
+        return
+    update = table["update"].to_numpy()
+    if (back := np.flatnonzero(np.diff(update) < 0)).size:
+        # The header is line 1.
+        raise ValueError(f"line {back[0] + 3}: update {update[back[0] + 1]} comes after update {update[back[0]]}")
+    keys = [table[name] for name in ("layer", "state", "t") if name in table.column_names]
+    if any(key.null_count for key in keys):
+        return
+    place = update - update[0]
+    for key in keys:
+        codes = codes_of(key)[0] if _is_text(key) else key.to_numpy()
+        place = place * (int(codes.max()) + 1) + codes
+    # The writer's order; where it is another one, sorting decides.
+    if (np.diff(place) > 0).all():
+        return
+    order = np.argsort(place, kind="stable")
+    if (same := np.flatnonzero(np.diff(place[order]) == 0)).size:
+        raise ValueError(f"line {order[same[0] + 1] + 2}: it is there twice, on line {order[same[0]] + 2} as well")
 
 
 def _added_columns(data: bytes, columns: Sequence[Column]) -> Sequence[Column]:

@@ -13,7 +13,7 @@ from rnnlab.analysis.verdict import Verdict, verdict_of
 from rnnlab.errors import UsageError
 from rnnlab.runs.cache import read_config
 from rnnlab.runs.folder import RunFolder
-from rnnlab.runs.readers import read_gradients, read_metrics
+from rnnlab.runs.readers import as_frame, gradients_of, metrics_of
 from rnnlab.runs.run_json import status_of
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Run:
     """One run: its settings, how it went, and its records. A file is read when it is first needed.
 
-    `config` is given where it was read already. Raises RunFolderError where the folder is not a run, or the file that
-    is needed is missing or broken.
+    `config` is given where it was read already. With `trust` files are read that were changed since the run ended.
+    Raises RunFolderError where the folder is not a run, or the file that is needed is missing, broken or changed.
 
     >>> import rnnlab
     >>> run = rnnlab.Run("runs/lstm-T40-s0")
@@ -36,8 +36,8 @@ class Run:
     'stable'
     """
 
-    def __init__(self, path: str | Path, config: dict[str, Any] | None = None) -> None:
-        self.dir = RunFolder(path)
+    def __init__(self, path: str | Path, config: dict[str, Any] | None = None, *, trust: bool = False) -> None:
+        self.dir = RunFolder(path, trust=trust)
         self.info = self.dir.read_run()
         self._config = config
 
@@ -75,12 +75,12 @@ class Run:
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """metrics.csv (see docs/RECORDS.md)."""
-        return read_metrics(self.dir.metrics)
+        return as_frame(metrics_of(self.dir))
 
     @cached_property
     def gradients(self) -> pd.DataFrame:
         """gradients.csv (see docs/RECORDS.md)."""
-        return read_gradients(self.dir.gradients)
+        return as_frame(gradients_of(self.dir))
 
     def states(self, layer: int = -1) -> list[str]:
         """The states whose gradients were recorded in this layer."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 from rnnlab.errors import RunFolderError
 
 _BLOCK = 1 << 20
+REMEDY = "; `rnnlab verify` says how to restore it, and --trust reads it all the same"
 
 
 class Seal(NamedTuple):
@@ -40,7 +41,7 @@ class Seal(NamedTuple):
     def as_dict(self) -> dict[str, int | str]:
         return {"bytes": self.length, "sha256": self.sha256}
 
-    def check(self, path: Path, actual: Seal, writer: str) -> None:
+    def check(self, path: Path, actual: Seal, writer: str, remedy: str = "") -> None:
         """Raise RunFolderError, with what is wrong, unless the file at `path` still has this seal.
 
         writer: what says so, such as run.json.
@@ -53,7 +54,7 @@ class Seal(NamedTuple):
             fault = f"was changed: its {actual.length:,} bytes are not those that {writer} has the hash of"
         else:
             return
-        raise RunFolderError(f"{path} {fault}")
+        raise RunFolderError(f"{path} {fault}{remedy}")
 
 
 class Sealer:

@@ -125,7 +125,7 @@ CHARTS.detail = () => {
 
 CHARTS.norms = () => {
   const run = current();
-  if (!run || !run.norms) return "no metrics were recorded";
+  if (!run || !run.norms) return run && run.metrics_reason ? run.metrics_reason : "no metrics were recorded";
   const norms = run.norms, x = floatsOf(norms.updates);
   const [before, after, acted] = [norms.grad_norm, norms.grad_norm_clipped, norms.clipped].map(floatsOf);
   const [first, second] = [0, 1].map(styleOf);

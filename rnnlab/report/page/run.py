@@ -14,9 +14,8 @@ from rnnlab.report.formatting import format_number, format_setting
 from rnnlab.report.page.encoding import envelope, evenly, pack_decades, pack_floats
 from rnnlab.report.terminal.listing import repeat_command
 from rnnlab.runs.cache import map_in_threads
-from rnnlab.runs.columns import METRICS
 from rnnlab.runs.grids import Floats, GradientGrids, Grid
-from rnnlab.runs.readers import read_table
+from rnnlab.runs.readers import metrics_of
 
 if TYPE_CHECKING:
     from rnnlab.compare.groups import Groups, MeasuredGroups
@@ -97,6 +96,8 @@ class Reading:
     """Curves of some updates, encoded for the page."""
     metrics: dict[str, Floats] | None
     reason: str = ""
+    metrics_reason: str = ""
+    """Why there are no metrics, if there are none."""
 
     @property
     def updates(self) -> Any:
@@ -136,20 +137,21 @@ class Thinned:
         """The readings of all runs, with their metrics, which are read now."""
         runs = measured.groups.runs
         readings = {}
-        for run, metrics in zip(runs, map_in_threads(_metrics, runs), strict=True):
+        for run, (metrics, fault) in zip(runs, map_in_threads(_metrics, runs), strict=True):
             grid, detail = self._kept.get(run.path, (None, []))
-            readings[run.path] = Reading(grid, detail, metrics, measured.unreadable.get(run.path, ""))
+            readings[run.path] = Reading(grid, detail, metrics, measured.unreadable.get(run.path, ""), fault)
         return readings
 
 
-def _metrics(run: Run) -> dict[str, Floats] | None:
+def _metrics(run: Run) -> tuple[dict[str, Floats] | None, str]:
+    """The metrics that the page shows, or why there are none."""
     try:
-        table = read_table(run.dir.metrics, METRICS, open_ended=True)
-    except RunFolderError:
-        return None
+        table = metrics_of(run.dir)
+    except RunFolderError as error:
+        return None, str(error)
     if not len(table):
-        return None
-    return {name: table[name].to_numpy().astype(np.float64) for name in ("update", *_METRICS)}
+        return None, "no metrics were recorded"
+    return {name: table[name].to_numpy().astype(np.float64) for name in ("update", *_METRICS)}, ""
 
 
 def _thin(grid: Grid, size: Size) -> Grid:
@@ -170,6 +172,7 @@ def run_data(
         "status": run.status,
         "facts": [[name, str(value)] for name, value in _facts(run, differing)],
         "reason": reading.reason,
+        "metrics_reason": reading.metrics_reason,
     }
     if reading.grid is not None:
         if heat:

@@ -13,6 +13,7 @@ from rnnlab.clips import CLIPS
 from rnnlab.errors import RnnlabError
 from rnnlab.report.formatting import format_duration, format_number, printable
 from rnnlab.report.terminal.strip import span, strip
+from rnnlab.runs.run_json import ENDED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +49,14 @@ def supports_unicode(encoding: str | None) -> bool:
 def summary(run: Run, width: int = 80, *, unicode: bool = True) -> RenderableType:
     """The report at the end of a training: figures, the gradient against lag, the verdict, where the files are."""
     head, files = _headline(run, unicode), _files(run, unicode)
-    parts = [head, _scores(run.info), _facts(run), *_gradients(run, width, unicode), files]
+    parts = [
+        head,
+        _scores(run.info),
+        _facts(run),
+        *_gradients(run, width, unicode),
+        *_metrics_fault(run, unicode),
+        files,
+    ]
     return Group(*[line for part in parts for line in (part, "")][:-1])
 
 
@@ -115,6 +123,15 @@ def _metrics(run: Run) -> pd.DataFrame | None:
         return run.metrics if len(run.metrics) else None
     except RnnlabError:
         return None
+
+
+def _metrics_fault(run: Run, unicode: bool) -> list[RenderableType]:
+    """Why the figures of metrics.csv are missing, in a run that has come to its end."""
+    try:
+        _ = run.metrics
+    except RnnlabError as error:
+        return [Text(printable(f"without its metrics: {error}", unicode))] if run.status in ENDED else []
+    return []
 
 
 def _gradients(run: Run, width: int, unicode: bool) -> list[RenderableType]:
