@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rnnlab.column import Column
 from rnnlab.errors import RunFolderError
+from rnnlab.regular import read_regular
 from rnnlab.runs.columns import GRADIENTS, METRICS
 from rnnlab.runs.writers import header_of
 
@@ -48,7 +49,7 @@ def read_table(path: str | Path, columns: Sequence[Column], *, open_ended: bool 
 
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read: {error.strerror or error}") from error
     # A number that was cut off is still a number, so only a newline says that a line is whole.

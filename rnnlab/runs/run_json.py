@@ -16,10 +16,16 @@ from typing import Any
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunFolderError
 from rnnlab.provenance import is_gone
+from rnnlab.regular import read_regular
+from rnnlab.runs.run_keys import STATUSES, fault_of, is_deep
+from rnnlab.wording import shortened
 
-STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
+__all__ = ["ENDED", "STATUSES", "now", "read_run_json", "status_of", "write_run_json"]
+
 ENDED = ("completed", "diverged")
 """A run with one of these statuses has come to its end: it counts as a result, and is not trained again."""
+_MOST_BYTES = 4 << 20
+_DEEPEST = 50
 
 
 def write_run_json(path: Path, info: Mapping[str, Any]) -> None:
@@ -31,21 +37,39 @@ def write_run_json(path: Path, info: Mapping[str, Any]) -> None:
 
 
 def read_run_json(path: Path) -> dict[str, Any]:
-    """The content of the file; keys that this version does not know are kept. Raises RunFolderError."""
+    """The content of the file; keys that this version does not know are kept.
+
+    Raises RunFolderError where there is none, or where a value is not of the type that `run_keys` says.
+    """
     try:
-        info = json.loads(path.read_bytes())
+        info = _decode(str(read_regular(path, _MOST_BYTES), "utf-8-sig"))
     except FileNotFoundError:
         raise RunFolderError(f"{path.parent} is not a run: it has no {path.name}") from None
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise RunFolderError(f"{path} cannot be read: {shortened(str(error), 200)}") from error
+    except RecursionError as error:
+        raise RunFolderError(f"{path} cannot be read: it is nested too deep") from error
     if not isinstance(info, dict):
         raise RunFolderError(f"{path} cannot be read: it is not a JSON object")
+    if is_deep(info, _DEEPEST):
+        raise RunFolderError(f"{path} cannot be read: it is nested more than {_DEEPEST} deep")
+    if fault := fault_of(info):
+        raise RunFolderError(f"{path} cannot be read: {fault}")
     return info
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON; a number that is not finite is the text 'inf', '-inf' or 'nan'")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def status_of(info: Mapping[str, Any]) -> str:
     """The status in a `run.json`; `running` becomes `interrupted` where its process is known to be gone."""
-    status = str(info.get("status", "failed"))
+    status = str(info.get("status") or "failed")
     return "interrupted" if status == "running" and is_gone(info.get("process") or {}) else status
 
 
