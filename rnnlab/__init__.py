@@ -11,12 +11,14 @@ Nothing heavy is imported until it is used.
 
 The packages and modules, each importing only from those above it:
 
+    wording          text of users and of files as it stands in a message
     errors           every exception a user can meet, each with its exit code
     names            what a run may be called
     parts            what every interchangeable part has in common; tables of parts
     catalog          where every table of parts is
     column           one column of a record, as data
     progress         how far a training or a sweep is
+    regular          a file read only if it is a regular one, and not too large
     atomic           a file written whole or not at all
     provenance       versions, commit and process that a run was made with
     interruptions    Ctrl-C and SIGTERM between two updates

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from rnnlab.config.overrides import Setting, override
 from rnnlab.config.schema import Config
 from rnnlab.config.yaml_tree import MOST_BYTES, Node, Path, dotted, parse, position_in
 from rnnlab.errors import ConfigError, Problem, nearest
+from rnnlab.regular import CannotReadError, open_regular
 
 MOST_PROBLEMS = 50
 STDIN = "stdin"
@@ -126,12 +126,11 @@ def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
         if name == STDIN:
             raw = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
-            with FilePath(source).open("rb") as file:
+            with open_regular(source) as file:
                 raw = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        remedy = "; `rnnlab new` writes one to start from" if isinstance(error, FileNotFoundError) else ""
-        raise ConfigError([Problem("", f"cannot be read: {reason}{remedy}", place=name)]) from error
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}{_remedy(error)}"
+        raise ConfigError([Problem("", message, place=name)]) from error
     if len(raw) > MOST_BYTES:
         raise ConfigError([Problem("", f"more than {MOST_BYTES:,} bytes; this is no config", place=name)])
     try:
@@ -140,6 +139,12 @@ def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
         position = position_in(raw.decode("latin-1"), error.start)
         message = f"not UTF-8 text (the byte 0x{raw[error.start]:02x}); save the file as UTF-8"
         raise ConfigError([Problem("", message, place=position.place(name))]) from error
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "; `rnnlab new` writes one to start from"
+    return "; give it on stdin, as -" if isinstance(error, CannotReadError) and "pipe" in str(error) else ""
 
 
 def _validated(value: Any, *, checks: bool = True) -> Config:

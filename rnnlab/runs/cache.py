@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnlab.atomic import atomic
-from rnnlab.errors import RunFailedError, RunFolderError
+from rnnlab.errors import RunFailedError
 from rnnlab.runs.columns import GRADIENTS
 from rnnlab.runs.folder import RunFolder, bookkeeping
+from rnnlab.runs.hidden import fault_of_file
 from rnnlab.runs.readers import gradients_of
-from rnnlab.runs.seals import REMEDY, Seal
+from rnnlab.runs.run_config import fault_of_config, read_config
 from rnnlab.runs.store import Store, stamp_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def cached_gradients(run: RunFolder) -> pa.Table:
     Raises RunFolderError where the file is missing or broken.
     """
     stamp, path = stamp_of(run.gradients), _path(run)
+    if fault_of_file(run.path.parent, "gradients", path.name) is not None:
+        return gradients_of(run).select(CACHED_COLUMNS)
     if stamp is not None and (cached := _read(path, stamp)) is not None:
         return cached
     table = gradients_of(run).select(CACHED_COLUMNS)
@@ -60,28 +63,11 @@ def map_in_threads(task: Callable[[T], S], items: Iterable[T]) -> Iterator[S]:
         yield from pool.map(task, items)
 
 
-def read_config(run: RunFolder) -> dict[str, Any]:
-    """The resolved config of a run. Raises RunFolderError."""
-    import yaml
-
-    try:
-        text = run.config.read_bytes()
-        if (seal := run.seal_of(run.config)) is not None:
-            seal.check(run.config, Seal.of(text), "run.json", REMEDY)
-        # The C parser is ten times as fast, where PyYAML was built with it.
-        config = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, yaml.YAMLError) as error:
-        raise RunFolderError(f"{run.config} cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise RunFolderError(f"{run.config} cannot be read: it is not a mapping")
-    return config
-
-
 def cached_configs(root: Path, runs: Iterable[RunFolder]) -> dict[str, dict[str, Any]]:
     """The resolved configs of all runs of a folder, by name; those that cannot be read are left out."""
     folders = {run.name: run for run in runs}
     stamps = {name: stamp for name, run in folders.items() if (stamp := stamp_of(run.config)) is not None}
-    with Store(root, "config") as store:
+    with Store(root, "config", lambda value: fault_of_config(value) is None) as store:
         store.refresh(stamps, lambda name: read_config(folders[name]))
         return dict(store.values)
 

@@ -27,6 +27,8 @@ from typing import Any, Self
 from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.provenance import is_gone, this_process
 from rnnlab.runs.folder import bookkeeping
+from rnnlab.runs.hidden import check_plain_tables, fault_of_file
+from rnnlab.runs.run_keys import fault_of
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS leases (owner TEXT PRIMARY KEY, process TEXT NOT NULL, beat REAL NOT NULL);
@@ -34,6 +36,7 @@ CREATE TABLE IF NOT EXISTS claims (identity TEXT PRIMARY KEY, owner TEXT NOT NUL
 """
 _WAIT = 30.0
 """Seconds that another process may be writing."""
+_REMEDY = "give another folder with --out, or delete it if nothing trains there"
 _MOST_VARIABLES = 500
 """In one statement; SQLite takes 999 at least."""
 
@@ -53,6 +56,15 @@ class Holder:
 
     process: dict[str, Any]
     silent: float
+
+
+def _holder(process: Any, now: float, beat: Any) -> Holder | None:
+    """The holder that a row stands for; None for a row that no rnnlab wrote."""
+    try:
+        recorded = json.loads(process)
+        return Holder(recorded, now - beat) if fault_of({"process": recorded}) is None and recorded else None
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def folder_key(name: str) -> str:
@@ -82,7 +94,7 @@ class Claims:
         stale_after: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._path = bookkeeping(root) / "claims.sqlite"
+        self._root, self._path = root, bookkeeping(root) / "claims.sqlite"
         self._every, self._stale_after, self._clock = every, stale_after, clock
         self._owner = secrets.token_hex(16)
         self._mine: set[str] = set()
@@ -90,6 +102,8 @@ class Claims:
         self._thread = threading.Thread(target=self._beat_until_ended, name="rnnlab-claims", daemon=True)
 
     def __enter__(self) -> Self:
+        if fault := fault_of_file(self._root, self._path.name):
+            raise RunFolderError(f"claims cannot be made: {fault}; {_REMEDY}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -172,8 +186,8 @@ class Claims:
         """The leases of other processes that are valid. Those that are not are deleted, with their claims."""
         leases, now = {}, self._clock()
         for owner, process, beat in file.execute("SELECT owner, process, beat FROM leases").fetchall():
-            holder = Holder(json.loads(process), now - beat)
-            if holder.silent > self._stale_after or is_gone(holder.process):
+            holder = _holder(process, now, beat)
+            if holder is None or holder.silent > self._stale_after or is_gone(holder.process):
                 file.execute("DELETE FROM claims WHERE owner = ?", (owner,))
                 file.execute("DELETE FROM leases WHERE owner = ?", (owner,))
             elif owner != self._owner:
@@ -189,6 +203,7 @@ class Claims:
                     # A power cut ends all processes, and their claims with them: no commit has to wait for the
                     # disk, and a claim takes 2 ms instead of 30.
                     file.execute("PRAGMA synchronous = OFF")
+                    check_plain_tables(file)
                     file.executescript(_TABLES)
                     file.execute("BEGIN IMMEDIATE")
                     yield file
@@ -196,5 +211,4 @@ class Claims:
             except sqlite3.Error as error:
                 if "disk is full" in str(error):
                     raise RunFailedError(f"{self._path} cannot be written: the disk is full") from error
-                hint = "give another folder with --out, or delete the file if nothing trains there"
-                raise RunFolderError(f"{self._path} cannot be used: {error}; {hint}") from error
+                raise RunFolderError(f"{self._path} cannot be used: {error}; {_REMEDY}") from error

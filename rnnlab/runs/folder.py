@@ -183,7 +183,7 @@ class RunFolder:
 
     def read_run(self) -> dict[str, Any]:
         """The content of `run.json`; keys that this version does not know are kept. Raises RunFolderError."""
-        return read_run_json(self.run)
+        return read_run_json(self.run, trust=self.trust)
 
 
 def bookkeeping(root: str | os.PathLike[str]) -> Path:

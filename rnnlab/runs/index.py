@@ -16,8 +16,11 @@ from typing import Any, Self
 from rnnlab.errors import ConfigError
 from rnnlab.runs.folder import RUN_FILE, RunFolder
 from rnnlab.runs.run_json import ENDED, status_of
+from rnnlab.runs.run_keys import fault_of
 from rnnlab.runs.store import Store, stamp_of
 
+_COPIED = ("sweep", "status", "reason", "process", "started", "updates", "updates_per_second")
+_SUMMARY = {*_COPIED, "identity", "verdict", "result"}
 _RESULT = ("loss", "error", "eval_loss", "eval_error", "test_loss", "test_error")
 
 
@@ -59,7 +62,7 @@ class Index:
     def __init__(self, root: str | PathLike[str]) -> None:
         self.root = Path(root)
         self.left_out: dict[str, str] = {}
-        self._store = Store(root, "run")
+        self._store = Store(root, "run", _is_summary)
 
     def __enter__(self) -> Self:
         return self
@@ -115,10 +118,17 @@ def _stamps(root: Path, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def _summary(run: RunFolder) -> dict[str, Any]:
     """The part of run.json that the index keeps. Raises RunFolderError."""
     info = run.read_run()
-    names = ("sweep", "status", "reason", "process", "started", "updates", "updates_per_second")
     result, verdict = info.get("result") or {}, info.get("verdict") or {}
-    summary = {name: info.get(name) for name in names} | {"identity": info.get("identity") or _identity(run)}
+    summary = {name: info.get(name) for name in _COPIED} | {"identity": info.get("identity") or _identity(run)}
     return summary | {"verdict": verdict.get("word"), "result": {name: result.get(name) for name in _RESULT}}
+
+
+def _is_summary(value: Any) -> bool:
+    """Whether a value of the store is what `_summary` gives."""
+    if not isinstance(value, dict) or not value.keys() >= _SUMMARY:
+        return False
+    result, verdict = value["result"], {"word": value["verdict"]}
+    return isinstance(result, dict) and fault_of({**value, "verdict": verdict}) is None
 
 
 def _identity(run: RunFolder) -> str | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rnnlab.column import Column
 from rnnlab.errors import RunFolderError
+from rnnlab.regular import read_regular
 from rnnlab.runs.columns import GRADIENTS, METRICS
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.seals import REMEDY, Seal
@@ -76,7 +77,7 @@ def read_table(
 
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read: {error.strerror or error}") from error
     if seal is not None:

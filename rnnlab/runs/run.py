@@ -11,9 +11,9 @@ import numpy as np
 
 from rnnlab.analysis.verdict import Verdict, verdict_of
 from rnnlab.errors import UsageError
-from rnnlab.runs.cache import read_config
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.readers import as_frame, gradients_of, metrics_of
+from rnnlab.runs.run_config import read_config
 from rnnlab.runs.run_json import status_of
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ A number that is not finite is the text "inf", "-inf" or "nan", which `float()` 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -16,37 +17,81 @@ from typing import Any
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunFolderError
 from rnnlab.provenance import is_gone
+from rnnlab.regular import read_regular
+from rnnlab.runs.run_keys import STATUSES, fault_of, is_deep
+from rnnlab.runs.seals import REMEDY
+from rnnlab.wording import shortened
 
-STATUSES = ("running", "completed", "diverged", "failed", "interrupted")
+__all__ = ["ENDED", "STATUSES", "now", "read_run_json", "status_of", "write_run_json"]
+
 ENDED = ("completed", "diverged")
 """A run with one of these statuses has come to its end: it counts as a result, and is not trained again."""
+_CHECKSUM = b'"checksum": "'
+_MOST_BYTES = 4 << 20
+_DEEPEST = 50
 
 
 def write_run_json(path: Path, info: Mapping[str, Any]) -> None:
-    """Write the file whole. Raises RunFailedError, and then the old one is as it was."""
-    text = json.dumps(_plain(info), indent=2, allow_nan=False, ensure_ascii=False)
+    """Write the file whole, its checksum last. Raises RunFailedError, and then the old one is as it was."""
+    last = {"checksum": ""}
+    text = json.dumps({**_plain(info), **last}, indent=2, allow_nan=False, ensure_ascii=False)
+    # A command line may hold bytes that are not text; their backslash form is valid JSON.
+    content = text.encode(errors="backslashreplace").removesuffix(_CHECKSUM + b'"\n}')
     with atomic(path) as file:
-        # A command line may hold bytes that are not text; their backslash form is valid JSON.
-        file.write(text.encode(errors="backslashreplace") + b"\n")
+        file.write(content + _ending(content))
 
 
-def read_run_json(path: Path) -> dict[str, Any]:
-    """The content of the file; keys that this version does not know are kept. Raises RunFolderError."""
+def _ending(content: bytes) -> bytes:
+    """The last lines of the file: the SHA-256 of everything before them."""
+    return _CHECKSUM + hashlib.sha256(content).hexdigest().encode() + b'"\n}\n'
+
+
+def _agrees(data: bytes) -> bool:
+    """Whether a file has the content that its checksum was made of; an earlier version wrote none."""
+    at = data.rfind(_CHECKSUM)
+    return at < 0 or data[at:] == _ending(data[:at])
+
+
+def read_run_json(path: Path, *, trust: bool = False) -> dict[str, Any]:
+    """The content of the file; keys that this version does not know are kept.
+
+    Raises RunFolderError where there is none, where a value is not of the type that `run_keys` says, or where the
+    content is not that of its checksum, unless it is trusted.
+    """
     try:
-        info = json.loads(path.read_bytes())
+        data = read_regular(path, _MOST_BYTES)
+        info = _decode(str(data, "utf-8-sig"))
     except FileNotFoundError:
         missing = f"it has no {path.name}" if path.parent.is_dir() else "there is no such folder"
         raise RunFolderError(f"{path.parent} is not a run: {missing}") from None
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise RunFolderError(f"{path} cannot be read: {shortened(str(error), 200)}") from error
+    except RecursionError as error:
+        raise RunFolderError(f"{path} cannot be read: it is nested too deep") from error
     if not isinstance(info, dict):
         raise RunFolderError(f"{path} cannot be read: it is not a JSON object")
+    if is_deep(info, _DEEPEST):
+        raise RunFolderError(f"{path} cannot be read: it is nested more than {_DEEPEST} deep")
+    if fault := fault_of(info):
+        raise RunFolderError(f"{path} cannot be read: {fault}")
+    if not trust and not _agrees(data):
+        raise RunFolderError(f"{path} was changed: its content does not agree with its checksum{REMEDY}")
+    info.pop("checksum", None)
     return info
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON; a number that is not finite is the text 'inf', '-inf' or 'nan'")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def status_of(info: Mapping[str, Any]) -> str:
     """The status in a `run.json`; `running` becomes `interrupted` where its process is known to be gone."""
-    status = str(info.get("status", "failed"))
+    status = str(info.get("status") or "failed")
     return "interrupted" if status == "running" and is_gone(info.get("process") or {}) else status
 
 

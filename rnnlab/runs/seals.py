@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from rnnlab.errors import RunFolderError
+from rnnlab.regular import open_regular
 
 _BLOCK = 1 << 20
 REMEDY = "; `rnnlab verify` says how to restore it, and --trust reads it all the same"
@@ -83,7 +84,7 @@ class Sealer:
     def read(self, path: Path, length: int | None = None) -> None:
         """Count the first `length` bytes of a file, or all of them; fewer where there are no more. Raises OSError."""
         left = length
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(_BLOCK if left is None else min(_BLOCK, left)):
                 self.add(block)
                 left = None if left is None else left - len(block)

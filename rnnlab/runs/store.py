@@ -18,7 +18,9 @@ from typing import Any, Self
 
 from rnnlab.errors import RunFolderError
 from rnnlab.runs.folder import bookkeeping
+from rnnlab.runs.hidden import check_plain_tables, fault_of_file
 
+_FILE = "store.sqlite"
 _VERSION = 1
 """The version of the format; another format needs another number."""
 # One table for each kind: reading one kind then reads its pages in order, and no others.
@@ -44,6 +46,8 @@ def stamp_of(path: str | os.PathLike[str]) -> str | None:
 class Store:
     """JSON values of one kind (the name of a table), one for each run, by the run's name.
 
+    `is_valid` says whether a value that the file holds is one of that kind; another one is read from the run again.
+
     >>> from rnnlab.runs.store import Store
     >>> with Store("runs", "length") as store:
     ...     unreadable = store.refresh({"lstm-T40-s0": "stamp"}, read=len)
@@ -51,8 +55,10 @@ class Store:
     {'lstm-T40-s0': 11}
     """
 
-    def __init__(self, root: str | os.PathLike[str], kind: str) -> None:
-        self._root, self._kind = Path(root), kind
+    def __init__(
+        self, root: str | os.PathLike[str], kind: str, is_valid: Callable[[Any], bool] = lambda value: True
+    ) -> None:
+        self._root, self._kind, self._is_valid = Path(root), kind, is_valid
         self._stamps: dict[str, str] = {}
         self._values: dict[str, Any] = {}
         self._file: sqlite3.Connection | None = None
@@ -120,7 +126,10 @@ class Store:
         """Open the file if the folder exists; replace it if it is broken."""
         if self._file is not None or self._closed or not self._root.is_dir():
             return
-        path = bookkeeping(self._root) / "store.sqlite"
+        if fault_of_file(self._root, _FILE) is not None:
+            self.close()
+            return
+        path = bookkeeping(self._root) / _FILE
         for _ in range(2):
             try:
                 self._file = _connected(path, self._kind)
@@ -128,7 +137,7 @@ class Store:
                 return
             except (OSError, sqlite3.OperationalError):  # locked, or in a folder that cannot be written
                 break
-            except (sqlite3.DatabaseError, ValueError):
+            except (sqlite3.DatabaseError, ValueError, TypeError, RecursionError):
                 if self._file is not None:
                     self._file.close()
                     self._file = None
@@ -141,7 +150,7 @@ class Store:
         # All of them as one text: the parser then makes each key once, in half the time.
         values = json.loads(f"[{','.join(value for _, _, value in rows)}]")
         for (name, stamp, _), value in list(zip(rows, values, strict=True)):
-            if name not in self._stamps:
+            if name not in self._stamps and isinstance(stamp, str) and self._is_valid(value):
                 self._stamps[name], self._values[name] = stamp, value
 
 
@@ -153,6 +162,7 @@ def _connected(path: Path, kind: str) -> sqlite3.Connection:
         (version,) = file.execute("PRAGMA user_version").fetchone()
         if version not in (0, _VERSION):
             raise sqlite3.DatabaseError(f"version {version}")
+        check_plain_tables(file)
         # After a power cut the cache is made again, so no commit has to wait for the disk.
         file.execute("PRAGMA synchronous = OFF")
         file.execute(_TABLE.format(kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -11,6 +12,7 @@ from numpy.typing import DTypeLike
 from pydantic import Field
 
 from rnnlab.errors import ConfigError, DataFormatError, Problem
+from rnnlab.regular import open_regular
 from rnnlab.tasks.base import Array, Chance, Ints, Kind, Source, Task
 from rnnlab.tasks.files import Paths, cached, unreadable
 from rnnlab.tasks.held import Held, HeldSource, shuffled
@@ -136,11 +138,11 @@ def _load(paths: Paths, validation: float, test: float, seed: int) -> Held:
 
 
 def _open(path: Path) -> dict[str, Array]:
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise unreadable(path, error) from error
-    with file:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_regular(path))
+        except OSError as error:
+            raise unreadable(path, error) from error
         try:
             with np.load(file, allow_pickle=False) as held:
                 return {key: held[key] for key in held.files}

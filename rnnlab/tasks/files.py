@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from rnnlab.errors import DataFormatError, DataMissingError
+from rnnlab.regular import open_regular, read_regular
 
 More = TypeVarTuple("More")
 V = TypeVar("V")
@@ -24,7 +25,7 @@ INSTALL = "run pip install 'rnnlab[data]', or give your own files as task.path"
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal. Raises DataMissingError."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise unreadable(path, error) from error
@@ -41,7 +42,7 @@ def in_wheel(package: str, inside: str) -> Path:
 def read_bytes(path: Path, remedy: str = CHECK_PATH) -> bytes:
     """A file's bytes, unzipped where its name ends in .gz. Raises DataMissingError and DataFormatError."""
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path)
     except OSError as error:
         raise unreadable(path, error, remedy) from error
     try:

@@ -15,6 +15,7 @@ import torch
 
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunFolderError
+from rnnlab.regular import read_regular
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run_json import now
 from rnnlab.runs.seals import Seal, Sealer
@@ -50,7 +51,7 @@ def write_checkpoint(folder: RunFolder, updates: int, state: State) -> Seal:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, whose checksum is tested first. Raises RunFolderError if it cannot be trusted."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError:
         raise RunFolderError(f"there is no {path}: the run was interrupted before its first checkpoint") from None
     except OSError as error:

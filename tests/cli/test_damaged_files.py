@@ -184,3 +184,15 @@ def test_a_run_that_goes_on_while_it_is_read_is_no_damaged_one(runs: Path, monke
     monkeypatch.setattr(RunFolder, "seal_of", then_resumed)
     assert len(run.gradients)
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("key", ["updates", "updates_per_second", "parameters"])
+def test_a_changed_run_json_is_left_out_and_named(key: str, runs: Path, call: Call) -> None:
+    path = runs / "s1" / "run.json"
+    path.write_bytes(path.read_bytes().replace(f'"{key}": '.encode(), f'"{key}": 1'.encode()))
+    with pytest.raises(RunFolderError, match=r"run\.json was changed: .*checksum.*`rnnlab verify`.*--trust"):
+        Run(path.parent)
+    assert "left out: s1: " in words(call("ls").err)
+    assert "left out: s1: " in words(call("report").out)
+    assert Run(path.parent, trust=True).info["name"] == "s1"
+    assert "s1" in call("ls", "--trust").out
