@@ -80,6 +80,18 @@ class SomeFailedError(RnnlabError):
     exit_code = 3
 
 
+class DamagedError(RnnlabError):
+    """Some runs are damaged."""
+
+    exit_code = 3
+
+
+class NotReproducedError(RnnlabError):
+    """A run that was trained again gave other figures."""
+
+    exit_code = 3
+
+
 class DataMissingError(RnnlabError):
     """A data file, or the package that contains it, is missing."""
 

@@ -33,6 +33,20 @@ def _version(package: str) -> str | None:
         return None
 
 
+def machine() -> dict[str, str | None]:
+    """The system and the processor, which decide how the last digits are rounded; None for what is not known."""
+    return {"system": f"{platform.system()} {platform.machine()}".strip() or None, "processor": _processor()}
+
+
+def _processor() -> str | None:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            return next(names, None) or platform.processor() or None
+    except OSError:
+        return platform.processor() or None
+
+
 def git_state(folder: str | os.PathLike[str] | None = None) -> dict[str, Any] | None:
     """The commit of the repository around `folder` (the working directory) and whether tracked files differ from it.
 

@@ -32,6 +32,8 @@ SAME_IDEA = {
     "load": "from a file to what it describes: a config, a sweep",
     "report": "what runs say, and the command that says it",
     "run": "one run: on disk, and on the page",
+    "rerun": "a run trained again and compared, and the command that does it",
+    "verify": "whether the files of a run are whole, and the command that says it",
     "schema": "what a config is, and the command that prints it for editors",
 }
 """Names that two modules may have, since they are one idea in two places."""

@@ -11,6 +11,8 @@ sweep         rnnlab sweep
 report        rnnlab report
 ls            rnnlab ls
 show          rnnlab show
+verify        rnnlab verify
+rerun         rnnlab rerun
 validate      rnnlab validate
 new           rnnlab new
 list_parts    rnnlab list

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli import list_parts, ls, new, report, schema, show, sweep, train, validate
+from rnnlab.cli import list_parts, ls, new, report, rerun, schema, show, sweep, train, validate, verify
 
 app = typer.Typer(
     name="rnnlab",
@@ -58,6 +58,8 @@ for command, epilog in (
     (report.report, report.EXAMPLES),
     (ls.ls, ls.EXAMPLES),
     (show.show, show.EXAMPLES),
+    (verify.verify, verify.EXAMPLES),
+    (rerun.rerun, rerun.EXAMPLES),
     (validate.validate, validate.EXAMPLES),
     (new.new, new.EXAMPLES),
     (list_parts.list_parts, list_parts.EXAMPLES),

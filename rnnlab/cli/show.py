@@ -28,21 +28,27 @@ def show(
     ] = False,
 ) -> None:
     """Show one run: its end, its gradient, its settings, its origin."""
-    from rnnlab.compare.select import choose
-    from rnnlab.errors import RunFolderError, UsageError
-
-    chosen = choose([run], trust=trust)
-    if len(chosen) != 1:
-        reasons = [reason for path, reason in chosen.unreadable.items() if path == Path(run) or path.name == run]
-        if reasons:
-            raise RunFolderError(reasons[0])
-        raise UsageError(f"{run} is {len(chosen)} runs, and show takes one; `rnnlab ls {shlex.quote(run)}` lists them")
-    (only,) = chosen
+    only = chosen_run(run, trust=trust)
     if as_json:
         facts = {"path": str(only.path), **only.info, "status": only.status, "settings": only.settings}
         print(json.dumps(facts, indent=2, default=str))
     else:
         _show(only)
+
+
+def chosen_run(named: str, *, trust: bool) -> Run:
+    """The one run that an argument names. Raises RunFolderError or UsageError."""
+    from rnnlab.compare.select import choose
+    from rnnlab.errors import RunFolderError, UsageError
+
+    chosen = choose([named], trust=trust)
+    if len(chosen) == 1:
+        return chosen[0]
+    reasons = [reason for path, reason in chosen.unreadable.items() if path == Path(named) or path.name == named]
+    if reasons:
+        raise RunFolderError(reasons[0])
+    listed = f"`rnnlab ls {shlex.quote(named)}` lists them"
+    raise UsageError(f"{named} is {len(chosen)} runs, and this takes one; {listed}")
 
 
 def _show(run: Run) -> None:

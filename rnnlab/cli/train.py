@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,11 +82,8 @@ def train(
             _check_resumable(described, out)
         _show_plan(described, as_json)
         return
-    run = _train(described, out, force, resume, quiet)
-    if as_json:
-        print(json.dumps({"path": str(run.path), **run.info}, indent=2))
-    elif not quiet:
-        _show_summary(run)
+    run = train_shown(described, out, force, resume, quiet)
+    show_run(run, as_json, quiet)
     if fail_on_diverged and run.status == "diverged":
         raise DivergedError(f"{run.name} diverged: {run.info.get('reason', '')}".rstrip(": "))
 
@@ -105,23 +104,38 @@ def _options(**given: str | None) -> list[Setting]:
     return [Setting.of_text((key,), text, f"--{key} {text}") for key, text in given.items() if text is not None]
 
 
-def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> Run:
+def show_run(run: Run, as_json: bool, quiet: bool) -> None:
+    """Print the result of a training, unless it is to be quiet."""
+    if as_json:
+        print(json.dumps({"path": str(run.path), **run.info}, indent=2))
+    elif not quiet:
+        _show_summary(run)
+
+
+def train_shown(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> Run:
+    """Train a run with its progress on stderr. A Ctrl-C ends the command, with what is kept."""
     from rnnlab.cli.progress import ProgressDisplay, TrainingView
     from rnnlab.training.loop import train
 
     install_handlers()
     command = ["rnnlab", *sys.argv[1:]]
+    with report_interruption(), ProgressDisplay(sys.stderr, quiet=quiet) as display:
+        return train(
+            config,
+            out=out,
+            force=force,
+            resume=resume,
+            command=command,
+            observe=lambda progress: display.show(TrainingView(progress), last=progress.fraction == 1),
+            notify=display.message,
+        )
+
+
+@contextlib.contextmanager
+def report_interruption() -> Iterator[None]:
+    """Within the block a Ctrl-C or SIGTERM ends the command with its exit code, and says what is kept."""
     try:
-        with ProgressDisplay(sys.stderr, quiet=quiet) as display:
-            return train(
-                config,
-                out=out,
-                force=force,
-                resume=resume,
-                command=command,
-                observe=lambda progress: display.show(TrainingView(progress), last=progress.fraction == 1),
-                notify=display.message,
-            )
+        yield
     except KeyboardInterrupt as interrupt:
         # Whoever has written something notes on the exception what is kept, and where.
         print_error(f"interrupted; {'; '.join(getattr(interrupt, '__notes__', ['nothing was written']))}")

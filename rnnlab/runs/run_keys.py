@@ -118,6 +118,7 @@ _KEYS: Mapping[str, Any] = {
     **dict.fromkeys(("fleet", "threads", "parameters", "updates", "seed"), _COUNT),
     "process": {"pid": _WHOLE, "host": _TEXT, "start": ("a time", _is_start), "boot": ("a time", _is_start)},
     "versions": ("a mapping of packages to their versions", _are_texts),
+    "machine": {"system": _TEXT, "processor": _TEXT},
     "git": {"commit": _TEXT, "dirty": _BOOL},
     "command": ("a list of texts", lambda value: _is_list(value, str)),
     "updates_per_second": _NUMBER,

@@ -1,8 +1,4 @@
-"""Checkpoints: what a run needs to go on. Each has a checksum, and the last two are kept.
-
-A checkpoint is a file of `torch.save` that `torch.load` reads. The SHA-256 of its content stands in the comment that a
-zip file may end with, because torch tests no checksum: a flipped bit would be read as another weight.
-"""
+"""Checkpoints: what a run needs to go on. Each has a checksum (`checkpoint_file`), and the last two are kept."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ import torch
 
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunFolderError
-from rnnlab.regular import read_regular
+from rnnlab.runs.checkpoint_file import checked_checkpoint, parts_with_checksum
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run_json import now
 from rnnlab.runs.seals import Seal, Sealer
@@ -23,44 +19,24 @@ from rnnlab.runs.writers import check_kept
 
 State = Mapping[str, Any]
 
-_MARK = b"rnnlab sha256 "
-_DIGITS = 64
-_COMMENT = len(_MARK) + _DIGITS
-# A zip file ends with the length of its comment, in two bytes, and the comment.
-_NO_COMMENT = (0).to_bytes(2, "little")
-_ENDING = 2 + _COMMENT
-
 
 def write_checkpoint(folder: RunFolder, updates: int, state: State) -> Seal:
     """Write checkpoint.pt and keep the one before it; the seal of the new file. Raises RunFailedError."""
     # torch's writer makes another error of one that a file raises, an interruption among them.
     memory = io.BytesIO()
     torch.save({"updates": updates, "saved": now(), **state}, memory)
-    content = memory.getbuffer()
-    assert content[-2:] == _NO_COMMENT, "torch.save gave a zip file with a comment"
+    content, ending = parts_with_checksum(memory.getbuffer())
     sealer = Sealer()
-    sealer.add(content[:-2])
-    ending = _COMMENT.to_bytes(2, "little") + _MARK + sealer.seal().sha256.encode()
     with atomic(folder.checkpoint, keep=folder.previous_checkpoint) as file:
-        file.write(content[:-2])
-        file.write(ending)
-    sealer.add(ending)
+        for part in (content, ending):
+            file.write(part)
+            sealer.add(part)
     return sealer.seal()
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, whose checksum is tested first. Raises RunFolderError if it cannot be trusted."""
-    try:
-        data = read_regular(path)
-    except FileNotFoundError:
-        raise RunFolderError(f"there is no {path}: the run was interrupted before its first checkpoint") from None
-    except OSError as error:
-        raise RunFolderError(f"{path} cannot be read: {error.strerror or error}") from error
-    content, ending = memoryview(data)[:-_ENDING], data[-_ENDING:]
-    if ending[: 2 + len(_MARK)] != _COMMENT.to_bytes(2, "little") + _MARK:
-        raise RunFolderError(f"{path} is damaged: it does not end with its checksum")
-    if ending[-_DIGITS:] != Seal.of(content).sha256.encode():
-        raise RunFolderError(f"{path} is damaged: its content does not agree with its checksum")
+    data = checked_checkpoint(path)
     try:
         state = torch.load(io.BytesIO(data), weights_only=True)
         _ = state["parameters"], state["record"]

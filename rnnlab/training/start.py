@@ -17,7 +17,7 @@ from rnnlab.config import Config
 from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.errors import RnnlabError, RunExistsError, RunFolderError
 from rnnlab.names import default_name
-from rnnlab.provenance import git_state, trained_by, versions
+from rnnlab.provenance import git_state, machine, trained_by, versions
 from rnnlab.runs.claims import Claims, folder_key
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run, dotted_settings
@@ -136,6 +136,7 @@ def fleet_info(fleet: Fleet, command: Sequence[str] | None, sweep: str | None = 
     chance = task.chance()
     return {
         "versions": versions(),
+        "machine": machine(),
         "git": git_state(),
         "device": str(fleet.device),
         "dtype": str(fleet.dtype).removeprefix("torch."),

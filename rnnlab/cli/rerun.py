@@ -1,0 +1,80 @@
+"""`rnnlab rerun`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rnnlab.errors import NotReproducedError, UsageError
+
+if TYPE_CHECKING:
+    from rnnlab.runs.run import Run
+
+EXAMPLES = """\b
+Examples:
+  rnnlab rerun demo
+  rnnlab rerun runs/demo --check
+
+\b
+docs/REPRODUCIBILITY.md says which bytes are equal when. Exit code 3 if
+--check finds a difference.
+"""
+
+
+def rerun(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or its name in runs/.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with the run and keep nothing: rows, weights, results.")
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the new run; default: the run's, and -again.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a run of that name.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+) -> None:
+    """Train a run again; --check compares it with the first."""
+    from rnnlab.cli.show import chosen_run
+    from rnnlab.cli.train import report_interruption, show_run, train_shown
+    from rnnlab.config import load_config
+
+    if check and (name or force):
+        raise UsageError("--check keeps nothing: it takes no --name and no --force")
+    chosen = chosen_run(run, trust=False)
+    if check:
+        with report_interruption():
+            _check(chosen, as_json, quiet)
+        return
+    config = load_config(chosen.dir.config, [f"name={name or chosen.name + '-again'}"])
+    show_run(train_shown(config, str(chosen.path.parent), force, False, quiet), as_json, quiet)
+
+
+def _check(run: Run, as_json: bool, quiet: bool) -> None:
+    from rnnlab.cli.progress import ProgressDisplay, TrainingView
+    from rnnlab.cli.signals import install_handlers
+    from rnnlab.training.rerun import differences, rerun
+
+    install_handlers()
+    with ProgressDisplay(sys.stderr, quiet=quiet) as display:
+        compared = rerun(
+            run,
+            observe=lambda progress: display.show(TrainingView(progress), last=progress.fraction == 1),
+            notify=display.message,
+        )
+    same, elsewhere = all(each.equal for each in compared), differences(run.info)
+    if as_json:
+        facts = {"path": str(run.path), "equal": same, "compared": [asdict(each) for each in compared]}
+        print(json.dumps({**facts, "differences": elsewhere}, indent=2))
+    elif not quiet:
+        for each in compared:
+            print(f"{'equal ' if each.equal else 'DIFFERS'}  {each.subject}: {each.text}")
+        for line in elsewhere:
+            print(f"         {line}")
+    if not same:
+        raise NotReproducedError(
+            f"{run.path} is not reproduced here; docs/REPRODUCIBILITY.md says what can be the reason"
+        )

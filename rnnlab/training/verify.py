@@ -1,0 +1,150 @@
+"""Verify runs: whether each file is the one that the run ended with, its rows those of its schedule, and what to do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnlab.config import load_config
+from rnnlab.errors import RnnlabError, RunFolderError
+from rnnlab.runs.checkpoint_file import checked_checkpoint
+from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.readers import as_frame, gradients_of, metrics_of
+from rnnlab.runs.run_config import read_config
+from rnnlab.runs.run_json import ENDED
+from rnnlab.runs.seals import seal_of_file
+from rnnlab.training.checkpoints import last_checkpoint
+from rnnlab.training.rows import faults_of_rows
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was verified of one run.
+
+    >>> from rnnlab.training.verify import verify_run
+    >>> verification = verify_run("runs/lstm-T40-s0")
+    >>> verification.whole, verification.status
+    (True, 'completed')
+    """
+
+    path: Path
+    status: str
+    """That of run.json; `broken` where it cannot be read."""
+    faults: tuple[str, ...]
+    """Everything that is wrong."""
+    remarks: tuple[str, ...]
+    """What could not be verified, and why."""
+    restore: str
+    """The command that restores the run, or goes on with it; empty where there is nothing to do or none is known."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
+
+
+def verify_run(path: str | Path) -> Verification:
+    """Verify one run. What is wrong is in the result; nothing is raised and nothing changed."""
+    folder = RunFolder(path)
+    faults, remarks = list[str](), list[str]()
+    try:
+        info = folder.read_run()
+        status = folder.status
+    except RunFolderError as error:
+        return Verification(folder.path, "broken", (str(error),), (), _again(folder))
+    files = info.get("files") or {}
+    if not files and status != "running":
+        killed = status == "interrupted" and info.get("status") == "running"
+        reason = "its process was killed" if killed else "an earlier version wrote it"
+        remarks.append(f"run.json has no length and hash of its files: {reason}")
+    faults += _faults_of_files(folder, files)
+    faults += _faults_of_content(folder, info.get("updates"), status)
+    faults = list(dict.fromkeys(faults))
+    if status == "interrupted" and not faults:
+        return Verification(folder.path, status, (), tuple(remarks), _command(folder, "--resume"))
+    return Verification(folder.path, status, tuple(faults), tuple(remarks), _again(folder) if faults else "")
+
+
+def leftovers(root: str | Path) -> list[Path]:
+    """Half-made and half-deleted folders beside the runs, of processes that were killed."""
+    try:
+        return sorted(path for path in Path(root).iterdir() if path.name.startswith(".") and _is_leftover(path.name))
+    except OSError:
+        return []
+
+
+def _is_leftover(name: str) -> bool:
+    return ".new-" in name or ".old-" in name
+
+
+def _faults_of_files(folder: RunFolder, files: dict[str, dict[str, object]]) -> Iterator[str]:
+    """The files that are not those that run.json has the length and hash of."""
+    for name in files:
+        try:
+            if (seal := folder.seal_of(folder.path / name)) is not None:
+                seal.check(folder.path / name, seal_of_file(folder.path / name), "run.json")
+        except RunFolderError as error:
+            yield str(error)
+
+
+def _faults_of_content(folder: RunFolder, made: int | None, status: str) -> Iterator[str]:
+    """What the files say that they cannot say."""
+    try:
+        if status in ENDED:
+            checked_checkpoint(folder.checkpoint)
+        elif status in ("interrupted", "failed") and folder.has_checkpoint:
+            last_checkpoint(folder)
+    except RunFolderError as error:
+        yield str(error).partition("; train it again")[0]
+    trusted = RunFolder(folder.path, trust=True)  # the hashes are compared already
+    try:
+        read_config(trusted)
+        config = load_config(folder.config)
+        identity = folder.read_run().get("identity")
+        if identity is not None and identity != config.identity():
+            yield f"{folder.config} is not the config that {folder.run} has the identity of"
+    except RnnlabError as error:
+        yield str(error)
+        return
+    try:
+        gradients, metrics = as_frame(gradients_of(trusted)), as_frame(metrics_of(trusted))
+    except RunFolderError as error:
+        yield str(error)
+        return
+    if status in ENDED and made is not None:
+        yield from (f"{folder.path / fault}" for fault in faults_of_rows(config, made, gradients, metrics))
+
+
+def _again(folder: RunFolder) -> str:
+    """The command that trains a run again: from its config, or as it was made, where the config is damaged."""
+    try:
+        info = RunFolder(folder.path, trust=True).read_run()
+    except RunFolderError:
+        info = {}
+    command = info.get("command") or []
+    if info.get("sweep") is not None and command:
+        return f"rm -r {shlex.quote(str(folder.path))} && {shlex.join(command)}"
+    try:
+        load_config(folder.config)
+    except RnnlabError:
+        return shlex.join([*command, *(["--force"] if "--force" not in command else [])]) if command else ""
+    if folder.is_run:
+        return _command(folder, "--force")
+    # What has no run.json may be anything, and is never replaced.
+    kept = f"{folder.name}.yaml"
+    copied = shlex.join(["cp", str(folder.config), kept])
+    return f"{copied} && rm -r {shlex.quote(str(folder.path))} && {_command(folder, config=kept)}"
+
+
+def _command(folder: RunFolder, *options: str, config: str = "") -> str:
+    out = [] if folder.path.parent == Path("runs") else ["--out", str(folder.path.parent)]
+    words = ["rnnlab", "train", "--config", config or str(folder.config), "--name", folder.name, *out, *options]
+    return shlex.join(words)
+
+
+def verify_runs(paths: Sequence[str | Path]) -> Iterator[Verification]:
+    """Verify these runs, one after the other."""
+    for path in paths:
+        yield verify_run(path)

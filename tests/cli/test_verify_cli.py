@@ -1,0 +1,165 @@
+"""`rnnlab verify`: what is damaged is named, with the command that restores it, and that command restores it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Call
+from trainings import fleet_config
+
+from rnnlab.runs.folder import RunFolder
+from rnnlab.sweeps.driver import train_sweep
+from rnnlab.sweeps.engines import Inline
+from rnnlab.sweeps.file import load_sweep
+from rnnlab.sweeps.results import SweepOptions
+from rnnlab.training.fleet import Fleet
+from rnnlab.training.loop import train
+from rnnlab.training.verify import verify_run
+
+SWEEP = """
+base:
+  task: {name: addition, length: 10}
+  model: {hidden: 3}
+  train: {updates: 3, batch: 2, evaluate_size: 10}
+  device: cpu
+axes: {grid: {model.cell: [rnn, lstm]}}
+seeds: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In runs/ one run that ended, one that was interrupted, and two of a sweep."""
+    root = tmp_path_factory.mktemp("trained")
+    (root / "small.yaml").write_text(SWEEP)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        train(fleet_config(name="whole"), out="runs", command=["rnnlab", "train", "--config", "c.yaml"])
+        command = ["rnnlab", "sweep", "--config", "small.yaml", "--engine", "inline"]
+        train_sweep(load_sweep("small.yaml"), Inline(), SweepOptions(out="runs", command=command))
+        whole, count = Fleet.apply_gradients, 0
+
+        def apply(self: Fleet, batch: Any) -> None:
+            nonlocal count
+            count += 1
+            whole(self, batch)
+            if count == 5:
+                raise KeyboardInterrupt("stop")
+
+        patch.setattr(Fleet, "apply_gradients", apply)
+        with pytest.raises(KeyboardInterrupt, match="stop"):
+            train(fleet_config(name="cut", train={"updates": 20, "batch": 3, "checkpoint_seconds": 0}), out="runs")
+    return root
+
+
+@pytest.fixture
+def desk(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def verified(call: Call, *arguments: str) -> dict[str, dict[str, Any]]:
+    """What `rnnlab verify --json` says of each run, by its name."""
+    lines = call("verify", *arguments, "--json").out.splitlines()
+    return {Path(facts["path"]).name: facts for facts in map(json.loads, lines)}
+
+
+def test_runs_that_nobody_touched_are_whole(desk: Path, rnn: Call) -> None:
+    result = rnn("verify")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines()[-1] == "4 runs are whole"
+    assert "goes on with: rnnlab train --config runs/cut/config.yaml --name cut --resume" in result.out
+    assert rnn("verify", "-q") == (0, "", "")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[2 * len(data) // 3] ^= 2
+    path.write_bytes(data)
+
+
+def lose_a_row(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    middle = len(lines) // 2
+    path.write_bytes(b"".join(lines[:middle] + lines[middle + 1 :]))
+
+
+@pytest.mark.parametrize("damage", [empty, flip, Path.unlink, lose_a_row])
+@pytest.mark.parametrize("name", ["config.yaml", "run.json", "metrics.csv", "gradients.csv", "checkpoint.pt"])
+@pytest.mark.parametrize("run", ["whole", "lstm-T10-s0"])
+def test_damage_of_any_file_is_found_and_the_command_restores_it(
+    run: str, name: str, damage: Callable[[Path], None], desk: Path, rnn: Call
+) -> None:
+    if damage is lose_a_row and not name.endswith(".csv"):
+        pytest.skip("this file has no rows")
+    before = {path.name: path.read_bytes() for path in Path("runs", run).iterdir()}
+    damage(Path("runs", run, name))
+    result = rnn("verify")
+    assert result.code == 3
+    assert "1 of 4 runs is damaged" in result.err
+    facts = verified(rnn)
+    assert [name for name, fact in facts.items() if not fact["whole"]] == [run]
+    assert any(name in fault for fault in facts[run]["faults"])
+    restore = facts[run]["restore"]
+    if name == "config.yaml" and run == "whole":
+        # Only the command is known that made it.
+        assert restore == "rnnlab train --config c.yaml --force"
+        return
+    for command in restore.split(" && "):
+        program, *arguments = shlex.split(command)
+        if program == "rm":
+            shutil.rmtree(arguments[-1])
+        elif program == "cp":
+            shutil.copy(*arguments)
+        else:
+            assert rnn(*arguments, "-q").code == 0
+    after = {path.name: path.read_bytes() for path in Path("runs", run).iterdir()}
+    assert after.keys() == before.keys()
+    assert after["gradients.csv"] == before["gradients.csv"]
+    assert rnn("verify").code == 0
+
+
+def test_rows_that_the_schedule_has_are_missed_also_without_a_hash(desk: Path) -> None:
+    folder = RunFolder("runs/whole")
+    for name, fault in (("gradients.csv", "has parts of update 0 only"), ("metrics.csv", "has no rows of update")):
+        path = folder.path / name
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join(lines[:3] + lines[4:]))
+        folder.update(files=None)
+        verification = verify_run(folder.path)
+        assert any(fault in each for each in verification.faults), verification.faults
+        assert "an earlier version wrote it" in verification.remarks[0]
+
+
+def test_an_interrupted_run_that_cannot_go_on_is_damaged(desk: Path, rnn: Call) -> None:
+    flip(Path("runs/cut/checkpoint.pt"))
+    assert verified(rnn, "runs/cut")["cut"]["restore"].endswith("--resume")  # from the one before
+    flip(Path("runs/cut/checkpoint.previous.pt"))
+    facts = verified(rnn, "runs/cut")["cut"]
+    assert facts["restore"] == "rnnlab train --config runs/cut/config.yaml --name cut --force"
+    assert "checkpoint.previous.pt is damaged" in facts["faults"][-1]
+
+
+def test_what_killed_processes_left_is_named(desk: Path, rnn: Call) -> None:
+    Path("runs/.whole.new-0123abcd").mkdir()
+    result = rnn("verify")
+    assert result.code == 0
+    assert "runs/.whole.new-0123abcd was left by a process that was killed" in result.err
+
+
+def test_a_config_of_another_run_is_found(desk: Path) -> None:
+    folder = RunFolder("runs/whole")
+    folder.config.write_bytes(folder.config.read_bytes().replace(b"seed: 0", b"seed: 1"))
+    folder.update(files=None)
+    assert "is not the config that runs/whole/run.json has the identity of" in verify_run("runs/whole").faults[0]
