@@ -16,6 +16,8 @@ WITHOUT_EXAMPLE = {
     "rnnlab.errors.RunFailedError": EXCEPTION,
     "rnnlab.errors.DivergedError": EXCEPTION,
     "rnnlab.errors.SomeFailedError": EXCEPTION,
+    "rnnlab.errors.DamagedError": EXCEPTION,
+    "rnnlab.errors.NotReproducedError": EXCEPTION,
     "rnnlab.errors.DataMissingError": EXCEPTION,
     "rnnlab.errors.DataFormatError": EXCEPTION,
     "rnnlab.errors.DeviceMissingError": EXCEPTION,

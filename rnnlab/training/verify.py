@@ -25,8 +25,8 @@ class Verification:
 
     >>> from rnnlab.training.verify import verify_run
     >>> verification = verify_run("runs/lstm-T40-s0")
-    >>> verification.whole, verification.status
-    (True, 'completed')
+    >>> verification.status, verification.whole, verification.faults[0].partition(":")[0]
+    ('completed', False, 'there is no runs/lstm-T40-s0/checkpoint.pt')
     """
 
     path: Path

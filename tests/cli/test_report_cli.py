@@ -145,7 +145,7 @@ def test_show_shows_one_run(call: Call) -> None:
         result.out.split()
     )
     assert json.loads(call("show", "runs/cell=rnn-T40-s1", "--json").out)["settings"]["seed"] == 1
-    assert call("show", "runs").err.startswith("rnnlab: runs is 6 runs, and show takes one; `rnnlab ls runs` lists")
+    assert call("show", "runs").err.startswith("rnnlab: runs is 6 runs, and this takes one; `rnnlab ls runs` lists")
     assert "did you mean 'cell=rnn-T40-s1'?" in call("show", "cel=rnn-T40-s1").err
 
 
