@@ -16,7 +16,7 @@ from rnnlab.config import Config
 from rnnlab.errors import RunFailedError
 from rnnlab.gradients.view import UpdateView
 from rnnlab.interruptions import Interruptions
-from rnnlab.names import default_name
+from rnnlab.names import check_out, default_name
 from rnnlab.probes import Figures
 from rnnlab.progress import Progress, median_of
 from rnnlab.runs.folder import RunFolder
@@ -69,6 +69,7 @@ def train(
     DataFormatError, UsageError. Later, RunFailedError when the run
     cannot continue, for example because the disk is full; rows so far are kept.
     """
+    check_out(out)
     name = config.name or default_name(config.task.name, config.model.cell, config.task.timesteps, config.seed)
     start = Start(config, name, force, resume=resume, numbered=not (config.name or resume))
     if resume:
