@@ -77,6 +77,20 @@ def fault_of_config(config: Any) -> str | None:
             value = config.get(key)
             if value is not None and (not isinstance(value, types) or isinstance(value, bool)):
                 return f"{key} must be {words}, not {shortened(repr(value))}"
+    return _fault_of_stop((config.get("train") or {}).get("stop"))
+
+
+def _fault_of_stop(stop: Any) -> str | None:
+    if stop is None:
+        return None
+    if not isinstance(stop, str):
+        return f"train.stop must be text, not {shortened(repr(stop))}"
+    from rnnlab.config.stop import stop_rule
+
+    try:
+        stop_rule(stop)
+    except ValueError as error:
+        return f"train.stop: {error}"
     return None
 
 
