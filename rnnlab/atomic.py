@@ -37,7 +37,9 @@ def atomic(path: Path, *, keep: Path | None = None) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise RunFailedError(f"{path} cannot be written: {error.strerror or error}; what was there is kept") from error
     finally:
-        draft.unlink(missing_ok=True)
+        # Where this is refused too, the first error says more.
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:

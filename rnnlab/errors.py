@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rnnlab.wording import escaped, shortened
+
+_LONGEST_KEY, _LONGEST_MESSAGE = 100, 600
+
 
 class RnnlabError(Exception):
     """An error that the user can understand and correct; its message says how."""
@@ -32,12 +36,13 @@ class Problem:
     place: str = ""
 
     def __str__(self) -> str:
-        parts = [f"{self.place}: " if self.place else "", f"{self.key}: " if self.key else "", self.message]
+        key, message = shortened(self.key, _LONGEST_KEY), shortened(self.message, _LONGEST_MESSAGE)
+        parts = [f"{self.place}: " if self.place else "", f"{key}: " if key else "", message]
         if near := nearest(self.given, self.choices):
             parts.append(f"; did you mean '{near}'?")
         if self.choices:
             parts.append(f" (choices: {', '.join(self.choices)})")
-        return "".join(parts)
+        return escaped("".join(parts))
 
 
 class ConfigError(RnnlabError):

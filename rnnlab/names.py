@@ -1,10 +1,12 @@
-"""Names of runs: which names are valid on every system, and the default name."""
+"""Names of runs and of their folder: which names are valid on every system, and the default name."""
 
 from __future__ import annotations
 
+import os
 import re
 
 from rnnlab.errors import UsageError
+from rnnlab.wording import shortened
 
 _LONGEST = 100
 # Names that Windows gives to devices, with any extension; a run folder is copied between machines.
@@ -16,7 +18,13 @@ _REMEDY = "use letters, digits, '-', '_' and '.', as in addition-lstm-T100-s0"
 def check_name(name: str) -> None:
     """Raise UsageError, with the remedy, unless `name` can be a folder's name on every system."""
     if fault := _fault(name):
-        raise UsageError(f"name: {name[:_LONGEST]!r} {fault}; {_REMEDY}")
+        raise UsageError(f"name: {shortened(repr(name), _LONGEST)} {fault}; {_REMEDY}")
+
+
+def check_out(out: str | os.PathLike[str]) -> None:
+    """Raise UsageError for a folder of runs without a name: an empty one would stand for the working directory."""
+    if not os.fspath(out):
+        raise UsageError("--out is empty; name the folder for the runs, such as runs, or . for this one")
 
 
 def default_name(task: str, cell: str, length: int | None, seed: int) -> str:

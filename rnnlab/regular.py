@@ -12,7 +12,6 @@ from collections.abc import Iterator
 StrPath = str | os.PathLike[str]
 
 _KINDS = {
-    stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -43,28 +42,32 @@ def open_regular(path: StrPath, most: int | None = None) -> Iterator[io.Buffered
     Raises OSError, whose `strerror` says what is wrong: CannotReadError where it is something else, or larger than
     `most` bytes (without a number, than a quarter of the machine's memory).
     """
-    with _opened(path) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-            raise CannotReadError(errno.EINVAL, f"it is {kind}, and not a regular file")
-        _check_size(status.st_size, most)
+    descriptor = _opened(path)
+    try:
+        _check(descriptor, most)
+    except OSError:
+        os.close(descriptor)
+        raise
+    with os.fdopen(descriptor, "rb") as file:
         yield file
 
 
 def read_regular(path: StrPath, most: int | None = None) -> bytes:
     """The bytes of a regular file. Raises as `open_regular` does."""
-    with open_regular(path, most) as file:
-        size = os.fstat(file.fileno()).st_size
-        data = file.read(size + 1)
-        if len(data) <= size:
-            return data
-        # It grows while it is read, or does not know its size, as the files of /proc.
-        pieces = [data]
-        while piece := file.read(_PIECE):
+    # By descriptor: thousands of small files are read in half the time.
+    descriptor = _opened(path)
+    try:
+        # It may grow while it is read, or not know its size, as the files of /proc.
+        size = _check(descriptor, most)
+        pieces = [os.read(descriptor, size + 1)]
+        read = len(pieces[0])
+        while piece := os.read(descriptor, max(size + 1 - read, _PIECE)):
             pieces.append(piece)
-            _check_size(sum(map(len, pieces)), most)
-        return b"".join(pieces)
+            read += len(piece)
+            _check_size(read, most)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    finally:
+        os.close(descriptor)
 
 
 def most_in_memory() -> int:
@@ -87,8 +90,20 @@ def _check_size(size: int, most: int | None) -> None:
         raise CannotReadError(errno.EFBIG, reason)
 
 
-def _opened(path: StrPath) -> io.BufferedReader:
+def _opened(path: StrPath) -> int:
     try:
-        return open(path, "rb", opener=lambda name, _: os.open(name, _FLAGS))
+        return os.open(path, _FLAGS)
     except ValueError as error:  # a null byte in the path, or a character that no path has
         raise CannotReadError(errno.EINVAL, str(error)) from error
+
+
+def _check(descriptor: int, most: int | None) -> int:
+    """The size of a regular file. Raises CannotReadError for anything else, and where it is too large."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        if stat.S_ISDIR(status.st_mode):
+            raise CannotReadError(errno.EISDIR, os.strerror(errno.EISDIR))
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise CannotReadError(errno.EINVAL, f"it is {kind}, and not a regular file")
+    _check_size(status.st_size, most)
+    return status.st_size

@@ -28,5 +28,10 @@ def escaped(text: str) -> str:
     return "".join(one if one.isprintable() or one in "\n\t" else _code(one) for one in text)
 
 
+def encodable(text: str) -> str:
+    r"""The text with characters that UTF-8 cannot write, as those of a file name that is not UTF-8, as `\udce9`."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def _code(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 from fakes import fake_group, fake_run
 from shipped import CONFIGS, SWEEPS
+from trainings import fleet_config
 
 import rnnlab
 from rnnlab.cli import main
 from rnnlab.config import load_config
 from rnnlab.config.yaml_tree import parse
 from rnnlab.sweeps.file import load_sweep
+from rnnlab.training.loop import train
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -105,6 +107,8 @@ def test_a_command_can_be_run(command: str, desk: Path, reported: Path) -> None:
     if arguments[0] in ("report", "ls", "show"):
         shutil.copytree(reported, "runs")
         arguments = [word for word in arguments if word != "--open"]
+    if arguments[0] in ("rerun", "verify"):
+        train(fleet_config(name="demo"))
     if arguments[0] == "sweep":
         arguments = [*itertools.takewhile(lambda word: word != "--engine", arguments), "--dry-run"]
     if arguments[0] == "train":

@@ -9,8 +9,8 @@ import torch
 
 from rnnlab.config import Config
 from rnnlab.runs.run import Run
+from rnnlab.training.checkpoints import parameters_of
 from rnnlab.training.fleet import Fleet
-from rnnlab.training.loop import parameters_of
 
 SMALL: dict[str, Any] = {
     "task": {"name": "addition", "length": 12},

@@ -31,11 +31,18 @@ import typer
 
 from rnnlab.cli.streams import discard, prepare_streams, print_error
 from rnnlab.errors import ConfigError, RnnlabError
+from rnnlab.wording import shortened
 
 BUG, USAGE, FAILED, INTERRUPTED, BROKEN_PIPE = 1, 2, 3, 130, 141
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-# Phrases of torch's RuntimeError: on a CPU under Linux and under Windows, and on a GPU.
-NO_MEMORY = ("can't allocate memory", "DefaultCPUAllocator: not enough memory", "out of memory")
+# Phrases of torch's RuntimeError, on a CPU under Linux and under Windows, and on a GPU; and of NumPy's ValueError.
+NO_MEMORY = (
+    "can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "out of memory",
+    "array is too big",
+    "Maximum allowed dimension exceeded",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -85,7 +92,7 @@ def _invoke(arguments: list[str]) -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error) if isinstance(error, RuntimeError) else ""
+    text = str(error) if isinstance(error, RuntimeError | ValueError) else ""
     return isinstance(error, MemoryError) or any(phrase in text for phrase in NO_MEMORY)
 
 
@@ -102,9 +109,9 @@ def _bug(error: Exception, arguments: list[str]) -> int:
     if {"-v", "--verbose"} & set(arguments):
         import traceback
 
-        traceback.print_exception(error)
+        print_error("".join(traceback.format_exception(error)).rstrip())
         print_error("this is a bug in rnnlab; please report it with the lines above")
     else:
-        text = f"{type(error).__name__}: {error}".rstrip(": ")
+        text = shortened(f"{type(error).__name__}: {error}".rstrip(": "), 1000)
         print_error(f"rnnlab: {text}\nthis is a bug in rnnlab; the same command with -v shows where (rnnlab -v ...)")
     return BUG

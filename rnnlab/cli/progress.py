@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Protocol, Self, TextIO, cast
 from rnnlab.cli.streams import LenientStream
 from rnnlab.progress import Progress
 from rnnlab.report.formatting import format_duration, format_number
+from rnnlab.wording import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -83,6 +84,7 @@ class ProgressDisplay:
         """Write a message on a line of its own, above what is drawn."""
         if self._quiet:
             return
+        text = escaped(text)
         if (live := self._live) is not None:
             live.console.print(text, soft_wrap=True)
             return

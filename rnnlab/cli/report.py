@@ -10,6 +10,7 @@ import typer
 
 from rnnlab.cli.streams import print_error
 from rnnlab.errors import RunFailedError, UsageError
+from rnnlab.wording import encodable, shortened
 
 if TYPE_CHECKING:
     from rnnlab.compare.collection import Runs
@@ -109,6 +110,9 @@ def _check(
     tables: dict[str, str | None], figures: str | None, formats: str, html: str | None, open_: bool, as_json: bool
 ) -> None:
     """Check the options before anything is read."""
+    targets = {**{f"--{kind}": target for kind, target in tables.items()}, "--html": html, "--figures": figures}
+    if empty := [option for option, target in targets.items() if target == ""]:
+        raise UsageError(f"{empty[0]} is empty; name the file or folder to write")
     if [*tables.values()].count("-") + as_json > 1:
         raise UsageError("one thing at a time can go to stdout: give the others a file")
     if kinds := [kind for kind, target in tables.items() if target is not None]:
@@ -146,7 +150,7 @@ def _write_table(kind: str, findings: Findings, target: str) -> list[Path]:
     if target == "-":
         print(text, end="")
         return []
-    _write(Path(target), text.encode())
+    _write(Path(target), encodable(text).encode())
     return [Path(target)]
 
 
@@ -160,12 +164,14 @@ def _write(path: Path, data: bytes) -> None:
             file.write(data)
     except RunFailedError as error:
         raise UsageError(str(error)) from error
+    except OSError as error:  # a name that no file can have
+        raise UsageError(f"{shortened(str(path))} cannot be written: {error.strerror}") from error
 
 
 def _write_page(findings: Findings, thinned: Thinned, path: Path, open_: bool) -> list[Path]:
     from rnnlab.report.page import page
 
-    _write(path, page(findings, thinned).encode())
+    _write(path, encodable(page(findings, thinned)).encode())
     if open_:
         import webbrowser
 

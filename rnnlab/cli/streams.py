@@ -8,6 +8,10 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from rnnlab.wording import escaped, shortened
+
+_LONGEST_LINE = 4000
+
 
 def prepare_streams() -> None:
     """Make both streams accept any text."""
@@ -21,9 +25,10 @@ def prepare_streams() -> None:
 
 
 def print_error(message: str) -> None:
-    """Print a line to stderr; without a reader it is dropped."""
+    """Print lines to stderr, without characters that a terminal obeys; without a reader they are dropped."""
     try:
-        print(message, file=sys.stderr, flush=True)
+        lines = (shortened(line, _LONGEST_LINE) for line in escaped(message).split("\n"))
+        print("\n".join(lines), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         discard(sys.stderr)
 

@@ -15,6 +15,7 @@ from rnnlab.cli.completion import complete_keys
 from rnnlab.cli.signals import exit_code, install_handlers
 from rnnlab.cli.streams import print_error
 from rnnlab.errors import DivergedError, UsageError
+from rnnlab.wording import shortened
 
 if TYPE_CHECKING:
     from rnnlab.config import Config, Setting
@@ -101,7 +102,9 @@ def _options(**given: str | None) -> list[Setting]:
     """The options that stand for a key, as settings."""
     from rnnlab.config import Setting
 
-    return [Setting.of_text((key,), text, f"--{key} {text}") for key, text in given.items() if text is not None]
+    return [
+        Setting.of_text((key,), text, f"--{key} {shortened(text)}") for key, text in given.items() if text is not None
+    ]
 
 
 def show_run(run: Run, as_json: bool, quiet: bool) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnlab.errors import ConfigError, UsageError, nearest
+from rnnlab.wording import shortened
 
 _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -65,11 +66,11 @@ def condition(text: str) -> Condition:
     """The condition that a text stands for. Raises UsageError, with a hint, for any other text."""
     match = _FORM.fullmatch(text)
     if match is None or not match[3]:
-        raise UsageError(f"{text!r} is no condition; {_HINT}")
+        raise UsageError(f"{shortened(repr(text))} is no condition; {_HINT}")
     key, sign, written = match.groups()
     values = _values(written, text)
     if sign in ("<", "<=", ">", ">=") and not (len(values) == 1 and _is_number(values[0])):
-        raise UsageError(f"{text!r} is no condition: {sign} compares with a number")
+        raise UsageError(f"{shortened(repr(text))} is no condition: {sign} compares with a number")
     return Condition(key, sign, values, written)
 
 
@@ -79,7 +80,7 @@ def key_among(key: str, known: Collection[str]) -> str:
         return key
     near = nearest(key, known) or nearest(key, [name.rpartition(".")[2] for name in known])
     full = next((name for name in known if name == near or name.endswith(f".{near}")), near)
-    raise UsageError(f"no run has a setting {key!r}" + (f"; did you mean {full!r}?" if near else ""))
+    raise UsageError(f"no run has a setting {shortened(repr(key))}" + (f"; did you mean {full!r}?" if near else ""))
 
 
 def named(key: str, facts: Collection[str]) -> str:
@@ -94,9 +95,13 @@ def _values(written: str, text: str) -> tuple[Any, ...]:
     try:
         value = value_of(written, text)
     except ConfigError as error:
-        raise UsageError(f"{text!r} is no condition: {error.problems[0].message}; put text in quotes") from error
+        raise UsageError(
+            f"{shortened(repr(text))} is no condition: {error.problems[0].message}; put text in quotes"
+        ) from error
     if isinstance(value, dict):
-        raise UsageError(f"{text!r} is no condition: no setting is a mapping; name one of its keys, such as clip.name")
+        raise UsageError(
+            f"{shortened(repr(text))} is no condition: no setting is a mapping; name one of its keys, such as clip.name"
+        )
     return tuple(value) if isinstance(value, list) else (value,)
 
 

@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from rnnlab.wording import encodable
+
 
 def run_names(paths: Iterable[Path]) -> dict[Path, str]:
     """For each run's folder the shortest end of its path that no other of them has.
 
     A name that only one run has is shown alone, such as lstm-s0; two with this name are a/lstm-s0 and b/lstm-s0.
+    A character that UTF-8 cannot write is shown by its code.
     """
     parts = {path: Path(os.path.abspath(path)).parts for path in paths}
     names: dict[tuple[str, ...], str] = {}
@@ -22,4 +25,4 @@ def run_names(paths: Iterable[Path]) -> dict[Path, str]:
         names |= {whole: str(Path(*whole[-length:])) for whole in unique}
         rest.difference_update(unique)
         length += 1
-    return {path: names[whole] for path, whole in parts.items()}
+    return {path: encodable(names[whole]) for path, whole in parts.items()}

@@ -10,6 +10,7 @@ from rnnlab.compare.collection import Runs, load_runs
 from rnnlab.errors import RunFolderError, UsageError, nearest
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
+from rnnlab.wording import shortened
 
 DEFAULT = "runs"
 
@@ -37,13 +38,18 @@ def choose(given: Sequence[str] = (), where: Sequence[str] = (), *, trust: bool 
 
 
 def _is_folder(argument: str) -> bool:
-    return Path(argument).is_dir()
+    try:
+        return Path(argument).is_dir()
+    except OSError:  # a name longer than the system allows
+        return False
 
 
 def _check_no_paths(patterns: Sequence[str]) -> None:
     for pattern in patterns:
         if "/" in pattern and not any(sign in pattern for sign in "*?["):
-            raise RunFolderError(f"{pattern} is not a folder; runs are where `rnnlab train --out` put them (runs/)")
+            raise RunFolderError(
+                f"{shortened(pattern)} is not a folder; runs are where `rnnlab train --out` put them (runs/)"
+            )
 
 
 def _single_runs(folders: Iterable[Path], trust: bool) -> tuple[list[Run], dict[Path, str]]:
@@ -63,7 +69,9 @@ def _matching(runs: Runs, patterns: Sequence[str], folder: Path) -> list[Run]:
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in [*names, *(path.name for path in runs.unreadable)]):
             near = nearest(pattern, names)
-            raise UsageError(f"{folder} has no run {pattern!r}" + (f"; did you mean {near!r}?" if near else ""))
+            raise UsageError(
+                f"{folder} has no run {shortened(repr(pattern))}" + (f"; did you mean {near!r}?" if near else "")
+            )
     return chosen
 
 

@@ -11,6 +11,7 @@ shape           what runs must share to train together
 keys            which keys there are, and what each is for
 messages        what pydantic found wrong, in plain words
 overrides       settings laid over a config: --set
+mappings        a config given as a Python mapping
 load            from a file, a mapping or stdin to a Config
 jsonschema      the JSON Schema, for editors
 starter         a config to start from

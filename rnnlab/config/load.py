@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import to_jsonable_python
 
 from rnnlab.config.checks import conflicts
 from rnnlab.config.keys import owner_at
+from rnnlab.config.mappings import plain_mapping, too_large
 from rnnlab.config.messages import Located, problems, value_at
 from rnnlab.config.overrides import Setting, override
 from rnnlab.config.schema import Config
@@ -52,6 +52,9 @@ def check(document: Document, settings: Sequence[Setting] = (), unreadable: Iter
         refused_at = {problem.place for problem in refused}
         applied = [setting for setting in settings if setting.place not in refused_at]
         wrong += [_placed(path, problem, document, applied) for path, problem in _all_problems(error, given)]
+    if config is not None:
+        large = too_large(given, config)
+        wrong += [_placed(path, problem, document, settings) for path, problem in large]
     wrong += [*unreadable, *refused]
     if wrong or config is None:
         raise ConfigError(_at_most(sorted(wrong, key=_line_and_column)))
@@ -102,7 +105,7 @@ def document_of(source: Source) -> Document:
     if isinstance(source, Config):
         return Document(source.resolved())
     if isinstance(source, Mapping):
-        return Document(to_jsonable_python(source, fallback=_without_numpy))
+        return Document(plain_mapping(source))
     text, name = read_text(source)
     tree, wrong = parse(text, name)
     if not isinstance(tree.content, dict):
@@ -110,13 +113,6 @@ def document_of(source: Source) -> Document:
         message = f"a config is a mapping of keys such as `task: addition`, and this is {kind}"
         raise ConfigError([*wrong, Problem("", message, place=tree.position.place(name))])
     return Document(tree.plain(), name, tree, wrong)
-
-
-def _without_numpy(value: Any) -> Any:
-    """A number or an array of NumPy's as Python's own. Raises ConfigError for anything else."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise ConfigError([Problem("", f"a {type(value).__name__} cannot stand in a config")])
 
 
 def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:

@@ -14,6 +14,10 @@ from rnnlab.config.keys import known_keys, owner_at
 from rnnlab.config.yaml_tree import Path, dotted
 from rnnlab.errors import Problem, nearest
 from rnnlab.parts import Part
+from rnnlab.wording import shortened
+
+_MOST_COUNTED = 1e19
+"""A larger bound is written as 1e+300."""
 
 Fault = Mapping[str, Any]
 Located = tuple[Path, Problem]
@@ -39,7 +43,6 @@ _EXPECTED = {
     "string_too_long": "text of at most {max_length} characters",
     "literal_error": "one of the choices",
 }
-_LONGEST = 60
 
 
 def problems(error: ValidationError, given: Any) -> Iterator[Located]:
@@ -70,8 +73,7 @@ def value_at(given: Any, path: Path) -> Any:
 def format_value(value: Any) -> str:
     """A value as it may have been written, cut to a few characters."""
     text = f"'{value}'" if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+    return shortened("".join(character if character.isprintable() else "?" for character in text))
 
 
 def _path(fault: Fault, given: Any) -> Path:
@@ -137,7 +139,11 @@ def _hint(path: Path) -> str:
 def _bounds(fault: Fault) -> dict[str, str]:
     """The bounds that a fault names, formatted: 1,000,000 and 0.5."""
     bounds = {key: value for key, value in fault.get("ctx", {}).items() if isinstance(value, (int, float))}
-    return {key: f"{int(value):,}" if value == int(value) else f"{value:g}" for key, value in bounds.items()}
+    return {key: _bound(value) for key, value in bounds.items()}
+
+
+def _bound(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) and abs(value) < _MOST_COUNTED else f"{value:g}"
 
 
 def _choices(fault: Fault) -> list[str]:
@@ -175,7 +181,7 @@ def _validator_problem(path: Path, message: str) -> Located:
     inner = tuple(match[1].split(".")) if match else ()
     if match and owner and inner[0] in owner.fields():
         path, message = (*path, *inner), message[match.end() :]
-    return path, Problem(dotted(path), message)
+    return path, Problem(dotted(path), re.sub(r"\S{61,}", lambda word: shortened(word[0]), message))
 
 
 def _unknown_key(path: Path, location: Path) -> Problem:

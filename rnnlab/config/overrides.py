@@ -11,8 +11,7 @@ from rnnlab.config.facts import excluded_by, without
 from rnnlab.config.keys import field_at, is_text, owner_at
 from rnnlab.config.yaml_tree import Path, value_of
 from rnnlab.errors import ConfigError, Problem
-
-_LONGEST = 60
+from rnnlab.wording import encodable, shortened
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Setting:
     def read(cls, text: str) -> Setting:
         """The setting of a text `a.b=value`. Raises ConfigError where there is no `=`, or the value is no YAML."""
         key, equals, value = text.partition("=")
-        place = f"--set {text if len(text) <= _LONGEST else text[: _LONGEST - 3] + '...'}"
+        place = f"--set {shortened(text)}"
         if not equals or not key.strip():
             raise ConfigError([Problem("", "write it as key=value, such as model.hidden=50", place=place)])
         return cls.of_text(tuple(key.strip().split(".")), value, place)
@@ -48,6 +47,8 @@ class Setting:
     @classmethod
     def of_text(cls, path: Path, text: str, place: str) -> Setting:
         """The setting of a text: YAML, or the text itself where the key takes any text. Raises ConfigError."""
+        if encodable(text) != text:
+            raise ConfigError([Problem(".".join(map(str, path)), "is not UTF-8 text", place=place)])
         field = field_at(path)
         if field is not None and is_text(field):
             return cls(path, None if text in ("null", "~", "") else text, place)

@@ -25,6 +25,7 @@ from rnnlab.names import check_name
 from rnnlab.optimizers import OPTIMIZERS, Adam, OptimizerPart
 from rnnlab.parts import OneOf
 from rnnlab.tasks import TASKS, Task
+from rnnlab.wording import shortened
 
 DEVICES = r"^(auto|cpu|cuda(:[0-9]{1,4})?)$"
 
@@ -39,7 +40,7 @@ def _checked_name(name: str) -> str:
 
 def _checked_device(device: str) -> str:
     if not re.fullmatch(DEVICES, device):
-        raise ValueError(f"must be auto, cpu, cuda or cuda:N (N from 0), not '{device}'")
+        raise ValueError(f"must be auto, cpu, cuda or cuda:N (N from 0), not {shortened(repr(device))}")
     return device
 
 

@@ -6,6 +6,8 @@ import math
 import re
 from typing import Literal, NamedTuple, cast
 
+from rnnlab.wording import shortened
+
 _RULE = re.compile(r"\s*(loss|error)\s*(<=|<)\s*(\S+)\s*")
 _HINT = "write one as `error < 0.01` or `loss <= 0.1`"
 
@@ -38,8 +40,8 @@ def stop_rule(text: str) -> StopRule:
     except ValueError:
         level = math.nan
     if match is None or math.isnan(level):
-        raise ValueError(f"{text!r} is no stop rule; {_HINT}")
+        raise ValueError(f"{shortened(repr(text))} is no stop rule; {_HINT}")
     rule = StopRule(cast(Literal["loss", "error"], match[1]), cast(Literal["<", "<="], match[2]), level)
     if not rule.met(0.0, 0.0):
-        raise ValueError(f"{text!r} can never be met, for loss and error are never below 0; {_HINT}")
+        raise ValueError(f"{shortened(repr(text))} can never be met, for loss and error are never below 0; {_HINT}")
     return rule

@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-# Python refuses to read longer integers.
+# Python refuses to read and to write integers of more digits.
 _LONGEST_NUMBER = 4000
+_LARGEST = 10**_LONGEST_NUMBER
 # PyYAML folds a line at these, and reads back a space.
 _LINE_ENDS = {*"\x85\u2028\u2029"}
 _NULLS = {"", "~", "null", "Null", "NULL"}
@@ -31,7 +32,8 @@ def scalar(text: str) -> Any:
     if _INTEGER.fullmatch(text):
         if len(text) > _LONGEST_NUMBER:
             return text
-        return int(text, 0 if text[:2] in ("0x", "0o") else 10)
+        number = int(text, 0 if text[:2] in ("0x", "0o") else 10)
+        return number if abs(number) < _LARGEST else text
     if _SPECIAL.fullmatch(text):
         return float(text.replace(".", ""))
     if not _FLOAT.fullmatch(text):
@@ -39,6 +41,11 @@ def scalar(text: str) -> Any:
     value = float(text)
     is_whole = "e" in text.lower() and math.isfinite(value) and value.is_integer() and abs(value) < 1e15
     return int(value) if is_whole else value
+
+
+def is_too_long(value: Any) -> bool:
+    """Whether it is a number of more digits than Python writes."""
+    return isinstance(value, int) and abs(value) >= _LARGEST
 
 
 class _Dumper(yaml.SafeDumper):

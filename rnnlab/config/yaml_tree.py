@@ -14,6 +14,7 @@ import yaml
 
 from rnnlab.config.yaml_scalars import scalar
 from rnnlab.errors import ConfigError, Problem
+from rnnlab.wording import encodable
 
 Path = tuple[str | int, ...]
 
@@ -86,6 +87,8 @@ def parse(text: str, name: str) -> tuple[Node, list[Problem]]:
     Raises ConfigError where the text is no YAML, is empty, or goes beyond the limits above.
     """
     reader = _Reader(name)
+    if encodable(text) != text:
+        raise reader.error(Position(1, 1), "not UTF-8 text")
     try:
         return reader.read(yaml.parse(text, Loader=_LOADER)), reader.problems
     except yaml.MarkedYAMLError as error:

@@ -13,6 +13,8 @@ from rnnlab.parts import Part
 
 Array = NDArray[np.float64]
 
+LARGEST = 1e100
+"""The largest option: sums and products of a few such numbers can still be held."""
 WEIGHTS = ("input", "recurrent", "readout")
 BIASES = ("bias", "recurrent_bias", "readout_bias")
 
@@ -58,6 +60,7 @@ class WeightInit(Init):
     spectral_radius: float | None = Field(
         default=None,
         gt=0,
+        le=LARGEST,
         description="Scale each [H, H] gate block of the recurrent weight to this spectral radius; null leaves it.",
     )
 

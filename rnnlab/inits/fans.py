@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from rnnlab.inits.base import Array, WeightInit
+from rnnlab.inits.base import LARGEST, Array, WeightInit
 
 Fans = Annotated[
     Literal["gate", "stacked"],
@@ -20,7 +20,9 @@ Fans = Annotated[
 
 
 class _Xavier(WeightInit):
-    gain: float = Field(default=1.0, gt=0, description="Factor on the standard deviation; 5/3 is torch's for tanh.")
+    gain: float = Field(
+        default=1.0, gt=0, le=LARGEST, description="Factor on the standard deviation; 5/3 is torch's for tanh."
+    )
     fans: Fans = "gate"
 
     def std(self, fan_in: int, fan_out: int, count: int) -> float:
@@ -75,7 +77,10 @@ class XavierNormal(_Xavier):
 
 class _He(WeightInit):
     gain: float = Field(
-        default=math.sqrt(2), gt=0, description="Factor on the standard deviation; sqrt(2) is for ReLU, 1 for linear."
+        default=math.sqrt(2),
+        gt=0,
+        le=LARGEST,
+        description="Factor on the standard deviation; sqrt(2) is for ReLU, 1 for linear.",
     )
     mode: Literal["fan_in", "fan_out"] = Field(
         default="fan_in",

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from rnnlab.errors import UsageError
-from rnnlab.inits.base import Array, Init
+from rnnlab.inits.base import LARGEST, Array, Init
 
 
 class Forget(Init):
@@ -30,7 +30,7 @@ class Forget(Init):
     places = ("bias",)
 
     name: Literal["forget"] = "forget"
-    value: float = Field(default=1.0, description="The bias of the forget gate.")
+    value: float = Field(default=1.0, ge=-LARGEST, le=LARGEST, description="The bias of the forget gate.")
 
     def draw_bias(
         self, hidden: int, gates: tuple[str, ...], rng: np.random.Generator, *, fan_in: int | None = None
@@ -58,7 +58,10 @@ class Chrono(Init):
 
     name: Literal["chrono"] = "chrono"
     t_max: int = Field(
-        ge=3, description="The longest dependency expected, in timesteps; often the sequence length.", examples=[100]
+        ge=3,
+        le=10**9,
+        description="The longest dependency expected, in timesteps; often the sequence length.",
+        examples=[100],
     )
 
     def draw_bias(

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from rnnlab.inits.base import Array, WeightInit
+from rnnlab.inits.base import LARGEST, Array, WeightInit
 
 
 class Orthogonal(WeightInit):
@@ -34,7 +34,7 @@ class Orthogonal(WeightInit):
     )
 
     name: Literal["orthogonal"] = "orthogonal"
-    gain: float = Field(default=1.0, gt=0, description="Every singular value of the matrix drawn.")
+    gain: float = Field(default=1.0, gt=0, le=LARGEST, description="Every singular value of the matrix drawn.")
     over: Literal["gate", "stacked"] = Field(
         default="gate", description="Draw one matrix for each gate, or one [fan_in, G*H] matrix for all (as Keras)."
     )
@@ -62,7 +62,9 @@ class Identity(WeightInit):
     )
 
     name: Literal["identity"] = "identity"
-    scale: float = Field(default=1.0, description="The value on the diagonal; 0.01 is the paper's for speech.")
+    scale: float = Field(
+        default=1.0, ge=-LARGEST, le=LARGEST, description="The value on the diagonal; 0.01 is the paper's for speech."
+    )
 
     def sample(self, fan_in: int, fan_out: int, count: int, rng: np.random.Generator) -> Array:
         return np.tile(self.scale * np.eye(fan_in, fan_out), count)
@@ -90,7 +92,7 @@ class Sparse(WeightInit):
 
     name: Literal["sparse"] = "sparse"
     non_zeros: int = Field(default=15, ge=1, description="Non-zero weights into each unit of each gate.")
-    std: float = Field(default=1.0, gt=0, description="Standard deviation of the non-zero weights.")
+    std: float = Field(default=1.0, gt=0, le=LARGEST, description="Standard deviation of the non-zero weights.")
 
     def sample(self, fan_in: int, fan_out: int, count: int, rng: np.random.Generator) -> Array:
         weight = np.zeros((fan_in, count * fan_out))

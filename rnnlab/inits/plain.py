@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from rnnlab.errors import UsageError
-from rnnlab.inits.base import BIASES, WEIGHTS, Array, Init, WeightInit
+from rnnlab.inits.base import BIASES, LARGEST, WEIGHTS, Array, Init, WeightInit
 
 
 class Normal(WeightInit):
@@ -27,8 +27,8 @@ class Normal(WeightInit):
     places = WEIGHTS + BIASES
 
     name: Literal["normal"] = "normal"
-    mean: float = Field(default=0.0, description="Mean.")
-    std: float = Field(default=0.1, gt=0, description="Standard deviation.")
+    mean: float = Field(default=0.0, ge=-LARGEST, le=LARGEST, description="Mean.")
+    std: float = Field(default=0.1, gt=0, le=LARGEST, description="Standard deviation.")
 
     def sample(self, fan_in: int, fan_out: int, count: int, rng: np.random.Generator) -> Array:
         return rng.normal(self.mean, self.std, (fan_in, count * fan_out))
@@ -55,7 +55,7 @@ class Uniform(WeightInit):
     places = WEIGHTS + BIASES
 
     name: Literal["uniform"] = "uniform"
-    bound: Annotated[float, Field(gt=0)] | Literal["fan_in", "fan_out"] = Field(
+    bound: Annotated[float, Field(gt=0, le=LARGEST)] | Literal["fan_in", "fan_out"] = Field(
         default="fan_out", description="The bound; fan_in means 1 / sqrt(fan_in), fan_out means 1 / sqrt(fan_out)."
     )
 
@@ -92,7 +92,7 @@ class Constant(WeightInit):
     places = WEIGHTS + BIASES
 
     name: Literal["constant"] = "constant"
-    value: float = Field(description="The value.", examples=[0.5])
+    value: float = Field(ge=-LARGEST, le=LARGEST, description="The value.", examples=[0.5])
 
     def sample(self, fan_in: int, fan_out: int, count: int, rng: np.random.Generator) -> Array:
         return np.full((fan_in, count * fan_out), self.value)

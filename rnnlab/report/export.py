@@ -30,6 +30,8 @@ _LATEX = {
     ">": r"\textgreater{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
+# Some spreadsheets take the full-width forms as well.
+_FORMULA_SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
 
 
 def check_ready(kinds: Iterable[str]) -> None:
@@ -49,8 +51,14 @@ def as_csv(findings: Findings) -> str:
 
 
 def escape_formula(value: Any) -> Any:
-    """The value; with an apostrophe before it where it is a text that a spreadsheet would take for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    """The value; with an apostrophe before it where it is a text that a spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and _is_formula(value) else value
+
+
+def _is_formula(text: str) -> bool:
+    # A spreadsheet skips blanks, and characters without a form.
+    first = next((character for character in text if character.isprintable() and not character.isspace()), "")
+    return text[:1] in ("\t", "\r") or (first != "" and first in _FORMULA_SIGNS)
 
 
 def as_markdown(findings: Findings) -> str:

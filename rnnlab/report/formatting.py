@@ -6,6 +6,10 @@ import math
 from typing import Any
 
 from rnnlab.analysis.intervals import Interval
+from rnnlab.wording import shortened
+
+_LONGEST_SETTING = 1000
+"""Characters: longer than what anybody notes, and short enough for a table."""
 
 
 def format_number(value: float | str | None, digits: int = 3) -> str:
@@ -48,7 +52,8 @@ def format_setting(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:g}"
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+    return shortened(text, _LONGEST_SETTING)
 
 
 def format_count(number: int, noun: str) -> str:

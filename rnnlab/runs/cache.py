@@ -18,6 +18,7 @@ from rnnlab.runs.hidden import fault_of_file
 from rnnlab.runs.readers import gradients_of
 from rnnlab.runs.run_config import fault_of_config, read_config
 from rnnlab.runs.store import Store, stamp_of
+from rnnlab.wording import encodable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +39,8 @@ def cached_gradients(run: RunFolder) -> pa.Table:
     Raises RunFolderError where the file is missing or broken.
     """
     stamp, path = stamp_of(run.gradients), _path(run)
-    if fault_of_file(run.path.parent, "gradients", path.name) is not None:
+    # Arrow opens no file whose name is not UTF-8.
+    if fault_of_file(run.path.parent, "gradients", path.name) is not None or encodable(str(path)) != str(path):
         return gradients_of(run).select(CACHED_COLUMNS)
     if stamp is not None and (cached := _read(path, stamp)) is not None:
         return cached

@@ -6,19 +6,19 @@ What every reader relies on is checked: a mapping of words to values of JSON, se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rnnlab.errors import ConfigError, RunFolderError
 from rnnlab.regular import read_regular
 from rnnlab.runs.folder import RunFolder
-from rnnlab.runs.run_keys import is_deep
 from rnnlab.runs.seals import REMEDY, Seal
 from rnnlab.wording import shortened
 
 _PARTS = ("task", "clip", "optimizer")
 """Sections that may also be the bare name of a part."""
 _SECTIONS = ("model", "train", "probe")
+_PLAIN = (str, float, bool, type(None))
+_DEEPEST, _MOST = 50, 1 << 64
 _TEXTS = ("name", "notes", "device", "dtype")
 
 
@@ -42,10 +42,10 @@ def read_config(run: RunFolder) -> dict[str, Any]:
         # A KeyError's text is the key alone.
         reason = f"KeyError: {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise RunFolderError(f"{run.config} cannot be read: {shortened(reason, 300)}") from error
-    if fault := fault_of_config(config) or next(_faults(config, ""), None):
+    if fault := fault_of_config(config) or _fault(config, ""):
         raise RunFolderError(f"{run.config} cannot be read: {fault}")
-    assert isinstance(config, dict)
-    return config
+    settings: dict[str, Any] = config
+    return settings
 
 
 def _parsed(raw: bytes, name: str) -> Any:
@@ -83,23 +83,39 @@ def fault_of_config(config: Any) -> str | None:
             value = config.get(key)
             if value is not None and (not isinstance(value, types) or isinstance(value, bool)):
                 return f"{key} must be {words}, not {shortened(repr(value))}"
+    return _fault_of_stop((config.get("train") or {}).get("stop"))
+
+
+def _fault_of_stop(stop: Any) -> str | None:
+    if stop is None:
+        return None
+    if not isinstance(stop, str):
+        return f"train.stop must be text, not {shortened(repr(stop))}"
+    from rnnlab.config.stop import stop_rule
+
+    try:
+        stop_rule(stop)
+    except ValueError as error:
+        return f"train.stop: {error}"
     return None
 
 
-def _faults(value: Any, key: str) -> Iterator[str]:
-    """Values that JSON does not have, and numbers beyond what is counted with."""
-    if not key and is_deep(value, 50):
-        yield "it is nested more than 50 deep"
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            if not isinstance(name, str):
-                yield f"a key must be text, not {shortened(repr(name))}"
-            else:
-                yield from _faults(inner, f"{key}.{name}" if key else name)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _faults(inner, key)
-    elif not (value is None or isinstance(value, str | bool | int | float)):
-        yield f"{shortened(key)} must be a value of JSON, not {shortened(repr(value))}"
-    elif isinstance(value, int) and abs(value) >= 1 << 64:
-        yield f"{shortened(key)} is a number of {value.bit_length():,} bits"
+def _fault(value: Any, key: str, depth: int = 0) -> str | None:
+    """What JSON does not have, what is nested too deep, and numbers beyond what is counted with."""
+    if value is None or isinstance(value, str | bool | float):
+        return None
+    if isinstance(value, int):
+        return None if abs(value) < _MOST else f"{shortened(key)} is a number of {value.bit_length():,} bits"
+    if depth > _DEEPEST:
+        return f"it is nested more than {_DEEPEST} deep"
+    if isinstance(value, list):
+        return next(filter(None, (_fault(inner, key, depth + 1) for inner in value)), None)
+    if not isinstance(value, dict):
+        return f"{shortened(key)} must be a value of JSON, not {shortened(repr(value))}"
+    for name, inner in value.items():
+        if not isinstance(name, str):
+            return f"a key must be text, not {shortened(repr(name))}"
+        # Most values are plain; the path is not built for them.
+        if type(inner) not in _PLAIN and (fault := _fault(inner, f"{key}.{name}" if key else name, depth + 1)):
+            return fault
+    return None

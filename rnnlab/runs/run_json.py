@@ -60,7 +60,8 @@ def read_run_json(path: Path, *, trust: bool = False) -> dict[str, Any]:
     """
     try:
         data = read_regular(path, _MOST_BYTES)
-        info = _decode(str(data, "utf-8-sig"))
+        text = str(data, "utf-8-sig")
+        info = _decode(text)
     except FileNotFoundError:
         missing = f"it has no {path.name}" if path.parent.is_dir() else "there is no such folder"
         raise RunFolderError(f"{path.parent} is not a run: {missing}") from None
@@ -72,7 +73,8 @@ def read_run_json(path: Path, *, trust: bool = False) -> dict[str, Any]:
         raise RunFolderError(f"{path} cannot be read: it is nested too deep") from error
     if not isinstance(info, dict):
         raise RunFolderError(f"{path} cannot be read: it is not a JSON object")
-    if is_deep(info, _DEEPEST):
+    # Counted first, which takes no time: a text with few brackets is not nested deep.
+    if text.count("[") + text.count("{") > _DEEPEST and is_deep(info, _DEEPEST):
         raise RunFolderError(f"{path} cannot be read: it is nested more than {_DEEPEST} deep")
     if fault := fault_of(info):
         raise RunFolderError(f"{path} cannot be read: {fault}")

@@ -18,7 +18,8 @@ NOT_FINITE = ("inf", "-inf", "nan")
 _MOST = 1 << 63
 _LONGEST_START = 20
 
-Kind = tuple[str, Callable[[Any], bool]]
+Kind = tuple[str, type | Callable[[Any], bool]]
+"""What a value must be, in words, and its type or the test that it must pass."""
 
 
 def fault_of(info: Mapping[str, Any]) -> str | None:
@@ -45,15 +46,15 @@ def is_deep(value: Any, deepest: int) -> bool:
 
 
 def _fault(values: Mapping[str, Any], keys: Mapping[str, Any], before: str) -> str | None:
-    for key, kind in keys.items():
-        value = values.get(key)
-        if value is None:
+    for key, value in values.items():
+        kind = keys.get(key)
+        if kind is None or value is None:
             continue
-        words, holds = _MAPPING if isinstance(kind, dict) else kind
-        if not holds(value):
+        inner, (words, holds) = (kind, _MAPPING) if isinstance(kind, dict) else (None, kind)
+        if not (isinstance(value, holds) if isinstance(holds, type) else holds(value)):
             return f"{before}{key} must be {words}, not {shortened(repr(value))}"
-        if isinstance(kind, dict) and (inner := _fault(value, kind, f"{before}{key}.")):
-            return inner
+        if inner is not None and (fault := _fault(value, inner, f"{before}{key}.")):
+            return fault
     return None
 
 
@@ -69,10 +70,6 @@ def _is_whole(value: Any) -> bool:
 
 def _is_count(value: Any) -> bool:
     return _is_whole(value) and value >= 0
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 def _is_start(value: Any) -> bool:
@@ -92,12 +89,12 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, dict) and all(item is None or isinstance(item, str) for item in value.values())
 
 
-_MAPPING: Kind = ("a mapping", lambda value: isinstance(value, dict))
-_TEXT: Kind = ("text", _is_text)
+_MAPPING: Kind = ("a mapping", dict)
+_TEXT: Kind = ("text", str)
 _COUNT: Kind = ("a whole number, 0 or more", _is_count)
 _WHOLE: Kind = ("a whole number", _is_whole)
 _NUMBER: Kind = ("a number", _is_number)
-_BOOL: Kind = ("true or false", lambda value: isinstance(value, bool))
+_BOOL: Kind = ("true or false", bool)
 _WINDOW: Kind = ("two whole numbers", lambda value: _is_list(value, int) and len(value) == 2)
 
 _RESULT = ("loss", "error", "eval_loss", "eval_error", "test_loss", "test_error", "grad_norm", "grad_norm_clipped")

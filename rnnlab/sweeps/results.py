@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Self
 
+from rnnlab.names import check_out
 from rnnlab.runs.folder import RunFolder
 from rnnlab.sweeps.jobs import Event, Job
 from rnnlab.sweeps.status import SweepStatus
@@ -30,6 +31,9 @@ class SweepOptions:
     retry_failed: bool = False
     max_runs: int | None = None
     command: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        check_out(self.out)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ base                      what every task gives
 generated                 sequences that are drawn without end
 held                      sequences that are kept in memory
 files                     data files, and packages that carry them
+archives                  what an .npz file says of its arrays
 addition                  the adding problem
 multiplication            its product
 temporal_order            the order of two symbols

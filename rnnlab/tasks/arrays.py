@@ -13,9 +13,11 @@ from pydantic import Field
 
 from rnnlab.errors import ConfigError, DataFormatError, Problem
 from rnnlab.regular import open_regular
+from rnnlab.tasks.archives import check_members
 from rnnlab.tasks.base import Array, Chance, Ints, Kind, Source, Task
 from rnnlab.tasks.files import Paths, cached, unreadable
 from rnnlab.tasks.held import Held, HeldSource, shuffled
+from rnnlab.wording import shortened
 
 
 class Arrays(Task):
@@ -144,10 +146,13 @@ def _open(path: Path) -> dict[str, Array]:
         except OSError as error:
             raise unreadable(path, error) from error
         try:
+            check_members(file, path)
             with np.load(file, allow_pickle=False) as held:
                 return {key: held[key] for key in held.files}
+        except DataFormatError:
+            raise
         except Exception as error:  # NumPy, zipfile and zlib each have their own for a file that is not one
-            raise DataFormatError(f"{path}: not an .npz file of plain arrays ({error})") from error
+            raise DataFormatError(f"{path}: not an .npz file of plain arrays ({shortened(str(error), 200)})") from error
 
 
 def _sequences(x: Array, path: Path) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import zlib
 from collections.abc import Callable
 from functools import lru_cache, wraps
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from rnnlab.errors import DataFormatError, DataMissingError
-from rnnlab.regular import open_regular, read_regular
+from rnnlab.regular import CannotReadError, check_fits, open_regular, read_regular
 
 More = TypeVarTuple("More")
 V = TypeVar("V")
 Paths = tuple[Path, ...]
+
+_PIECE = 1 << 22
 
 CHECK_PATH = "check task.path"
 INSTALL = "run pip install 'rnnlab[data]', or give your own files as task.path"
@@ -46,9 +49,28 @@ def read_bytes(path: Path, remedy: str = CHECK_PATH) -> bytes:
     except OSError as error:
         raise unreadable(path, error, remedy) from error
     try:
-        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+        return _unzipped(raw, path) if path.suffix == ".gz" else raw
     except (OSError, EOFError, zlib.error) as error:
         raise DataFormatError(f"{path}: not a whole gzip file ({error})") from error
+
+
+def _unzipped(raw: bytes, path: Path) -> bytes:
+    """The content of a gzip file; no more of it is made than is read of a plain file."""
+    pieces, size = list[bytes](), 0
+    with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+        while piece := file.read(_PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            check_memory(size, f"{path}: unpacked")
+    return b"".join(pieces)
+
+
+def check_memory(size: int, what: str) -> None:
+    """Raise DataFormatError for data of more bytes than are read into memory at most."""
+    try:
+        check_fits(size)
+    except CannotReadError as error:
+        raise DataFormatError(f"{what}, {error.strerror}") from error
 
 
 def read_text(path: Path, remedy: str = CHECK_PATH) -> str:
@@ -79,7 +101,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     """The time at which a file was written, and its size; zeros for a missing file, which the loader reports."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return (0, 0)
     return (status.st_mtime_ns, status.st_size)
 

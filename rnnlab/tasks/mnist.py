@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from rnnlab.tasks.held import Held, HeldSource, Parts, fixed_order, stratified
 SIDE = 28
 PIXELS = SIDE * SIDE
 SPLIT_SEED, PERMUTATION_SEED = 5000, 784
+_AXES = {"images": 3, "labels": 1}
 By = Literal["rows", "pixels", "permuted"]
 Bytes = NDArray[np.uint8]
 
@@ -147,14 +149,15 @@ def _idx(path: Path) -> Bytes:
     raw = read_bytes(path)
     axes = raw[3] if raw[:3] == b"\x00\x00\x08" and len(raw) > 3 else 0
     shape = np.frombuffer(raw[4 : 4 + 4 * axes], ">u4").tolist() if len(raw) >= 4 + 4 * axes else []
-    if not axes or len(raw) != 4 + 4 * axes + int(np.prod(shape)):
+    # Python's own product: the sizes that a file states may be any, and their product beyond 64 bits.
+    if axes not in _AXES.values() or 0 in shape or len(raw) != 4 + 4 * axes + math.prod(shape):
         raise DataFormatError(f"{path}: not a whole IDX file of unsigned bytes")
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
 def _idx_file(folder: Path, part: str, kind: str) -> Path:
     """The file under one of the names it goes by. Raises DataMissingError."""
-    axes = {"images": 3, "labels": 1}[kind]
+    axes = _AXES[kind]
     names = [f"{part}-{kind}{dot}idx{axes}-ubyte{zipped}" for dot in "-." for zipped in ("", ".gz")]
     present = [folder / name for name in names if (folder / name).is_file()]
     if not present:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunFolderError
 from rnnlab.runs.checkpoint_file import checked_checkpoint, parts_with_checksum
 from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.run import Run
 from rnnlab.runs.run_json import now
 from rnnlab.runs.seals import Seal, Sealer
 from rnnlab.runs.writers import check_kept
@@ -70,6 +72,14 @@ def last_checkpoint(folder: RunFolder) -> tuple[dict[str, Any], str]:
     )
 
 
+def state_to_resume(folder: RunFolder, notify: Callable[[str], None]) -> dict[str, Any]:
+    """The checkpoint that a run goes on from; `notify` gets a message where it is not the newest."""
+    state, remark = last_checkpoint(folder)
+    if remark:
+        notify(remark)
+    return state
+
+
 def forget_damaged(folder: RunFolder, state: State) -> None:
     """Put the checkpoint that is used in the place of a newer file that is damaged, which would replace it later."""
     if folder.previous_checkpoint.exists() and not _is(folder.checkpoint, state):
@@ -88,3 +98,9 @@ def kept_files(state: State) -> dict[str, Seal]:
     """The CSV files as a checkpoint counts on them, by name. Raises RunFolderError."""
     files = state["record"].get("files") or {}
     return {str(name): Seal.from_fields(fields) for name, fields in files.items()}
+
+
+def parameters_of(run: Run | str | Path) -> dict[str, np.ndarray[Any, Any]]:
+    """The weights that a run ended with, as arrays [in, gates*hidden] by name (layer0.W_hh, readout.W, ...)."""
+    path = RunFolder(run.path if isinstance(run, Run) else run).checkpoint
+    return {name: tensor.numpy() for name, tensor in read_checkpoint(path)["parameters"].items()}

@@ -16,11 +16,12 @@ from rnnlab.config import Config
 from rnnlab.errors import RunFailedError
 from rnnlab.gradients.view import UpdateView
 from rnnlab.interruptions import Interruptions
+from rnnlab.names import check_out
 from rnnlab.probes import Figures
 from rnnlab.progress import Progress, median_of
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
-from rnnlab.training.checkpoints import last_checkpoint, read_checkpoint
+from rnnlab.training.checkpoints import state_to_resume
 from rnnlab.training.fleet import BatchGradients, Fleet
 from rnnlab.training.plan import is_evaluated, is_logged, updates_of
 from rnnlab.training.recorder import Recorder
@@ -68,6 +69,7 @@ def train(
     DataFormatError, UsageError. Later, RunFailedError when the run
     cannot continue, for example because the disk is full; rows so far are kept.
     """
+    check_out(out)
     name = name_of(config)
     start = Start(config, name, force, resume=resume, numbered=not (config.name or resume))
     if resume:
@@ -101,7 +103,7 @@ def train_fleet(
     kept as `interrupted` (`failed`, where there is only one and it is its own fault).
     """
     folders = [RunFolder(Path(out) / start.name) for start in starts]
-    states = [_state_of(run, callbacks.on_message) for run in folders] if starts[0].resume else None
+    states = [state_to_resume(run, callbacks.on_message) for run in folders] if starts[0].resume else None
     fleet = fleet or Fleet([start.config for start in starts], states)
     fleet.prepare(callbacks.on_message)
     shared = fleet_info(fleet, command, sweep)
@@ -284,17 +286,3 @@ class _Training:
             count, first = len(self.runs), self.runs[0]
             where = first.dir.path if count == 1 else f"{count} folders in {first.dir.path.parent}"
             error.add_note(f"what {first.done} updates gave{kept} is kept in {where}")
-
-
-def _state_of(folder: RunFolder, notify: MessageCallback) -> dict[str, Any]:
-    """The checkpoint that a run goes on from; `notify` gets a message where it is not the newest."""
-    state, remark = last_checkpoint(folder)
-    if remark:
-        notify(remark)
-    return state
-
-
-def parameters_of(run: Run | str | Path) -> dict[str, np.ndarray[Any, Any]]:
-    """The weights that a run ended with, as arrays [in, gates*hidden] by name (layer0.W_hh, readout.W, ...)."""
-    path = RunFolder(run.path if isinstance(run, Run) else run).checkpoint
-    return {name: tensor.numpy() for name, tensor in read_checkpoint(path)["parameters"].items()}

@@ -17,7 +17,8 @@ from rnnlab.errors import RunFolderError
 from rnnlab.provenance import machine, versions
 from rnnlab.runs.run import Run
 from rnnlab.runs.run_json import ENDED
-from rnnlab.training.loop import MessageCallback, ProgressCallback, parameters_of, train
+from rnnlab.training.checkpoints import parameters_of
+from rnnlab.training.loop import MessageCallback, ProgressCallback, train
 
 _LOG10 = ("log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_direct")
 

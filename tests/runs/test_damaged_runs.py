@@ -137,6 +137,8 @@ CONFIGS = {
     "task": ("task: 3", "task must be a mapping or a name, not 3"),
     "model": ("model: []", r"model must be a mapping, not \[\]"),
     "train": ("train: 1.5", "train must be a mapping"),
+    "no rule": ("train: {stop: never}", "train.stop: 'never' is no stop rule"),
+    "stop": ("train: {stop: [0]}", r"train.stop must be text, not \[0\]"),
     "seed": ("seed: one", "seed must be a whole number, not 'one'"),
     "a list of seeds": ("seed: [1]", "seed must be a whole number"),
     "true": ("seed: true", "seed must be a whole number"),
@@ -174,7 +176,7 @@ def test_a_config_that_no_rnnlab_wrote_is_named(case: str, others: Path, rnn: Ca
 
 
 def test_a_config_without_a_seed_does_not_end_a_report(others: Path, rnn: Call) -> None:
-    for content in ("{}", "task: addition", "model: null\nseed: null", "train: {stop: 3}", "train: {stop: never}"):
+    for content in ("{}", "task: addition", "model: null\nseed: null"):
         spoiled(others).config.write_text(content)
         for command in (["ls"], ["report"], ["show", spoiled(others).name], ["report", "--by", "model.cell"]):
             result = rnn(*command)
@@ -253,3 +255,15 @@ def test_claims_are_not_made_through_a_link(linked: str, tmp_path: Path) -> None
     with pytest.raises(RunFolderError, match=r"claims cannot be made: .* is a link; give another folder with --out"):
         Claims(tmp_path / "runs").__enter__()
     assert not outside.exists()
+
+
+def test_a_terminal_obeys_nothing_of_a_run(others: Path, rnn: Call) -> None:
+    run = spoiled(others)
+    for key in ("scan", "device", "dtype", "reason", "sweep", "name", "started"):
+        with_value(run, key, "\x1b[31m")
+    run.config.write_text('model: {cell: "\\e[31m", x: "' + "y" * 50_000 + '"}\n"a\\e[31m": 3\nseed: 3\n')
+    for command in (["ls"], ["show", run.name], ["report"], ["report", "--by", "model.cell"]):
+        result = rnn(*command)
+        assert result.code in (0, 2), result.err
+        assert all(one.isprintable() or one in "\n\t" for one in result.out + result.err), command
+        assert len(result.out + result.err) < 20_000, command

@@ -11,8 +11,9 @@ from trainings import config
 
 from rnnlab.cells import CELLS
 from rnnlab.errors import DeviceMissingError, UsageError
+from rnnlab.training.checkpoints import parameters_of
 from rnnlab.training.device import choose_scan
-from rnnlab.training.loop import parameters_of, train
+from rnnlab.training.loop import train
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

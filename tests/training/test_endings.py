@@ -12,8 +12,9 @@ from trainings import EXPLODING, config
 from rnnlab.errors import RunFailedError
 from rnnlab.runs.run import Run
 from rnnlab.runs.writers import GradientLog
+from rnnlab.training.checkpoints import parameters_of
 from rnnlab.training.fleet import Fleet
-from rnnlab.training.loop import parameters_of, train
+from rnnlab.training.loop import train
 
 
 def test_an_explosion_is_a_result(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from rnnlab.errors import RunExistsError
 from rnnlab.optimizers import OPTIMIZERS
 from rnnlab.probes import PROBES
 from rnnlab.runs.run import Run
+from rnnlab.training.checkpoints import parameters_of
 from rnnlab.training.fleet import Fleet
-from rnnlab.training.loop import parameters_of, train
+from rnnlab.training.loop import train
 from rnnlab.training.plan import plan, updates_of
 
 

@@ -27,6 +27,7 @@ from rnnlab.report.figures.drawing import (
     height_with_legend,
 )
 from rnnlab.report.findings import Findings
+from rnnlab.wording import encodable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +97,7 @@ def write_figures(findings: Findings, folder: Path, formats: Sequence[str] = ("p
                         figure.savefig(file, format=kind, metadata=_UNDATED[kind])
             with _written(folder / f"{plan.name}.csv", written) as file:
                 texts = plan.data.map(escape_formula)
-                file.write(texts.to_csv(index=False, lineterminator="\n").encode())
+                file.write(encodable(texts.to_csv(index=False, lineterminator="\n")).encode())
     except (OSError, RunFailedError) as error:
         raise UsageError(f"{folder} cannot be written: {error}") from error
     return written

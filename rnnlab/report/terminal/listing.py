@@ -18,6 +18,7 @@ from rnnlab.errors import RunFolderError
 from rnnlab.report.formatting import format_number, format_setting, printable
 from rnnlab.report.headings import short_names
 from rnnlab.report.terminal.summary import COLOURS
+from rnnlab.wording import shortened
 
 if TYPE_CHECKING:
     from rnnlab.compare.collection import Runs
@@ -103,7 +104,7 @@ def details(run: Run, *, unicode: bool = True) -> RenderableType:
     """A run's settings, where it comes from, and the command that repeats it."""
     table = Table(Column(overflow="fold"), Column(overflow="fold"), box=None, show_header=False, pad_edge=False)
     for key, value in [*_origin(run), *((key, format_setting(value)) for key, value in _settings(run).items())]:
-        table.add_row(Text(key, style="dim"), Text(printable(str(value), unicode)))
+        table.add_row(Text(printable(key, unicode), style="dim"), Text(printable(shortened(value, 1000), unicode)))
     return table
 
 

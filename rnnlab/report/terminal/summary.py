@@ -84,7 +84,7 @@ def _facts(run: Run) -> Table:
     table = _grid(4)
     facts = list(_other_figures(run))
     for left, right in zip(facts[::2], [*facts[1::2], ("", "")], strict=False):
-        table.add_row(left[0], left[1], right[0], right[1])
+        table.add_row(left[0], printable(left[1]), right[0], printable(right[1]))
     return table
 
 

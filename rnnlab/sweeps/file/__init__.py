@@ -1,6 +1,7 @@
 """A sweep file, from YAML to runs.
 
 distributions    the distributions of random axes
+size             how many combinations there are
 naming           readable names for runs
 reader           a sweep file, part by part
 load             from the file to its runs, with every combination checked

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from rnnlab.errors import ConfigError, Problem
 from rnnlab.sweeps.file.naming import name_of, unique
 from rnnlab.sweeps.file.reader import Choice, Reader
 
-MOST_RUNS = 1_000_000
 _MOST_WRONG = 200
 
 
@@ -64,14 +62,13 @@ def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
     reader = Reader(document)
     seeds = [setting for setting in given if setting.path == ("seeds",)]
     base_sets = [setting for setting in given if setting.path != ("seeds",)]
+    reader.check_size(seeds[-1] if seeds else None)
     base = reader.base()
     dimensions = [*reader.axes(), *reader.seeds(seeds[-1] if seeds else None)]
     axes = list(dict.fromkeys(_key(setting) for dimension in dimensions for setting in dimension[0]))
     reader.problems += [*unreadable, *_on_axes(base_sets, axes)]
     if not dimensions and not reader.problems:
         reader.add("axes", "a sweep needs `axes` or `seeds`; a single run is trained with `rnnlab train`")
-    if (count := math.prod(map(len, dimensions))) > MOST_RUNS:
-        reader.add("axes", f"{count:,} combinations are more than {MOST_RUNS:,}")
     if reader.problems:
         raise ConfigError(reader.problems)
     return replace(_members(base, base_sets, dimensions, axes), name=_stem(document.name))

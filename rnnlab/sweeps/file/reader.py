@@ -13,6 +13,7 @@ from rnnlab.config.messages import format_value
 from rnnlab.config.yaml_tree import Node, Position
 from rnnlab.errors import ConfigError, Problem, nearest
 from rnnlab.sweeps.file.distributions import distribution, sampled
+from rnnlab.sweeps.file.size import combinations, too_many
 
 KEYS = ("base", "axes", "seeds")
 KINDS = ("grid", "zip", "random", "list")
@@ -180,12 +181,21 @@ class Reader:
             for item in node.content
         ]
 
+    def check_size(self, seeds: Setting | None) -> None:
+        """Raise ConfigError where there are more combinations than a sweep may have; none of them is made."""
+        if problem := too_many(combinations(self.root, self._seeds(seeds))):
+            self.add("axes" if self._part("axes") else "seeds", problem)
+            raise ConfigError(self.problems)
+
+    def _seeds(self, given: Setting | None) -> Any:
+        node = self._part("seeds")
+        return given.value if given else node.plain() if node else None
+
     def seeds(self, given: Setting | None) -> Iterator[list[Choice]]:
         """The dimension of the seeds, from `seeds` or the setting that replaces it."""
-        node = self._part("seeds")
+        node, value = self._part("seeds"), self._seeds(given)
         if given is None and node is None:
             return
-        value: Any = given.value if given else node.plain() if node else None
         position = node.position if node else self.root.position
         seeds = list(range(value)) if _is_count(value) else value
         if not isinstance(seeds, list) or not seeds or not all(_is_count(seed) or seed == 0 for seed in seeds):
