@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -14,6 +16,8 @@ from typing import IO
 from rnnlab.errors import RunFailedError
 
 _DRAFT = re.compile(r"\..+\.[0-9a-f]{8}")
+_ABANDONED = 60.0
+"""Seconds without a write after which a draft is nobody's."""
 
 
 @contextlib.contextmanager
@@ -37,7 +41,7 @@ def atomic(path: Path, *, keep: Path | None = None) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise RunFailedError(f"{path} cannot be written: {error.strerror or error}; what was there is kept") from error
     finally:
-        # Where this is refused too, the first error says more.
+        # On a file system that has become read-only it stays; the error that is on its way says so.
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
 
@@ -58,6 +62,18 @@ def sync_folder(path: Path) -> None:
             raise
     finally:
         os.close(number)
+
+
+def clear_drafts(folder: Path, of: str = "") -> None:
+    """Delete what killed processes left half-written in a folder: the drafts of the file `of`, or of all files.
+
+    One that was written to within a minute may be a living process's, and stays. Raises nothing.
+    """
+    with contextlib.suppress(OSError):
+        drafts = [path for path in folder.glob(f".{glob.escape(of) or '*'}.*") if is_draft(path.name)]
+        for path in drafts:
+            if path.is_file() and time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink(missing_ok=True)
 
 
 def is_draft(name: str) -> bool:

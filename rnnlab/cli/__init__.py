@@ -29,11 +29,12 @@ from collections.abc import Sequence
 
 import typer
 
+from rnnlab.cli.signals import exit_code
 from rnnlab.cli.streams import discard, prepare_streams, print_error
 from rnnlab.errors import ConfigError, RnnlabError
 from rnnlab.wording import shortened
 
-BUG, USAGE, FAILED, INTERRUPTED, BROKEN_PIPE = 1, 2, 3, 130, 141
+BUG, USAGE, FAILED, BROKEN_PIPE = 1, 2, 3, 141
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 # Phrases of torch's RuntimeError, on a CPU under Linux and under Windows, and on a GPU; and of NumPy's ValueError.
 NO_MEMORY = (
@@ -65,9 +66,9 @@ def _code(arguments: list[str]) -> int:
     except BrokenPipeError:
         discard(sys.stdout)
         return BROKEN_PIPE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print_error("interrupted")
-        return INTERRUPTED
+        return exit_code(interrupt)
     except Exception as error:
         if _is_out_of_memory(error):
             print_error("rnnlab: there is not enough memory; make model.hidden, train.batch or task.length smaller")

@@ -73,9 +73,11 @@ def report(
 
     The report goes to stdout, messages to stderr. Runs that cannot be read are left out and named.
     """
+    from rnnlab.cli.signals import install_handlers
     from rnnlab.compare.select import choose
     from rnnlab.report.findings import Findings
 
+    install_handlers()
     tables = {"csv": csv, "markdown": markdown, "latex": latex}
     _check(tables, figures, formats, html, open_, as_json)
     chosen = choose(runs or (), where or (), trust=trust)
@@ -155,10 +157,11 @@ def _write_table(kind: str, findings: Findings, target: str) -> list[Path]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    from rnnlab.atomic import atomic
+    from rnnlab.atomic import atomic, clear_drafts
 
     if not path.parent.is_dir():
         raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+    clear_drafts(path.parent, path.name)
     try:
         with atomic(path) as file:
             file.write(data)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rnnlab.atomic import atomic
+from rnnlab.atomic import atomic, clear_drafts
 from rnnlab.errors import RunFailedError
 from rnnlab.runs.columns import GRADIENTS
 from rnnlab.runs.folder import RunFolder, bookkeeping
@@ -108,3 +108,4 @@ def _delete_stale(folder: Path) -> None:
     for file in folder.glob("*.parquet"):
         if not RunFolder(folder.parent.parent / file.stem).is_run:
             file.unlink(missing_ok=True)
+    clear_drafts(folder)

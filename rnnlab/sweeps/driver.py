@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -53,7 +54,7 @@ def train_sweep(
                 driver = _Driver(sweep, index, claims, options, on_event)
                 driver.train(before, engine)
         index.refresh()
-        return _result(sweep_status(sweep, index), driver, options)
+        return _result(sweep_status(sweep, index, dead=driver.dead if driver else ()), driver, options)
 
 
 class _Driver:
@@ -99,7 +100,7 @@ class _Driver:
                 raise RunFailedError(self.refusal)
             # Another process may have released some runs meanwhile.
             self.index.refresh()
-            status = sweep_status(self.sweep, self.index)
+            status = sweep_status(self.sweep, self.index, dead=self.dead)
 
     def _plan_fleets(self, pending: Sequence[PendingRun]) -> None:
         for fleet in fleets_of(pending, together=self.options.fleets):
@@ -156,10 +157,10 @@ class _Driver:
 
     def _handle_end(self, job: Job, event: Event) -> None:
         left = job.unfinished() if event.kind != "done" else ()
+        self.dead |= {run.identity for run in left if event.kind == "died" or _is_left_by_us(run, job)}
         if event.kind == "refused":
             self._refuse(event.text)
         elif event.kind == "died" and left:
-            self.dead |= {run.identity for run in left}
             if job.attempt < RETRIES:
                 self._retry(left, job.cost, job.attempt + 1)
             else:
@@ -210,6 +211,19 @@ class _Driver:
 def _keys(run: RunSpec | Entry) -> set[str]:
     """The keys that are claimed for a run: its identity, and its folder."""
     return {str(run.identity), folder_key(run.name)}
+
+
+def _is_left_by_us(run: RunSpec, job: Job) -> bool:
+    """Whether run.json says that this process trains it, since nothing could be written when that ended."""
+    try:
+        info = run.folder(job.out).read_run()
+    except RnnlabError:
+        return False
+    return (
+        info["status"] == "running"
+        and (info.get("process") or {}).get("pid") == os.getpid()
+        and is_here(info["process"])
+    )
 
 
 def _result(status: SweepStatus, driver: _Driver | None, options: SweepOptions) -> SweepResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -170,6 +171,15 @@ def test_a_report_on_a_full_disk_leaves_no_half_page(call: Call, monkeypatch: py
     assert result.code == 2
     assert "page.html cannot be written: No space left on device" in result.err
     assert not list(Path().glob("*page.html*"))
+
+
+def test_a_report_that_is_stopped_leaves_no_half_page(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda number: signal.raise_signal(signal.SIGTERM))
+    Path("page.html").write_text("old")
+    result = call("report", "runs", "--html", "page.html", "-q")
+    assert (result.code, result.out, result.err) == (143, "", "interrupted\n")
+    assert Path("page.html").read_text() == "old"
+    assert not list(Path().glob(".page*"))
 
 
 def test_the_gradients_of_a_run_are_read_once_for_a_page(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,11 +56,13 @@ class Scripted(Engine):
                     on_event(Event("run_ended", job.number, run=spec.name, status="completed"))
                 elif kind == "died":
                     write(spec, job, "running", process=DEAD)
+                elif kind == "stuck":  # nothing could be written when it raised
+                    write(spec, job, "running", process=this_process())
                 elif kind == "raised" and len(job.runs) > 1:
                     write(spec, job, "interrupted")
                 elif kind == "raised":
                     write(spec, job, "failed", reason="why")
-            on_event(Event(kind, job.number, "" if kind == "done" else "why"))
+            on_event(Event("raised" if kind == "stuck" else kind, job.number, "" if kind == "done" else "why"))
 
     def names(self) -> list[str]:
         return [name for fleet in self.trained() for name in fleet]
@@ -158,6 +160,13 @@ def test_of_a_fleet_that_raised_each_run_is_tried_alone(options: SweepOptions) -
     result, _ = carried_out(small(), engine, options)
     assert [len(job.runs) for job in engine.jobs] == [2, 2, 1, 1]
     assert (result.completed, [failure.why for failure in result.failures]) == (3, ["why"])
+
+
+def test_what_this_process_left_running_is_nobody_elses(options: SweepOptions) -> None:
+    engine = Scripted("stuck")
+    result, _ = carried_out(small(), engine, options)
+    assert [len(job.runs) for job in engine.jobs] == [2, 2, 1, 1]
+    assert (result.completed, result.elsewhere) == (4, 0)
 
 
 def test_what_failed_is_tried_again_only_when_asked(options: SweepOptions) -> None:
