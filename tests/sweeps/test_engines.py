@@ -29,6 +29,7 @@ from engine_sweeps import (
 )
 
 from rnnlab.cli.sweep_view import SweepView
+from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.index import Index
 from rnnlab.runs.run import Run
 from rnnlab.sweeps.driver import train_sweep
@@ -36,6 +37,7 @@ from rnnlab.sweeps.engines import ENGINES, on_ray
 from rnnlab.sweeps.file import load_sweep
 from rnnlab.sweeps.jobs import Event
 from rnnlab.sweeps.results import SweepEvent, SweepOptions
+from rnnlab.training.checkpoints import last_checkpoint
 
 # Those on Ray share one cluster, and are a group of their own (`engines_ray`), which runs beside that of the others.
 pytestmark = pytest.mark.xdist_group("engines")
@@ -154,6 +156,37 @@ def test_without_a_shared_disk_the_files_come_back(
         fleets = load_sweep({**SIX, "axes": {"grid": {"task.length": [14, 15]}}})
         result = train_sweep(fleets, engine, SweepOptions(tmp_path / "runs"))
     assert (result.trained, result.completed) == (4, 4)
+    expected = undisturbed(SIX)
+    for identity, run in by_identity(tmp_path / "runs").items():
+        same(run, expected[identity])
+
+
+@needs_ray
+@on_cluster
+def test_a_worker_that_dies_without_a_shared_disk_has_sent_its_checkpoints(
+    cluster: Cluster,
+    faults: dict[str, str],
+    tmp_path: Path,
+    undisturbed: Callable[[dict[str, Any]], dict[str, Run]],
+) -> None:
+    """Its fleet goes on from them, and does not begin again."""
+    (Path(faults["RNNLAB_FAULTS"]) / "killed").unlink(missing_ok=True)
+    described = {**SIX, "base": {**SIX["base"], "train": {**SIX["base"]["train"], "checkpoint_seconds": 0}}}
+    fleets, made = load_sweep({**described, "axes": {"grid": {"task.length": [11]}}}), list[int]()
+
+    def on_event(event: SweepEvent) -> None:
+        if event.event and event.event.kind == "died":
+            made.extend(
+                last_checkpoint(folder)[0]["updates"] for folder in map(RunFolder, (tmp_path / "runs").glob("*-s?"))
+            )
+
+    nowhere = contextlib.nullcontext(str(tmp_path / "nowhere"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(on_ray, "_token", lambda out: nowhere)
+        result = train_sweep(fleets, ENGINES["ray"](address=cluster.address), SweepOptions(tmp_path / "runs"), on_event)
+    assert (result.trained, result.completed) == (2, 2)
+    assert len(made) == 2
+    assert min(made) > 0
     expected = undisturbed(SIX)
     for identity, run in by_identity(tmp_path / "runs").items():
         same(run, expected[identity])

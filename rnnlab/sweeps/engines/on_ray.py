@@ -1,7 +1,7 @@
 """The engine `ray`: one Ray task a fleet, on whatever machines a cluster has.
 
 A worker that can read the driver's folder (there is a token file in it) writes into it. Any other trains in a temporary
-folder, whose files return through the object store. Ray retries nothing: a death is an event, and the caller knows
+folder, whose files return through the object store, those of each checkpoint before the end. Ray retries nothing: a death is an event, and the caller knows
 which runs are unfinished. Workers send their events to an actor, the event queue. If it dies, only events are lost.
 """
 
@@ -118,6 +118,7 @@ class _Tasks:
         except self.ray.exceptions.RayTaskError as error:
             yield Event("raised", job.number, str(error.cause or error).strip().splitlines()[-1])
         except self.ray.exceptions.RayError as error:
+            self._write_kept(job)
             yield Event("died", job.number, f"its Ray worker is gone: {_first_line(error)}")
         except (RnnlabError, OSError) as error:
             yield Event("refused", job.number, str(error))
@@ -129,6 +130,14 @@ class _Tasks:
         for run in job.runs:
             if run.name in files:
                 RunFolder.create_from_files(job.out, run.name, files[run.name], force=run.resume)
+
+    def _write_kept(self, job: Job) -> None:
+        """Write the files that a worker without this disk sent with its last checkpoint, so that they are gone on with.
+
+        Where they cannot be had, the runs begin again.
+        """
+        with contextlib.suppress(self.ray.exceptions.RayError, RnnlabError, OSError):
+            self._write(self.ray.get(self.events.kept.remote(job.number), timeout=TIMEOUT), job)
 
     def _stop(self) -> None:
         """Let the workers write their checkpoints, and write the files that they return; kill those that do not end."""

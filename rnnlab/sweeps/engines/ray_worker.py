@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.store import stamp_of
 from rnnlab.sweeps.jobs import Event, Job
 
 INTERVAL = 0.5
@@ -32,7 +33,9 @@ class Report:
 
 
 class EventQueue:
-    """The actor that collects the events of workers. Its answers tell them whether to stop.
+    """The actor that collects the events of workers, and the files of those without the driver's disk.
+
+    Its answers tell them whether to stop.
 
     >>> from rnnlab.sweeps.engines.ray_worker import EventQueue
     >>> queue = EventQueue()
@@ -47,6 +50,7 @@ class EventQueue:
 
     def __init__(self) -> None:
         self._events: list[str] = []
+        self._files: dict[int, Files] = {}
         self._closed = False
 
     def put(self, events: list[str]) -> bool:
@@ -58,6 +62,14 @@ class EventQueue:
         """All events since the last call."""
         events, self._events = self._events, []
         return events
+
+    def keep(self, job: int, files: Files) -> None:
+        """Keep the files of a job's runs at their last checkpoint, in place of those before."""
+        self._files[job] = files
+
+    def kept(self, job: int) -> Files:
+        """The files of a job's runs that were kept, for the last time."""
+        return self._files.pop(job, {})
 
     def close(self) -> None:
         """From now on tell every worker to stop."""
@@ -79,13 +91,17 @@ def work(text: str, token: str, files: Files, cpus: int, events: Any) -> Report:
         for name, contents in files.items():
             if contents:
                 RunFolder.create_from_files(out, name, contents, force=False)
-        report = _run(replace(job, out=out), events)
         folders = [run.folder(out) for run in job.runs]
+        report = _run(replace(job, out=out), events, folders)
         return replace(report, files={folder.name: folder.contents() for folder in folders if folder.is_run})
 
 
-def _run(job: Job, events: Any) -> Report:
-    """Train the job. Its events go to the event queue; those that must not be lost go into the report too."""
+def _run(job: Job, events: Any, folders: Sequence[RunFolder] = ()) -> Report:
+    """Train the job. Its events go to the event queue; those that must not be lost go into the report too.
+
+    The files of `folders`, which the driver cannot read, go there with each new checkpoint: a machine that dies takes
+    no more than what came after it.
+    """
     from rnnlab.sweeps.engines.run_job import run_job
 
     sender = _Sender(events)
@@ -99,6 +115,7 @@ def _run(job: Job, events: Any) -> Report:
         if event.kind == "run_ended":
             ended.append(event)
         sender.send(event)
+        sender.keep(job.number, folders)
 
     sender.send(started)
     with contextlib.suppress(KeyboardInterrupt):
@@ -111,6 +128,15 @@ class _Sender:
 
     def __init__(self, queue: Any) -> None:
         self._queue, self._unsent, self._sent = queue, list[str](), 0.0
+        self._checkpoints: list[str | None] = []
+
+    def keep(self, job: int, folders: Sequence[RunFolder]) -> None:
+        """Send the files of these runs where one has a new checkpoint. Called between two updates."""
+        checkpoints = [stamp_of(folder.checkpoint) for folder in folders]
+        if self._queue is None or checkpoints == self._checkpoints or not any(checkpoints):
+            return
+        self._checkpoints = checkpoints
+        self._queue.keep.remote(job, {folder.name: folder.contents() for folder in folders if folder.is_run})
 
     def send(self, event: Event) -> None:
         """Raises KeyboardInterrupt where the answer is that the sweep is being interrupted."""
