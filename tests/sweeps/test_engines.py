@@ -171,8 +171,8 @@ def test_a_worker_that_dies_without_a_shared_disk_has_sent_its_checkpoints(
 ) -> None:
     """Its fleet goes on from them, and does not begin again."""
     (Path(faults["RNNLAB_FAULTS"]) / "killed").unlink(missing_ok=True)
-    described = {**SIX, "base": {**SIX["base"], "train": {**SIX["base"]["train"], "checkpoint_seconds": 0}}}
-    fleets, made = load_sweep({**described, "axes": {"grid": {"task.length": [11]}}}), list[int]()
+    described = {**SIX, "axes": {"grid": {"task.length": [11]}}}
+    fleets, made = load_sweep(described, ["train.checkpoint_seconds=0"]), list[int]()
 
     def on_event(event: SweepEvent) -> None:
         if event.event and event.event.kind == "died":

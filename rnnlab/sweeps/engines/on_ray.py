@@ -1,8 +1,9 @@
 """The engine `ray`: one Ray task a fleet, on whatever machines a cluster has.
 
 A worker that can read the driver's folder (there is a token file in it) writes into it. Any other trains in a temporary
-folder, whose files return through the object store, those of each checkpoint before the end. Ray retries nothing: a death is an event, and the caller knows
-which runs are unfinished. Workers send their events to an actor, the event queue. If it dies, only events are lost.
+folder, whose files return through the object store: with each checkpoint, and at the end. Ray retries nothing: a death
+is an event, and the caller knows which runs are unfinished. Workers send their events and those files to an actor, the
+event queue. If it dies, only they are lost.
 """
 
 from __future__ import annotations
