@@ -17,6 +17,7 @@ from rnnlab.errors import DivergedError
 if TYPE_CHECKING:
     from rnnlab.config import Config, Setting
     from rnnlab.runs.run import Run
+    from rnnlab.training.plan import Plan
 
 EXAMPLES = """\b
 Examples:
@@ -53,6 +54,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the unfinished run of that name, from its last checkpoint.")
     ] = False,
+    force_memory: Annotated[
+        bool, typer.Option("--force-memory", help="Train even if there seems to be too little memory.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved config and what would be written, then stop.")
     ] = False,
@@ -76,7 +80,7 @@ def train(
     if dry_run:
         _show_plan(described, as_json)
         return
-    run = _train(described, out, force, resume, quiet)
+    run = _train(described, out, force, resume, force_memory, quiet)
     if as_json:
         print(json.dumps({"path": str(run.path), **run.info}, indent=2))
     elif not quiet:
@@ -92,7 +96,7 @@ def _options(**given: str | None) -> list[Setting]:
     return [Setting.of_text((key,), text, f"--{key} {text}") for key, text in given.items() if text is not None]
 
 
-def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> Run:
+def _train(config: Config, out: str, force: bool, resume: bool, force_memory: bool, quiet: bool) -> Run:
     from rnnlab.cli.progress import ProgressDisplay, TrainingView
     from rnnlab.training.loop import train
 
@@ -106,6 +110,7 @@ def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> 
                 force=force,
                 resume=resume,
                 command=command,
+                force_memory=force_memory,
                 observe=lambda progress: display.show(TrainingView(progress), last=progress.fraction == 1),
                 notify=display.message,
             )
@@ -118,13 +123,26 @@ def _train(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> 
 def _show_plan(config: Config, as_json: bool) -> None:
     from rnnlab.training.plan import plan
 
-    figures = asdict(plan(config))
+    planned = plan(config)
+    figures = asdict(planned)
     if as_json:
         print(json.dumps({"config": config.resolved(), "plan": figures}, indent=2))
         return
     print(config.to_yaml(), end="")
     for key, value in figures.items():
-        print(f"# {key.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else value}")
+        shown = _memory(config, planned) if key == "memory" else f"{value:,}" if isinstance(value, int) else value
+        print(f"# {key.replace('_', ' ')}: {shown}")
+
+
+def _memory(config: Config, planned: Plan) -> str:
+    """The forecast of memory, and whether this machine has it."""
+    from rnnlab.machine import in_bytes
+    from rnnlab.training.room import refusal, room_for
+
+    room = room_for(config, fast=planned.scan == "fast")
+    if room.is_enough or planned.device != "cpu":
+        return f"about {in_bytes(planned.memory)} at the peak; {in_bytes(room.free)} are free here"
+    return f"too much: {refusal(config, room, fast=planned.scan == 'fast')}"
 
 
 def _show_summary(run: Run) -> None:
