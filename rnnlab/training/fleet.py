@@ -32,8 +32,8 @@ from rnnlab.scan.fast import scan as fast
 from rnnlab.scan.fast.threads import own_threads
 from rnnlab.tasks import Single, Task
 from rnnlab.training.device import choose_device, choose_scan
-from rnnlab.training.memory import evaluation_chunk
 from rnnlab.training.optim import Stepper
+from rnnlab.training.sizes import evaluation_chunk
 
 if TYPE_CHECKING:
     from rnnlab.config import Config

@@ -1,8 +1,7 @@
 """A forecast of the memory that a training takes at its peak, from the sizes of its arrays. It needs no torch.
 
 Each figure counts arrays that the code really makes: what a fleet keeps, and what an update, a probe, an evaluation and
-a checkpoint hold besides for a while. Names of sizes are those of `scan/fast/layer_arrays.py`: R replicas, T timesteps,
-B sequences, H units, I inputs, O outputs; S are the timesteps where the loss is.
+a checkpoint hold besides for a while. The sizes are those of `sizes.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from rnnlab.errors import DataMissingError
+from rnnlab.training.sizes import DRAWN_AT_ONCE, Sizes
 
 if TYPE_CHECKING:
     from rnnlab.config import Config
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 MIB = 2**20
 _FAST_PROCESS, _GENERAL_PROCESS = 460 * MIB, 395 * MIB
 """A process that has torch loaded, and for the fast scan Numba and the compiled loops, before it trains."""
-_EVALUATED_AT_ONCE = 2**23
-"""Numbers in one layer's pre-activations of an evaluation batch; bounds the memory that evaluation takes."""
-_DRAWN_AT_ONCE = 256
-"""Sequences that a task draws at a time for an evaluation."""
 _SLOTS = {"sgd": 0, "adagrad": 1, "rmsprop": 1}
 """Numbers that an optimizer remembers of each parameter, where it is not two; options may add to them."""
 
@@ -79,7 +75,7 @@ def forecast_memory(configs: list[Config], *, threads: int = 1, fast: bool | Non
     if fast is None:
         cuda = config.device.startswith("cuda")
         fast = not cuda and config.train.scan != "general" and config.model.build_cell().rule() is not None
-    sizes = _Sizes.of(config, len(configs), threads)
+    sizes = Sizes.of(config, len(configs), threads)
     parts = _fast_parts(config, sizes) if fast else _general_parts(config, sizes)
     slots = max(_slots(config.optimizer) for config in configs)
     of_row = sizes.R * sizes.P * sizes.item
@@ -107,70 +103,9 @@ def _data_bytes(config: Config) -> int:
         return 0
 
 
-def evaluation_chunk(timesteps: int, pre_activations: int) -> int:
-    """How many sequences are evaluated at once, for so many pre-activations a timestep."""
-    return max(1, min(_DRAWN_AT_ONCE, _EVALUATED_AT_ONCE // (timesteps * pre_activations)))
-
-
 def _slots(optimizer: OptimizerPart) -> int:
     more = sum(bool(getattr(optimizer, option, 0)) for option in ("momentum", "centered", "amsgrad"))
     return _SLOTS.get(optimizer.key(), 2) + more
-
-
-class _Sizes(NamedTuple):
-    """The sizes of a fleet, and its numbers of parameters."""
-
-    R: int
-    T: int
-    B: int
-    S: int
-    H: int
-    I: int
-    O: int
-    layers: int
-    gates: int
-    states: int
-    width: int
-    """Arrays [H] that the fast scan saves for each timestep."""
-    item: int
-    """Bytes of a number."""
-    P: int
-    """Parameters of a replica."""
-    largest: int
-    """Those of its largest weight matrix."""
-    blocks: int
-    chunk: int
-    """Sequences in an evaluation batch."""
-
-    @classmethod
-    def of(cls, config: Config, R: int, threads: int) -> _Sizes:
-        model, task, cell = config.model, config.task, config.model.build_cell()
-        H, L, I, O, T = model.hidden, model.layers, task.inputs, task.outputs, task.timesteps
-        G, rule = len(cell.gates), cell.rule()
-        biases = 1 + bool(cell.needs_recurrent_bias if model.recurrent_bias is None else model.recurrent_bias)
-        parameters = G * H * (I + (L - 1) * H + L * (H + biases)) + (H + 1) * O
-        return cls(
-            R=R,
-            T=T,
-            B=config.train.batch,
-            S=T if task.loss == "all" else 1,
-            H=H,
-            I=I,
-            O=O,
-            layers=L,
-            gates=G,
-            states=len(cell.states),
-            width=rule.width if rule else G,
-            item=8 if config.dtype == "float64" else 4,
-            P=parameters,
-            largest=G * H * max(H, I),
-            blocks=min(config.train.batch, -(-threads // R)),
-            chunk=min(config.train.evaluate_size, evaluation_chunk(T, G * H)),
-        )
-
-    def rows(self, B: int) -> int:
-        """Timesteps of all sequences of a batch."""
-        return self.R * self.T * B
 
 
 class _Parts(NamedTuple):
@@ -184,7 +119,7 @@ class _Parts(NamedTuple):
     batch: int
 
 
-def _fast_parts(config: Config, n: _Sizes) -> _Parts:
+def _fast_parts(config: Config, n: Sizes) -> _Parts:
     rows, states = n.rows(n.B), n.H * n.item * (n.states + n.width)
     read = n.R * n.S * n.B
     of_layers = n.R * (n.blocks + 1) * n.P * n.item
@@ -203,27 +138,27 @@ def _fast_parts(config: Config, n: _Sizes) -> _Parts:
     )
 
 
-def _batch(n: _Sizes, B: int) -> int:
+def _batch(n: Sizes, B: int) -> int:
     """Sequences, targets and the slots of read-outs."""
     return n.rows(B) * (n.I * n.item + 16) + n.R * n.S * B * 8 * n.O
 
 
-def _read_out(n: _Sizes, B: int) -> int:
+def _read_out(n: Sizes, B: int) -> int:
     """The states that are read out, in their own format and in float64, and what the read-out makes of them."""
     return n.R * n.S * B * (n.H * (n.item + 8) + n.O * 32)
 
 
-def _evaluating(config: Config, n: _Sizes) -> int:
+def _evaluating(config: Config, n: Sizes) -> int:
     """The sequences of an evaluation batch, and those that are drawn for it."""
     if not config.task.endless:
         return 2 * _batch(n, n.chunk)
     # Before one drawn block is given up the next is there.
-    blocks = 1 + (config.train.evaluate_size > _DRAWN_AT_ONCE)
-    drawn = blocks * n.rows(_DRAWN_AT_ONCE) * (n.I * n.item + 8) + n.T * _DRAWN_AT_ONCE * 24
+    blocks = 1 + (config.train.evaluate_size > DRAWN_AT_ONCE)
+    drawn = blocks * n.rows(DRAWN_AT_ONCE) * (n.I * n.item + 8) + n.T * DRAWN_AT_ONCE * 24
     return 2 * _batch(n, n.chunk) + drawn
 
 
-def _fast_probes(config: Config, n: _Sizes) -> int:
+def _fast_probes(config: Config, n: Sizes) -> int:
     rows, read, given = n.rows(n.B), n.R * n.S * n.B, 0
     if "saturation" in config.probe.which:
         whole, masks = rows * n.width * n.H * n.item, rows * n.H * (2 * n.item + 2)
@@ -235,14 +170,14 @@ def _fast_probes(config: Config, n: _Sizes) -> int:
     return max(given, _weight_probes(config, n))
 
 
-def _weight_probes(config: Config, n: _Sizes) -> int:
+def _weight_probes(config: Config, n: Sizes) -> int:
     """Copies of all weights, and of one layer's recurrent weights in float64."""
     copies = 3 * n.R * n.P * n.item if "weights" in config.probe.which else 0
     spectrum = 4 * n.R * n.gates * n.H * n.H * 8 if "spectrum" in config.probe.which else 0
     return max(copies, spectrum + copies // 3)
 
 
-def _general_parts(config: Config, n: _Sizes) -> _Parts:
+def _general_parts(config: Config, n: Sizes) -> _Parts:
     rows, read = n.rows(n.B), n.R * n.S * n.B
     unit = rows * n.H
     # By layer and timestep: gates and states, the stack of h, and what the nonlinearities of the states keep.

@@ -20,8 +20,9 @@ from rnnlab.config import Config, load_config
 from rnnlab.errors import NotEnoughMemoryError
 from rnnlab.optimizers import OPTIMIZERS, OptimizerPart
 from rnnlab.tasks import TASKS
-from rnnlab.training import memory, room
+from rnnlab.training import room
 from rnnlab.training.memory import forecast_memory
+from rnnlab.training.sizes import evaluation_chunk
 
 HUGE = {"task": {"name": "addition", "length": 10**8}}
 TRAINING = """
@@ -165,7 +166,7 @@ def test_a_dry_run_shows_the_forecast(rnn: Call, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("timesteps", [1, 100, 10**8])
 def test_an_evaluation_batch_is_bounded(timesteps: int) -> None:
-    chunk = memory.evaluation_chunk(timesteps, 400)
+    chunk = evaluation_chunk(timesteps, 400)
     assert 1 <= chunk <= 256
     assert chunk == 1 or chunk * timesteps * 400 <= 2**23
 
