@@ -21,6 +21,7 @@ The packages and modules, each importing only from those above it:
     regular          a file read only if it is a regular one, and not too large
     atomic           a file written whole or not at all
     provenance       versions, commit and process that a run was made with
+    machine          the memory that is free
     interruptions    Ctrl-C and SIGTERM between two updates
     logspace         norms and percentiles of numbers that no format can hold, in NumPy
     analysis         arrays in, figures out: rate, horizon, verdict, intervals
@@ -78,6 +79,7 @@ def train(
     out: str | PathLike[str] = "runs",
     force: bool = False,
     resume: bool = False,
+    force_memory: bool = False,
     observe: ProgressCallback = lambda progress: None,
     notify: MessageCallback = lambda message: None,
 ) -> Run:
@@ -87,19 +89,23 @@ def train(
     out: the folder that the run's folder is made in. A run without a name gets one that is free.
     force: replace a run of the same name.
     resume: go on with the unfinished run of that name, from its last checkpoint.
+    force_memory: train even if the machine seems to have too little memory for it.
     observe: called with a `rnnlab.progress.Progress`, ten times a second at most, and after the last update.
     notify: called with messages, such as that the scan is being compiled.
 
     Raises, before anything is written: ConfigError with everything that is wrong with the config; RunExistsError where
     the name is taken or another process trains that run; RunFolderError where the folder cannot be used, or resumed;
-    UsageError for what cannot be done as asked; DataMissingError, DataFormatError and DeviceMissingError. Later on,
-    RunFailedError when the run cannot go on (a full disk); what it wrote is kept. A run that diverges is a result.
+    UsageError for what cannot be done as asked (NotEnoughMemoryError among them); DataMissingError,
+    DataFormatError and DeviceMissingError. Later on, RunFailedError when the run cannot go on (a full disk); what it
+    wrote is kept. A run that diverges is a result.
     """
     from rnnlab.config import load_config
     from rnnlab.training.loop import train
 
     described = load_config(config, sets)
-    return train(described, out=out, force=force, resume=resume, observe=observe, notify=notify)
+    return train(
+        described, out=out, force=force, resume=resume, force_memory=force_memory, observe=observe, notify=notify
+    )
 
 
 def sweep(
@@ -113,6 +119,7 @@ def sweep(
     fleets: bool = True,
     retry_failed: bool = False,
     max_runs: int | None = None,
+    force_memory: bool = False,
     on_event: SweepCallback = lambda event: None,
 ) -> SweepResult:
     """Train the runs of a sweep, a YAML file or a mapping with `base`, `axes` and `seeds`, that are not trained yet.
@@ -123,10 +130,12 @@ def sweep(
     workers: how many fleets train at once. address: where the Ray cluster is.
     fleets: whether runs of one shape train together.
     retry_failed: train those that failed once more. max_runs: train so many at most.
+    force_memory: train even if the machine seems to have too little memory for it.
     on_event: called with a `rnnlab.sweeps.results.SweepEvent` for whatever happens.
 
     Raises, before anything is trained: ConfigError with everything that is wrong; UsageError for an engine that there
-    is not, or that cannot do what is asked; RunFolderError, DataMissingError, DataFormatError and DeviceMissingError.
+    is not, or that cannot do what is asked, and NotEnoughMemoryError; RunFolderError, DataMissingError,
+    DataFormatError and DeviceMissingError.
     Later on, RunFailedError when the system refuses (a full disk); what is trained by then is kept, and the same call
     goes on with the rest. Runs that fail by themselves are listed in the result, and raise nothing.
     """
@@ -136,7 +145,7 @@ def sweep(
     from rnnlab.sweeps.results import SweepOptions
 
     chosen = engine if isinstance(engine, Engine) else engine_of(engine, workers=workers, address=address)
-    options = SweepOptions(out, fleets, retry_failed, max_runs, command=("rnnlab.sweep",))
+    options = SweepOptions(out, fleets, retry_failed, max_runs, ("rnnlab.sweep",), force_memory)
     return train_sweep(load_sweep(source, sets), chosen, options, on_event)
 
 

@@ -21,6 +21,10 @@ class UsageError(RnnlabError):
     """A command or a call got an argument that it cannot use."""
 
 
+class NotEnoughMemoryError(UsageError):
+    """A training needs more memory than the machine has, as is known before it starts."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One problem of a config: its place, its key, what is wrong, and the nearest valid name.

@@ -11,6 +11,7 @@ GIVEN = "given out by another class, whose example shows it"
 WITHOUT_EXAMPLE = {
     "rnnlab.errors.RnnlabError": EXCEPTION,
     "rnnlab.errors.UsageError": EXCEPTION,
+    "rnnlab.errors.NotEnoughMemoryError": EXCEPTION,
     "rnnlab.errors.RunExistsError": EXCEPTION,
     "rnnlab.errors.RunFolderError": EXCEPTION,
     "rnnlab.errors.RunFailedError": EXCEPTION,

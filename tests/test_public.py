@@ -51,7 +51,7 @@ def test_a_call_says_what_its_parameters_are_and_what_it_raises(call: Any) -> No
 def test_train_hands_on_all_that_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
     monkeypatch.setattr(loop, "train", lambda config, **given: asked.update(given, config=config))
-    given = {"out": "there", "force": True, "resume": True, "observe": print, "notify": print}
+    given = {"out": "there", "force": True, "resume": True, "force_memory": True, "observe": print, "notify": print}
     rnnlab.train(SMALL, sets=["model.hidden=5"], **given)
     described = asked.pop("config")
     assert isinstance(described, Config)

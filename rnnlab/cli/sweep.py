@@ -67,6 +67,9 @@ def sweep(
     no_fleet: Annotated[bool, typer.Option("--no-fleet", help="Train each run alone.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed runs once more.")] = False,
     max_runs: Annotated[int | None, typer.Option(metavar="N", min=0, help="Train at most N runs now.")] = None,
+    force_memory: Annotated[
+        bool, typer.Option("--force-memory", help="Train even if there seems to be too little memory.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs, what is done, and what the rest takes; then stop.")
     ] = False,
@@ -90,7 +93,7 @@ def sweep(
     chosen = engine_of(engine, workers=workers, address=address)
     described = load_sweep(config, sets or ())
     command = ["rnnlab", *sys.argv[1:]]
-    options = SweepOptions(out, not no_fleet, retry_failed, max_runs, command)
+    options = SweepOptions(out, not no_fleet, retry_failed, max_runs, command, force_memory)
     if dry_run:
         _show_plan(described, options, workers, as_json)
         return
@@ -160,6 +163,7 @@ def _plan_lines(sweep: Sweep, planned: Forecast) -> dict[str, str]:
     from rich.filesize import decimal
 
     from rnnlab.cli.sweep_view import format_counts
+    from rnnlab.machine import in_bytes
     from rnnlab.report.formatting import format_duration
 
     lines = {"runs": f"{len(planned.runs):,}: {format_counts(planned.count)}"}
@@ -173,4 +177,7 @@ def _plan_lines(sweep: Sweep, planned: Forecast) -> dict[str, str]:
             f"about {format_duration(planned.seconds)} on {planned.cores} cores; a stop rule may end runs sooner"
         )
         lines["disk"] = f"about {decimal(planned.bytes)}"
+        lines["memory"] = planned.refusal or (
+            f"about {in_bytes(planned.memory)} at the peak; {in_bytes(planned.free)} are free here"
+        )
     return lines

@@ -150,6 +150,8 @@ def display_events(display: ProgressDisplay, view: SweepView) -> SweepCallback:
         view.add(event)
         if event.status is not None:
             display.message(view.opening(event.status, event.planned))
+        if event.message:
+            display.message(event.message)
         if event.event is not None and event.job is not None and (text := _message(event.event, event.job)):
             display.message(text)
         display.show(view)

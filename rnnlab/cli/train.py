@@ -20,6 +20,7 @@ from rnnlab.wording import shortened
 if TYPE_CHECKING:
     from rnnlab.config import Config, Setting
     from rnnlab.runs.run import Run
+    from rnnlab.training.plan import Plan
 
 EXAMPLES = """\b
 Examples:
@@ -56,6 +57,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the unfinished run of that name, from its last checkpoint.")
     ] = False,
+    force_memory: Annotated[
+        bool, typer.Option("--force-memory", help="Train even if there seems to be too little memory.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved config and what would be written, then stop.")
     ] = False,
@@ -83,7 +87,7 @@ def train(
             _check_resumable(described, out)
         _show_plan(described, as_json)
         return
-    run = train_shown(described, out, force, resume, quiet)
+    run = train_shown(described, out, force, resume, quiet, force_memory)
     show_run(run, as_json, quiet)
     if fail_on_diverged and run.status == "diverged":
         raise DivergedError(f"{run.name} diverged: {run.info.get('reason', '')}".rstrip(": "))
@@ -115,7 +119,7 @@ def show_run(run: Run, as_json: bool, quiet: bool) -> None:
         _show_summary(run)
 
 
-def train_shown(config: Config, out: str, force: bool, resume: bool, quiet: bool) -> Run:
+def train_shown(config: Config, out: str, force: bool, resume: bool, quiet: bool, force_memory: bool = False) -> Run:
     """Train a run with its progress on stderr. A Ctrl-C ends the command, with what is kept."""
     from rnnlab.cli.progress import ProgressDisplay, TrainingView
     from rnnlab.training.loop import train
@@ -129,6 +133,7 @@ def train_shown(config: Config, out: str, force: bool, resume: bool, quiet: bool
             force=force,
             resume=resume,
             command=command,
+            force_memory=force_memory,
             observe=lambda progress: display.show(TrainingView(progress), last=progress.fraction == 1),
             notify=display.message,
         )
@@ -148,13 +153,26 @@ def report_interruption() -> Iterator[None]:
 def _show_plan(config: Config, as_json: bool) -> None:
     from rnnlab.training.plan import plan
 
-    figures = asdict(plan(config))
+    planned = plan(config)
+    figures = asdict(planned)
     if as_json:
         print(json.dumps({"config": config.resolved(), "plan": figures}, indent=2))
         return
     print(config.to_yaml(), end="")
     for key, value in figures.items():
-        print(f"# {key.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else value}")
+        shown = _memory(config, planned) if key == "memory" else f"{value:,}" if isinstance(value, int) else value
+        print(f"# {key.replace('_', ' ')}: {shown}")
+
+
+def _memory(config: Config, planned: Plan) -> str:
+    """The forecast of memory, and whether this machine has it."""
+    from rnnlab.machine import in_bytes
+    from rnnlab.training.room import refusal, room_for
+
+    room = room_for(config, fast=planned.scan == "fast")
+    if room.is_enough or planned.device != "cpu":
+        return f"about {in_bytes(planned.memory)} at the peak; {in_bytes(room.free)} are free here"
+    return f"too much: {refusal(config, room, fast=planned.scan == 'fast')}"
 
 
 def _show_summary(run: Run) -> None:

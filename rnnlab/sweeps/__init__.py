@@ -6,6 +6,7 @@ packing     which runs train together, and what they cost
 status      the status of a sweep's runs in a folder
 results     the options, events and result of a sweep
 engines     where fleets train: inline, local, ray
+fitting     fleets, and as many at once, as fit into the memory
 driver      trains the runs of a sweep
 forecast    the time and disk space that a sweep will take
 """

@@ -16,10 +16,11 @@ from rnnlab.runs.claims import Claims, folder_key
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.index import Entry, Index
 from rnnlab.runs.run_json import ENDED
-from rnnlab.sweeps.engines import Engine, Inline, Local
+from rnnlab.sweeps.engines import Engine
 from rnnlab.sweeps.file import Member, Sweep
+from rnnlab.sweeps.fitting import FleetPlan
 from rnnlab.sweeps.jobs import Event, Job, RunSpec, mark_failed
-from rnnlab.sweeps.packing import PendingRun, cost_of, fleets_of
+from rnnlab.sweeps.packing import cost_of
 from rnnlab.sweeps.results import Failure, SweepCallback, SweepEvent, SweepOptions, SweepResult
 from rnnlab.sweeps.status import SweepStatus, pending_runs, sweep_status
 
@@ -39,8 +40,9 @@ def train_sweep(
 
     Without an engine, several fleets are trained by `local`, and a single one `inline`.
 
-    Raises RunFailedError when the system refuses (a full disk), RunFolderError where `out` cannot be used, and what the
-    engine raises. What is trained by then is kept, and the same call goes on with the rest.
+    Raises, before anything is trained, NotEnoughMemoryError for a run that is too large for this machine. Later on,
+    RunFailedError when the system refuses (a full disk), RunFolderError where `out` cannot be used, and what the engine
+    raises. What is trained by then is kept, and the same call goes on with the rest.
     """
     options = options or SweepOptions()
     with Index(options.out) as index:
@@ -92,21 +94,25 @@ class _Driver:
                 pending = pending[: max(0, self.options.max_runs - len(self.tried))]
             if not pending:
                 return
-            self._plan_fleets(pending)
+            plan = FleetPlan.of(pending, engine, together=self.options.fleets)
+            if not self.options.force_memory:
+                plan.check()
+            self._plan_fleets(plan)
             self.on_event(SweepEvent(planned=[job for _, job in self.planned], status=status))
-            chosen = engine or (Local() if len(self.planned) > 1 else Inline())
-            chosen.train(self, self.handle)
+            plan.engine.train(self, self.handle)
             if self.refusal:
                 raise RunFailedError(self.refusal)
             # Another process may have released some runs meanwhile.
             self.index.refresh()
             status = sweep_status(self.sweep, self.index, dead=self.dead)
 
-    def _plan_fleets(self, pending: Sequence[PendingRun]) -> None:
-        for fleet in fleets_of(pending, together=self.options.fleets):
+    def _plan_fleets(self, plan: FleetPlan) -> None:
+        for fleet in plan.fleets:
             members = [self.members[run.spec.identity] for run in fleet]
             self._plan(members, cost_of([run.config for run in fleet]))
-        self.tried |= {run.spec.identity for run in pending}
+            self.tried |= {run.spec.identity for run in fleet}
+        if plan.message:
+            self.on_event(SweepEvent(message=plan.message))
 
     def _plan(self, members: Iterable[Member], cost: float, attempt: int = 0) -> None:
         self._jobs += 1

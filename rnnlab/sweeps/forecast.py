@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from rnnlab.config.shape import shape_of
 from rnnlab.runs.index import Index
+from rnnlab.sweeps.engines import Local
 from rnnlab.sweeps.engines.base import cores
 from rnnlab.sweeps.file import Sweep
-from rnnlab.sweeps.packing import PendingRun, cost_of, fleets_of
+from rnnlab.sweeps.fitting import FleetPlan
+from rnnlab.sweeps.packing import PendingRun, cost_of
 from rnnlab.sweeps.results import SweepOptions
 from rnnlab.sweeps.status import sweep_status
 
@@ -57,6 +59,12 @@ class Forecast:
     fleets: int
     seconds: float
     bytes: int
+    memory: int
+    """Bytes that the fleets that train at once take at their peak."""
+    free: int
+    """Bytes of memory that are free here."""
+    refusal: str
+    """Why a run is too large for this machine; empty if none is."""
     cores: int
 
 
@@ -70,11 +78,24 @@ def forecast(sweep: Sweep, options: SweepOptions, workers: int | None = None) ->
     known |= {entry.identity: (entry.name, entry.status) for entry in entries if entry.identity}
     runs = [PlannedRun(*known[member.identity], member.identity, dict(member.settings)) for member in sweep.members]
     pending = status.missing[: options.max_runs]
-    fleets = fleets_of(pending, together=options.fleets)
+    engine = Local(workers or cores())
+    plan = FleetPlan.of(pending, engine, together=options.fleets)
     count = dict(Counter(run.status for run in runs))
     at_once = min(workers or cores(), cores())
-    seconds = _seconds([cost_of([run.config for run in fleet]) for fleet in fleets], at_once)
-    return Forecast(runs, count, status.dropped, len(pending), len(fleets), seconds, _bytes(pending), cores())
+    seconds = _seconds([cost_of([run.config for run in fleet]) for fleet in plan.fleets], at_once)
+    return Forecast(
+        runs=runs,
+        count=count,
+        dropped=status.dropped,
+        to_train=len(pending),
+        fleets=len(plan.fleets),
+        seconds=seconds,
+        bytes=_bytes(pending),
+        memory=plan.peak,
+        free=plan.free,
+        refusal=plan.refusal,
+        cores=cores(),
+    )
 
 
 def _seconds(costs: list[float], at_once: int) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rnnlab.config.shape import shape_of
 from rnnlab.sweeps.jobs import RunSpec
+from rnnlab.training.memory import forecast_memory
 
 if TYPE_CHECKING:
     from rnnlab.config import Config
@@ -34,28 +35,41 @@ class PendingRun(NamedTuple):
     spec: RunSpec
 
 
-def fleets_of(pending: Iterable[PendingRun], *, together: bool = True) -> list[list[PendingRun]]:
-    """The runs as fleets of one shape, the most expensive first, so that the last ones to end are short."""
+def fleets_of(
+    pending: Iterable[PendingRun], *, together: bool = True, memory: int | None = None
+) -> list[list[PendingRun]]:
+    """The runs as fleets of one shape, the most expensive first, so that the last ones to end are short.
+
+    memory: bytes that a fleet may take at its peak; one that would take more is divided, down to single runs.
+    """
     groups: dict[str, list[PendingRun]] = defaultdict(list)
     for number, run in enumerate(pending):
         groups[shape_of(run.config) if together else str(number)].append(run)
-    fleets = [fleet for group in groups.values() for fleet in _split(group)]
+    fleets = [fleet for group in groups.values() for fleet in _split(group, memory)]
     return sorted(fleets, key=lambda fleet: -cost_of([run.config for run in fleet]))
 
 
-def _split(group: list[PendingRun]) -> Iterator[list[PendingRun]]:
+def _split(group: list[PendingRun], memory: int | None) -> Iterator[list[PendingRun]]:
     """A group in fleets of about equal size. Runs with the same clip and optimizer are neighbours, for one call."""
     ordered = sorted(
         group, key=lambda run: (run.config.clip.name, repr(run.config.optimizer), run.config.seed, run.spec.name)
     )
     most = max(1, min(LARGEST_FLEET, _MEMORY // max(1, bytes_of(group[0].config))))
+    if memory is not None:
+        most = _most_within(memory, group[0].config, min(most, len(group)))
     count = -(-len(ordered) // most)
     for k in range(count):
         yield ordered[len(ordered) * k // count : len(ordered) * (k + 1) // count]
 
 
+def _most_within(memory: int, config: Config, most: int) -> int:
+    """How many runs like this one train together in so many bytes: at least one, at most `most`."""
+    fits = (count for count in range(most, 1, -1) if forecast_memory([config] * count).peak <= memory)
+    return next(fits, 1)
+
+
 def bytes_of(config: Config) -> int:
-    """About how much memory a replica's scan takes while it trains."""
+    """About how much memory a replica's scan keeps: how runs are divided where there is memory for all of them."""
     model, itemsize = config.model, 8 if config.dtype == "float64" else 4
     gates = len(model.build_cell().gates)
     return config.task.timesteps * config.train.batch * model.hidden * model.layers * (gates + 4) * itemsize

@@ -31,6 +31,8 @@ class SweepOptions:
     retry_failed: bool = False
     max_runs: int | None = None
     command: Sequence[str] = ()
+    force_memory: bool = False
+    """Train even if there seems to be too little memory."""
 
     def __post_init__(self) -> None:
         check_out(self.out)
@@ -89,7 +91,8 @@ class SweepResult:
 
 @dataclass(frozen=True)
 class SweepEvent:
-    """Something that happened in a sweep: the event of a job; or `status` and `planned`, the jobs that are to start.
+    """Something that happened in a sweep: the event of a job; `status` and `planned`, the jobs that are to start; or a
+    `message`.
 
     >>> from rnnlab.sweeps.jobs import Event
     >>> from rnnlab.sweeps.results import SweepEvent
@@ -104,6 +107,8 @@ class SweepEvent:
     job: Job | None = None
     planned: Sequence[Job] = ()
     status: SweepStatus | None = None
+    message: str = ""
+    """Of the sweep itself, for the user."""
 
 
 SweepCallback = Callable[[SweepEvent], None]

@@ -33,15 +33,13 @@ from rnnlab.scan.fast.threads import own_threads
 from rnnlab.tasks import Single, Task
 from rnnlab.training.device import choose_device, choose_scan
 from rnnlab.training.optim import Stepper
+from rnnlab.training.sizes import evaluation_chunk
 
 if TYPE_CHECKING:
     from rnnlab.config import Config
     from rnnlab.tasks import Batch, Source
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-
-_EVALUATED_AT_ONCE = 2**23
-"""Numbers in one layer's pre-activations of an evaluation batch; bounds the memory that evaluation takes."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +171,7 @@ class Fleet:
         """
         whole = split == "test" and self.sources[0].size is not None
         size = 2**31 if whole else self.evaluate_size
-        numbers = self.task.timesteps * self.network.layer(0).W_hh.shape[2]
-        chunk = max(1, min(256, _EVALUATED_AT_ONCE // numbers))
+        chunk = evaluation_chunk(self.task.timesteps, self.network.layer(0).W_hh.shape[2])
         totals = np.zeros((4, self.network.replicas))
         for batches in zip(*(source.evaluation(split, size, chunk) for source in self.sources), strict=True):
             prediction = self.predict(self.sequences(batches))

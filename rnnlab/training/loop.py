@@ -25,6 +25,7 @@ from rnnlab.training.checkpoints import state_to_resume
 from rnnlab.training.fleet import BatchGradients, Fleet
 from rnnlab.training.plan import is_evaluated, is_logged, updates_of
 from rnnlab.training.recorder import Recorder
+from rnnlab.training.room import check_memory
 from rnnlab.training.start import Start, check_resumable, claimed, fleet_info, name_of, reason_of, replica_info, resumed
 
 MessageCallback = Callable[[str], None]
@@ -57,6 +58,7 @@ def train(
     force: bool = False,
     resume: bool = False,
     command: Sequence[str] | None = None,
+    force_memory: bool = False,
     observe: ProgressCallback = lambda progress: None,
     notify: MessageCallback = lambda message: None,
 ) -> Run:
@@ -66,8 +68,8 @@ def train(
     A run without a checkpoint begins again in its folder, and `notify` gets a message.
 
     Raises before anything is written: RunExistsError, RunFolderError, DeviceMissingError, DataMissingError,
-    DataFormatError, UsageError. Later, RunFailedError when the run
-    cannot continue, for example because the disk is full; rows so far are kept.
+    DataFormatError, UsageError; and, unless `force_memory`, NotEnoughMemoryError where the machine has too little.
+    Later, RunFailedError when the run cannot continue, for example because the disk is full; rows so far are kept.
     """
     check_out(out)
     name = name_of(config)
@@ -76,6 +78,8 @@ def train(
         check_resumable(RunFolder(Path(out) / name), config)
     elif config.name:
         RunFolder.check(out, name, force=force)
+    if not force_memory:
+        check_memory(config)
     callbacks = Callbacks(on_progress=observe, on_message=notify)
     # A missing device or data file is reported before the claim makes a file; the folder is checked again after it.
     fleet, sweep = None if resume else Fleet([config]), None

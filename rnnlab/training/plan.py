@@ -8,10 +8,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from rnnlab.config import Config
 from rnnlab.runs.columns import GRADIENT_ROW_BYTES, metrics_row_bytes
 from rnnlab.training.device import choose_device, choose_scan
 from rnnlab.training.fleet import network_shape
+from rnnlab.training.memory import forecast_memory
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Plan:
     gradient_rows: int
     metrics_rows: int
     bytes: int
+    memory: int
+    """Bytes at the peak, as `training/memory.py` forecasts them."""
     scan: str
     device: str
 
@@ -47,7 +52,8 @@ def plan(config: Config) -> Plan:
     itemsize = 4 if config.dtype == "float32" else 8
     size = rows * GRADIENT_ROW_BYTES + logged * metrics_row_bytes(probes) + 3 * parameters * itemsize
     scan = choose_scan(config.train.scan, cell.rule() is not None, device)
-    return Plan(parameters, updates, rows, logged, size, scan, str(device))
+    memory = forecast_memory([config], threads=torch.get_num_threads(), fast=scan == "fast").peak
+    return Plan(parameters, updates, rows, logged, size, memory, scan, str(device))
 
 
 def updates_of(config: Config) -> int:

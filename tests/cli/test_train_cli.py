@@ -23,7 +23,7 @@ def test_train_hands_over_what_was_asked_for(rnn: Call, training: FakeTraining) 
     )
     assert training.options is not None
     assert training.options.pop("command")[0] == "rnnlab"
-    assert training.options == {"out": "there", "force": True, "resume": False}
+    assert training.options == {"out": "there", "force": True, "resume": False, "force_memory": False}
 
 
 def test_the_result_goes_to_stdout_and_the_rest_to_stderr(rnn: Call, training: FakeTraining) -> None:
