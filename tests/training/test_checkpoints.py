@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import zipfile
@@ -15,10 +16,10 @@ import torch
 from trainings import fleet_config
 
 from rnnlab.config import Config
-from rnnlab.errors import RunFolderError
+from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
-from rnnlab.training import checkpoints
+from rnnlab.training import checkpoints, recorder
 from rnnlab.training.checkpoints import last_checkpoint, read_checkpoint, write_checkpoint
 from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import train
@@ -204,3 +205,18 @@ def test_drafts_of_killed_processes_are_cleared(cut: RunFolder, ended: Path) -> 
     (cut.path / ".checkpoint.pt.0123abcd").write_bytes(b"half")
     resume(cut, ended)
     assert not [path for path in cut.path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_disk_that_was_full_before_the_first_checkpoint_can_have_room_again(
+    ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        full = OSError(errno.ENOSPC, "No space left on device")
+        patch.setattr(recorder, "write_checkpoint", lambda *_: (_ for _ in ()).throw(RunFailedError(str(full))))
+        with pytest.raises(RunFailedError, match="No space left on device"):
+            train(config(name="cut"), out=tmp_path)
+    folder = RunFolder(tmp_path / "cut")
+    assert folder.status == "failed"
+    assert not folder.has_checkpoint
+    (message,) = resume(folder, ended)
+    assert message.endswith("has no checkpoint yet; the run begins again from its first update")
