@@ -57,20 +57,20 @@ class Part:
 
 
 PARTS = (
-    Part("train", "operations", 16),
-    Part("train", "moments", 4, 120),
-    Part("train", "power", 14),
-    Part("resume", "operations", 6),
+    Part("train", "operations", 14),
+    Part("train", "moments", 4, 90),
+    Part("train", "power", 12),
+    Part("resume", "operations", 5),
     Part("resume", "power", 4),
-    Part("fleet", "operations", 6, 500),
-    Part("fleet", "power", 5, 250),
-    Part("sweep", "operations", 8, 700),
-    Part("sweep", "moments", 4, 120),
-    Part("sweep", "power", 5, 350),
-    Part("local", "operations", 5, 350),
-    Part("local", "moments", 2, 100),
-    Part("report", "operations", 4),
-    Part("report", "moments", 2, 40),
+    Part("fleet", "operations", 5, 300),
+    Part("fleet", "power", 4, 150),
+    Part("sweep", "operations", 6, 400),
+    Part("sweep", "moments", 3, 90),
+    Part("sweep", "power", 4, 250),
+    Part("local", "operations", 4, 200),
+    Part("local", "moments", 2, 60),
+    Part("report", "operations", 3),
+    Part("report", "moments", 2, 30),
     Part("report", "power", 2),
 )
 
