@@ -12,13 +12,15 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from rnnlab.errors import DeviceMissingError, RnnlabError, UsageError
-from rnnlab.interruptions import Interruptions
+from rnnlab.interruptions import SIGNALS, Interruptions
 from rnnlab.runs.folder import RunFolder, bookkeeping
 from rnnlab.sweeps.engines.base import Engine
 from rnnlab.sweeps.engines.ray_worker import INTERVAL, TIMEOUT, EventQueue, Files, work
@@ -167,13 +169,26 @@ def _connected(address: str) -> Iterator[Any]:
         return
     _check_reachable(address)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with _same_handlers():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # the type depends on the address and on Ray's version
         raise DeviceMissingError(_unreachable(address, _first_line(error))) from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _same_handlers() -> Iterator[None]:
+    """Keep the handlers of signals: Ray's own for SIGTERM ends the process on the spot, without a word."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def _check_reachable(address: str) -> None:
