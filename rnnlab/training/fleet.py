@@ -29,6 +29,7 @@ from rnnlab.network.flat import Gradient, row_norms
 from rnnlab.network.network import Network, Shape, draw
 from rnnlab.network.objective import Objective
 from rnnlab.scan.fast import scan as fast
+from rnnlab.scan.fast.disk_cache import take_message
 from rnnlab.scan.fast.threads import own_threads
 from rnnlab.tasks import Single, Task
 from rnnlab.training.device import choose_device, choose_scan
@@ -219,6 +220,8 @@ class Fleet:
             return
         rule = self.cell.rule()
         assert rule is not None
+        if message := take_message():
+            notify(message)
         begun = time.perf_counter()
         with _saying_if_slow(
             notify, f"loading the {self.cell.name} scan, or compiling it (once; it is kept on disk) ..."
