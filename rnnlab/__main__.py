@@ -1,5 +1,17 @@
 """`python -m rnnlab`: the same as `rnnlab`."""
 
-from rnnlab.cli import main
+import sys
 
-main()
+
+def run() -> None:
+    """Run the command line; a Ctrl-C while it is still being imported ends the process as a later one does."""
+    try:
+        from rnnlab.cli import main
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    main()
+
+
+if __name__ == "__main__":
+    run()

@@ -29,7 +29,7 @@ from collections.abc import Sequence
 
 import typer
 
-from rnnlab.cli.signals import exit_code
+from rnnlab.cli.signals import exit_code, ignore_interrupts, interruption, note_interrupts
 from rnnlab.cli.streams import discard, prepare_streams, print_error
 from rnnlab.errors import ConfigError, RnnlabError
 from rnnlab.wording import shortened
@@ -49,8 +49,14 @@ NO_MEMORY = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `rnnlab` with these arguments, or the process's own, and end the process with the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    prepare_streams()
-    sys.exit(_code(given))
+    note_interrupts()
+    try:
+        prepare_streams()
+        code = _code(given)
+    except KeyboardInterrupt as interrupt:  # while an error was being reported
+        code = exit_code(interrupt)
+    ignore_interrupts()
+    sys.exit(code)
 
 
 def _code(arguments: list[str]) -> int:
@@ -60,25 +66,35 @@ def _code(arguments: list[str]) -> int:
         sys.stdout.flush()
     except typer.Exit as end:
         return end.exit_code
-    except RnnlabError as error:
+    except KeyboardInterrupt as interrupt:
+        return _interrupted(interrupt)
+    except Exception as error:
+        # Libraries make another error of a Ctrl-C that comes while they are imported.
+        return _interrupted(raised) if (raised := interruption()) else _failed(error, arguments)
+    return 0
+
+
+def _interrupted(interrupt: KeyboardInterrupt) -> int:
+    print_error("interrupted")
+    return exit_code(interrupt)
+
+
+def _failed(error: Exception, arguments: list[str]) -> int:
+    """The exit code of an error, with its message printed."""
+    if isinstance(error, RnnlabError):
         print_error(str(error) if isinstance(error, ConfigError) else f"rnnlab: {error}")
         return error.exit_code
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         discard(sys.stdout)
         return BROKEN_PIPE
-    except KeyboardInterrupt as interrupt:
-        print_error("interrupted")
-        return exit_code(interrupt)
-    except Exception as error:
-        if _is_out_of_memory(error):
-            print_error("rnnlab: there is not enough memory; make model.hidden, train.batch or task.length smaller")
-            return FAILED
-        if isinstance(error, OSError) and error.errno in FULL:
-            print_error(f"rnnlab: the output cannot be written: {error.strerror}")
-            discard(sys.stdout)
-            return FAILED
-        return _refused(error) if hasattr(error, "show") else _bug(error, arguments)
-    return 0
+    if _is_out_of_memory(error):
+        print_error("rnnlab: there is not enough memory; make model.hidden, train.batch or task.length smaller")
+        return FAILED
+    if isinstance(error, OSError) and error.errno in FULL:
+        print_error(f"rnnlab: the output cannot be written: {error.strerror}")
+        discard(sys.stdout)
+        return FAILED
+    return _refused(error) if hasattr(error, "show") else _bug(error, arguments)
 
 
 def _invoke(arguments: list[str]) -> None:

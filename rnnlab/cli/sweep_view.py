@@ -144,7 +144,11 @@ class SweepView:
 
 
 def display_events(display: ProgressDisplay, view: SweepView) -> SweepCallback:
-    """A callback that adds events to the view and shows it. Failures are shown at once, on their own lines."""
+    """A callback that adds events to the view and shows it. Failures are shown at once, on their own lines.
+
+    A message that several fleets have is shown once.
+    """
+    shown = set[str]()
 
     def on_event(event: SweepEvent) -> None:
         view.add(event)
@@ -153,7 +157,9 @@ def display_events(display: ProgressDisplay, view: SweepView) -> SweepCallback:
         if event.message:
             display.message(event.message)
         if event.event is not None and event.job is not None and (text := _message(event.event, event.job)):
-            display.message(text)
+            if event.event.kind != "message" or text not in shown:
+                display.message(text)
+            shown.add(text)
         display.show(view)
 
     return on_event

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,21 +12,19 @@ from rnnlab.config import Config
 from rnnlab.errors import RnnlabError, RunFailedError
 from rnnlab.provenance import is_here
 from rnnlab.runs.claims import Claims, folder_key
-from rnnlab.runs.folder import RunFolder
-from rnnlab.runs.index import Entry, Index
+from rnnlab.runs.index import Index
 from rnnlab.runs.run_json import ENDED
 from rnnlab.sweeps.engines import Engine
 from rnnlab.sweeps.file import Member, Sweep
 from rnnlab.sweeps.fitting import FleetPlan
 from rnnlab.sweeps.jobs import Event, Job, RunSpec, mark_failed
+from rnnlab.sweeps.orphans import keys_of, wait_for_orphans
 from rnnlab.sweeps.packing import cost_of
 from rnnlab.sweeps.results import Failure, SweepCallback, SweepEvent, SweepOptions, SweepResult
 from rnnlab.sweeps.status import SweepStatus, pending_runs, sweep_status
 
 RETRIES = 2
 """How often a job is retried after its process or machine died."""
-_ORPHAN_TIMEOUT = 20.0
-"""Seconds that the workers of a killed driver get for their last checkpoints."""
 
 
 def train_sweep(
@@ -85,7 +82,7 @@ class _Driver:
     def train(self, status: SweepStatus, engine: Engine | None) -> None:
         """Plan and train until every missing run has been tried."""
         while True:
-            self.dead |= self._wait_for_orphans(status.running)
+            self.dead |= wait_for_orphans(status.running, self.index, self.claims, self._say)
             if self.dead or status.running:
                 retry = self.options.retry_failed and not self.tried
                 status = sweep_status(self.sweep, self.index, retry_failed=retry, dead=self.dead)
@@ -112,7 +109,10 @@ class _Driver:
             self._plan(members, cost_of([run.config for run in fleet]))
             self.tried |= {run.spec.identity for run in fleet}
         if plan.message:
-            self.on_event(SweepEvent(message=plan.message))
+            self._say(plan.message)
+
+    def _say(self, message: str) -> None:
+        self.on_event(SweepEvent(message=message))
 
     def _plan(self, members: Iterable[Member], cost: float, attempt: int = 0) -> None:
         self._jobs += 1
@@ -158,7 +158,7 @@ class _Driver:
         self.trained += event.kind == "run_ended" and event.status in ENDED
         if event.is_final:
             self._handle_end(job, event)
-            self.claims.release(key for run in job.runs for key in _keys(run))
+            self.claims.release(key for run in job.runs for key in keys_of(run))
         self.on_event(SweepEvent(event, job))
 
     def _handle_end(self, job: Job, event: Event) -> None:
@@ -191,32 +191,6 @@ class _Driver:
     def _refuse(self, reason: str) -> None:
         self.refusal = self.refusal or reason
         self.planned.clear()
-
-    def _wait_for_orphans(self, running: Sequence[Entry]) -> set[str]:
-        """Wait while the workers of a killed sweep write their last checkpoints; return the runs without a process.
-
-        A run that `rnnlab train` began may have no claim, and is left alone.
-        """
-        begun = [entry for entry in running if entry.identity and entry.sweep is not None]
-        claimed = self.claims.holders(key for entry in begun for key in _keys(entry))
-        orphans = {str(entry.identity) for entry in begun if not claimed.keys() & _keys(entry)}
-        until = time.monotonic() + _ORPHAN_TIMEOUT
-        while orphans and time.monotonic() < until:
-            self.index.refresh(ended=False)
-            known = self.index.by_identity(orphans)
-            orphans = {identity for identity, entries in known.items() if any(e.status == "running" for e in entries)}
-            time.sleep(0.2 if orphans else 0)
-        # Runs whose process is alive on this machine go on. Runs that another machine left are taken over.
-        known = self.index.by_identity(orphans)
-        return {identity for identity in orphans if not any(map(self._is_here, known[identity]))}
-
-    def _is_here(self, entry: Entry) -> bool:
-        return entry.status == "running" and is_here(RunFolder(self.index.root / entry.name).read_run()["process"])
-
-
-def _keys(run: RunSpec | Entry) -> set[str]:
-    """The keys that are claimed for a run: its identity, and its folder."""
-    return {str(run.identity), folder_key(run.name)}
 
 
 def _is_left_by_us(run: RunSpec, job: Job) -> bool:

@@ -29,6 +29,7 @@ from rnnlab.network.flat import Gradient, row_norms
 from rnnlab.network.network import Network, Shape, draw
 from rnnlab.network.objective import Objective
 from rnnlab.scan.fast import scan as fast
+from rnnlab.scan.fast.disk_cache import take_message
 from rnnlab.scan.fast.threads import own_threads
 from rnnlab.tasks import Single, Task
 from rnnlab.training.device import choose_device, choose_scan
@@ -164,16 +165,20 @@ class Fleet:
         return mistakes.double(), (alive if alive.shape == mistakes.shape else alive[:1]).double()
 
     @torch.no_grad()
-    def evaluate(self, split: Literal["validation", "test"]) -> tuple[Floats, Floats]:
+    def evaluate(
+        self, split: Literal["validation", "test"], before_chunk: Callable[[], None] = lambda: None
+    ) -> tuple[Floats, Floats]:
         """Loss and error of each replica [R] on up to `train.evaluate_size` held-out sequences.
 
-        A test split that has an end is taken whole.
+        A test split that has an end is taken whole. `before_chunk` is called before every chunk of sequences, and may
+        raise: an evaluation changes nothing.
         """
         whole = split == "test" and self.sources[0].size is not None
         size = 2**31 if whole else self.evaluate_size
         chunk = evaluation_chunk(self.task.timesteps, self.network.layer(0).W_hh.shape[2])
         totals = np.zeros((4, self.network.replicas))
         for batches in zip(*(source.evaluation(split, size, chunk) for source in self.sources), strict=True):
+            before_chunk()
             prediction = self.predict(self.sequences(batches))
             mistakes, weights = self._mistakes(prediction)
             read_outs = _floats(prediction.read_out.counts)
@@ -219,6 +224,8 @@ class Fleet:
             return
         rule = self.cell.rule()
         assert rule is not None
+        if message := take_message():
+            notify(message)
         begun = time.perf_counter()
         with _saying_if_slow(
             notify, f"loading the {self.cell.name} scan, or compiling it (once; it is kept on disk) ..."

@@ -18,13 +18,13 @@ from rnnlab.gradients.view import UpdateView
 from rnnlab.interruptions import Interruptions
 from rnnlab.names import check_out
 from rnnlab.probes import Figures
-from rnnlab.progress import Progress, median_of
+from rnnlab.progress import Progress
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 from rnnlab.training.checkpoints import state_to_resume
 from rnnlab.training.fleet import BatchGradients, Fleet
 from rnnlab.training.plan import is_evaluated, is_logged, updates_of
-from rnnlab.training.recorder import Recorder
+from rnnlab.training.recorder import Recorder, progress_of
 from rnnlab.training.room import check_memory
 from rnnlab.training.start import Start, check_resumable, claimed, fleet_info, name_of, reason_of, replica_info, resumed
 
@@ -111,7 +111,7 @@ def train_fleet(
     fleet = fleet or Fleet([start.config for start in starts], states)
     fleet.prepare(callbacks.on_message)
     shared = fleet_info(fleet, command, sweep)
-    with Interruptions() as interruptions:
+    with Interruptions(callbacks.on_message) as interruptions:
         runs: list[Recorder] = []
         training = _Training(fleet, runs, callbacks, interruptions)
         try:
@@ -165,6 +165,8 @@ class _Training:
             self._save()
             self.clock.saved = self.clock.elapsed()
         if first:  # its process may have ended between the last checkpoint and the final status
+            if any(run.row for run in runs):  # or it was interrupted in an evaluation
+                self._write_rows(evaluated=True)
             self._finish_ended_runs()
         for update in range(first, self.updates if self.runs else first):
             self._update(update, first)
@@ -212,37 +214,33 @@ class _Training:
             "grad_norm_clipped": batch.clipped_norms,
             "clipped": batch.clipped,
         }
-        if is_evaluated(self.config, update, self.updates):
-            figures["eval_loss"], figures["eval_error"] = self.fleet.evaluate("validation")
         epoch = None if self.size is None else update * self.config.train.batch / self.size
-        elapsed = self.clock.elapsed()
         for r, run in enumerate(self.runs):
             if logged or shown[r]:
                 own = {name: float(values[r]) for name, values in {**figures, **measured}.items()}
-                lr = run.config.optimizer.lr
-                run.write_metrics({"update": update, "epoch": epoch, "lr": lr, "seconds": run.seconds + elapsed} | own)
+                run.row = {"update": update, "epoch": epoch, "lr": run.config.optimizer.lr, **own}
+        self._write_rows(evaluated=is_evaluated(self.config, update, self.updates))
+
+    def _write_rows(self, evaluated: bool) -> None:
+        """Write the rows of metrics.csv that the runs hold; a checkpoint keeps them if the evaluation is cut short."""
+        if evaluated:
+            self.between = True  # the weights have moved, and only the rows are missing
+            losses, errors = self.fleet.evaluate("validation", self.interruptions.deliver)
+            self.between = False
+            for run, loss, error in zip(self.runs, losses, errors, strict=True):
+                run.row = run.row and run.row | {"eval_loss": float(loss), "eval_error": float(error)}
+        elapsed = self.clock.elapsed()
+        for run in self.runs:
+            run.write_row(run.seconds + elapsed)
+        self.between = True
 
     def _show(self, batch: BatchGradients, done: int, done_here: int) -> None:
         spent = self.clock.elapsed()
         if spent - self.clock.shown < 0.1 and done < self.updates:
             return
         self.clock.shown, rate = spent, done_here / spent
-        self.callbacks.on_progress(self._progress(batch, done, rate))
-
-    def _progress(self, batch: BatchGradients, done: int, rate: float) -> Progress:
-        latest = {
-            name: median_of(run.latest.get(name) for run in self.runs) for name in ("error", "eval_loss", "eval_error")
-        }
-        return Progress(
-            done,
-            self.updates,
-            losses=tuple(map(float, batch.losses)),
-            **latest,
-            grad_norm=median_of(map(float, batch.grad_norms)),
-            clip_rate=median_of(run.clip_rate() for run in self.runs),
-            rate=rate,
-            seconds_left=(self.updates - done) / rate,
-        )
+        losses, grad_norms = batch.losses.tolist(), batch.grad_norms.tolist()
+        self.callbacks.on_progress(progress_of(self.runs, (done, self.updates), losses, grad_norms, rate))
 
     def _finish_ended_runs(self) -> None:
         """Write the final status of the runs that end now; the others continue as a smaller fleet."""
@@ -250,7 +248,7 @@ class _Training:
         if not endings:
             return
         leaving = self.fleet.pick(list(endings)) if len(endings) < len(self.runs) else self.fleet
-        tested = np.transpose(leaving.evaluate("test"))
+        tested = np.transpose(leaving.evaluate("test", self.interruptions.deliver))
         elapsed = self.clock.elapsed()
         for k, (r, (status, reason)) in enumerate(endings.items()):
             run = self.runs[r]

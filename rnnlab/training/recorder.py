@@ -15,6 +15,7 @@ from rnnlab.atomic import atomic
 from rnnlab.config import Config, StopRule
 from rnnlab.errors import RnnlabError
 from rnnlab.gradients.readings import Curve
+from rnnlab.progress import Progress, median_of
 from rnnlab.provenance import this_process
 from rnnlab.runs.columns import metrics_columns
 from rnnlab.runs.folder import RunFolder
@@ -35,6 +36,8 @@ class Recorder:
         self.latest: dict[str, float | None] = {}
         self.broken = False
         """Its last update was not finite."""
+        self.row: dict[str, float | None] | None = None
+        """The row of metrics.csv that is not written yet; an evaluation may be missing."""
         self.curve: tuple[Any, ...] | None = None
         """The top layer's h, when it was last recorded and finite: lag, log10_norm and log10_direct."""
         self._config: Seal | None = None
@@ -58,6 +61,7 @@ class Recorder:
         self.done, record = checkpoint["updates"], checkpoint["record"]
         self.clipped, self.skipped, self.broken = record["clipped"], record["skipped"], record["broken"]
         self.latest, self.seconds = dict(record["latest"]), record["seconds"]
+        self.row = record.get("row")
         self.curve = record["curve"] and tuple(array.numpy() for array in record["curve"])
         forget_damaged(self.dir, checkpoint)
         self.dir.clear_drafts()
@@ -86,6 +90,12 @@ class Recorder:
         self.clipped += clipped
         self.skipped += not finite
         self.broken = not finite
+
+    def write_row(self, seconds: float) -> None:
+        """Write the row that is held, if there is one, `seconds` after the run's start."""
+        if self.row is not None:
+            row, self.row = self.row, None
+            self.write_metrics({**row, "seconds": seconds})
 
     def write_metrics(self, figures: Mapping[str, float | None]) -> None:
         """Write a row of metrics.csv."""
@@ -151,7 +161,7 @@ class Recorder:
         files = self._sync()
         record = {"clipped": self.clipped, "skipped": self.skipped, "broken": self.broken, "latest": self.latest}
         curve = self.curve and [torch.from_numpy(np.array(array)) for array in self.curve]
-        record |= {"seconds": seconds, "curve": curve, "files": _fields(files)}
+        record |= {"seconds": seconds, "curve": curve, "row": self.row, "files": _fields(files)}
         saved = write_checkpoint(self.dir, self.done, {"record": record, **state})
         return {**files, **self._config_seal(), self.dir.checkpoint.name: saved}
 
@@ -172,6 +182,28 @@ class Recorder:
 def _fields(files: Mapping[str, Seal]) -> dict[str, dict[str, int | str]]:
     """The seals as run.json and a checkpoint hold them."""
     return {name: seal.as_dict() for name, seal in files.items()}
+
+
+def progress_of(
+    runs: Sequence[Recorder],
+    updates: tuple[int, int],
+    losses: Sequence[float],
+    grad_norms: Sequence[float],
+    rate: float,
+) -> Progress:
+    """The progress of a fleet: updates made and to make, the last ones' losses and gradient norms, updates a second."""
+    done, total = updates
+    latest = {name: median_of(run.latest.get(name) for run in runs) for name in ("error", "eval_loss", "eval_error")}
+    return Progress(
+        done,
+        total,
+        losses=tuple(losses),
+        **latest,
+        grad_norm=median_of(grad_norms),
+        clip_rate=median_of(run.clip_rate() for run in runs),
+        rate=rate,
+        seconds_left=(total - done) / rate,
+    )
 
 
 def _met(rule: StopRule, latest: Mapping[str, float | None]) -> bool:

@@ -126,6 +126,17 @@ def test_off_a_terminal_there_are_plain_lines_now_and_then(view: SweepView, cloc
     ]
 
 
+def test_a_message_of_several_fleets_is_shown_once(view: SweepView, clock: Clock) -> None:
+    stream, fleets = io.StringIO(), jobs(3)
+    with ProgressDisplay(stream, clock=clock) as display:
+        on_event = display_events(display, view)
+        for job in fleets:
+            on_event(SweepEvent(Event("started", job.number), job))
+            on_event(SweepEvent(Event("message", job.number, "compiled loops are kept in /tmp/rnnlab-0"), job))
+        on_event(SweepEvent(message="waiting"))
+    assert stream.getvalue().splitlines() == ["compiled loops are kept in /tmp/rnnlab-0", "waiting"]
+
+
 def test_nobody_has_to_read_it(view: SweepView, clock: Clock) -> None:
     stream, (job, *_) = io.StringIO(), jobs()
     stream.close()

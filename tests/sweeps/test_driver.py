@@ -15,7 +15,7 @@ from rnnlab.provenance import this_process
 from rnnlab.runs.claims import Claims, folder_key
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.index import Index
-from rnnlab.sweeps import driver
+from rnnlab.sweeps import orphans
 from rnnlab.sweeps.driver import train_sweep
 from rnnlab.sweeps.engines import Engine, Inline, Local
 from rnnlab.sweeps.file import Sweep, load_sweep
@@ -249,7 +249,7 @@ def test_what_a_lost_machine_was_training_is_taken_over(
     sweep: str | None, options: SweepOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a sweep that nobody claims any more; a run of `rnnlab train` on another machine may well go on."""
-    monkeypatch.setattr(driver, "_ORPHAN_TIMEOUT", 0.0)
+    monkeypatch.setattr(orphans, "_TIMEOUT", 0.0)
     member = small().members[0]
     spec = RunSpec(member.name, member.identity, member.config.resolved())
     write(spec, Job(1, (), str(options.out), sweep=sweep), "running", process=AWAY)

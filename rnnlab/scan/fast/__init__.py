@@ -1,5 +1,6 @@
 """The compiled scan on the CPU: one loop over time with a cell's rule inside it.
 
+disk_cache          where compiled loops are kept
 nonlinearities      exp, sigmoid and tanh as polynomials that LLVM vectorizes
 gemm                matrix products inside compiled code
 scaled_rows         rows of a gradient, each with its power of two
@@ -12,3 +13,8 @@ norms               norms and percentiles over a batch
 threads             blocks of rows dealt out to threads
 scan                the scan itself: forward, backward, direct
 """
+
+from rnnlab.scan.fast.disk_cache import settle_cache
+
+# Before any module here decorates a loop.
+settle_cache()
