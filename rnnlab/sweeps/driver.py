@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -163,7 +162,7 @@ class _Driver:
 
     def _handle_end(self, job: Job, event: Event) -> None:
         left = job.unfinished() if event.kind != "done" else ()
-        self.dead |= {run.identity for run in left if event.kind == "died" or _is_left_by_us(run, job)}
+        self.dead |= {run.identity for run in left if event.kind == "died" or run.is_left_here(job.out)}
         if event.kind == "refused":
             self._refuse(event.text)
         elif event.kind == "died" and left:
@@ -217,19 +216,6 @@ class _Driver:
 def _keys(run: RunSpec | Entry) -> set[str]:
     """The keys that are claimed for a run: its identity, and its folder."""
     return {str(run.identity), folder_key(run.name)}
-
-
-def _is_left_by_us(run: RunSpec, job: Job) -> bool:
-    """Whether run.json says that this process trains it, since nothing could be written when that ended."""
-    try:
-        info = run.folder(job.out).read_run()
-    except RnnlabError:
-        return False
-    return (
-        info["status"] == "running"
-        and (info.get("process") or {}).get("pid") == os.getpid()
-        and is_here(info["process"])
-    )
 
 
 def _result(status: SweepStatus, driver: _Driver | None, options: SweepOptions) -> SweepResult:
