@@ -151,6 +151,7 @@ class RunFolder:
 
     def clear_drafts(self) -> None:
         """Delete the half-written files of processes that were killed; call it where no other process writes here."""
+        settle(self.path.parent.absolute(), RUN_FILE)
         with contextlib.suppress(OSError):
             for draft in [path for path in self.path.iterdir() if is_draft(path.name) and path.is_file()]:
                 draft.unlink(missing_ok=True)
