@@ -4,6 +4,7 @@ seals              the length and hash of a file
 checkpoint_file    the checksum at the end of a checkpoint
 run_keys           the keys of run.json, and what their values may be
 run_json           the file run.json, with the status of a run
+remains            hidden names of folders, and what killed processes leave
 folder             a run's folder: its file names, its beginning and end
 columns            the columns of the two CSV files
 writers            the CSV files, written

@@ -6,26 +6,21 @@ import contextlib
 import errno
 import itertools
 import os
-import re
-import secrets
 import shutil
-import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rnnlab.atomic import atomic, is_draft, sync_folder
 from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError
 from rnnlab.names import check_name
-from rnnlab.provenance import is_gone, this_process, trained_by
+from rnnlab.provenance import this_process, trained_by
+from rnnlab.runs.remains import hidden_name, settle
 from rnnlab.runs.run_json import STATUSES, now, read_run_json, status_of, write_run_json
 from rnnlab.runs.seals import Seal
 
 RUN_FILE = "run.json"
-_HIDDEN = re.compile(r"\.(.+)\.(new|old)-[0-9a-f]{8}", re.DOTALL)
-_UNFILLED = 60.0
-"""Seconds after which a new folder without a run.json is nobody's."""
 
 
 class RunFolder:
@@ -156,6 +151,7 @@ class RunFolder:
 
     def clear_drafts(self) -> None:
         """Delete the half-written files of processes that were killed; call it where no other process writes here."""
+        settle(self.path.parent.absolute(), RUN_FILE)
         with contextlib.suppress(OSError):
             for draft in [path for path in self.path.iterdir() if is_draft(path.name) and path.is_file()]:
                 draft.unlink(missing_ok=True)
@@ -234,7 +230,7 @@ def _status_or_broken(run: RunFolder) -> str:
 
 def _make(run: RunFolder, fill: Callable[[RunFolder], None], force: bool) -> RunFolder:
     """Fill the folder under a hidden name, then rename it: the system renames no folder onto one that is not empty."""
-    fresh = run.path.with_name(f".{run.name}.new-{secrets.token_hex(4)}")
+    fresh = run.path.with_name(hidden_name(run.name, "new"))
     try:
         fresh.mkdir(parents=True)
         fill(RunFolder(fresh))
@@ -248,7 +244,7 @@ def _make(run: RunFolder, fill: Callable[[RunFolder], None], force: bool) -> Run
 
 
 def _put_in_place(fresh: Path, path: Path, force: bool) -> None:
-    old = path.with_name(f".{path.name}.old-{secrets.token_hex(4)}") if force and RunFolder(path).is_run else None
+    old = path.with_name(hidden_name(path.name, "old")) if force and RunFolder(path).is_run else None
     if old:
         path.rename(old)
     try:
@@ -260,28 +256,7 @@ def _put_in_place(fresh: Path, path: Path, force: bool) -> None:
     sync_folder(path.parent)
     if old:
         shutil.rmtree(old, ignore_errors=True)
-    _settle(path.parent.absolute())
-
-
-@lru_cache
-def _settle(root: Path) -> None:
-    """Make the folder of runs last, and delete what killed processes left there; once per process."""
-    for folder in root.parents:
-        with contextlib.suppress(OSError):  # one that this user may not read was not made just now
-            sync_folder(folder)
-    with contextlib.suppress(OSError):
-        for path in [path for path in root.iterdir() if _HIDDEN.fullmatch(path.name)]:
-            name, kind = _HIDDEN.fullmatch(path.name).groups()  # type: ignore[union-attr]
-            if _is_dead(path) if kind == "new" else RunFolder(root / name).is_run:
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_dead(fresh: Path) -> bool:
-    """Whether the process that was filling this folder is gone."""
-    try:
-        return is_gone(read_run_json(fresh / RUN_FILE).get("process") or {})
-    except RunFolderError:
-        return time.time() - fresh.stat().st_mtime > _UNFILLED
+    settle(path.parent.absolute(), RUN_FILE)
 
 
 def _write_first(name: str, info: Mapping[str, Any], fresh: RunFolder) -> None:

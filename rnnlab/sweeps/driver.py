@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,7 +9,6 @@ from pathlib import Path
 
 from rnnlab.config import Config
 from rnnlab.errors import RnnlabError, RunFailedError
-from rnnlab.provenance import is_here
 from rnnlab.runs.claims import Claims, folder_key
 from rnnlab.runs.index import Index
 from rnnlab.runs.run_json import ENDED
@@ -163,7 +161,7 @@ class _Driver:
 
     def _handle_end(self, job: Job, event: Event) -> None:
         left = job.unfinished() if event.kind != "done" else ()
-        self.dead |= {run.identity for run in left if event.kind == "died" or _is_left_by_us(run, job)}
+        self.dead |= {run.identity for run in left if event.kind == "died" or run.is_left_here(job.out)}
         if event.kind == "refused":
             self._refuse(event.text)
         elif event.kind == "died" and left:
@@ -191,19 +189,6 @@ class _Driver:
     def _refuse(self, reason: str) -> None:
         self.refusal = self.refusal or reason
         self.planned.clear()
-
-
-def _is_left_by_us(run: RunSpec, job: Job) -> bool:
-    """Whether run.json says that this process trains it, since nothing could be written when that ended."""
-    try:
-        info = run.folder(job.out).read_run()
-    except RnnlabError:
-        return False
-    return (
-        info["status"] == "running"
-        and (info.get("process") or {}).get("pid") == os.getpid()
-        and is_here(info["process"])
-    )
 
 
 def _result(status: SweepStatus, driver: _Driver | None, options: SweepOptions) -> SweepResult:

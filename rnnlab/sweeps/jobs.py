@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, Self
 from rnnlab.atomic import atomic
 from rnnlab.errors import RunFolderError
 from rnnlab.progress import Progress
+from rnnlab.provenance import is_here
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run_json import ENDED
 
@@ -42,6 +43,13 @@ class RunSpec:
         except RunFolderError:
             return None
         return str(info.get("status")) if info.get("identity") == self.identity else None
+
+    def is_left_here(self, out: str) -> bool:
+        """Whether run.json says that this process trains it; after its end, since nothing could be written then."""
+        if self.status(out) != "running":
+            return False
+        process = self.folder(out).read_run().get("process") or {}
+        return process.get("pid") == os.getpid() and is_here(process)
 
 
 @dataclass(frozen=True)

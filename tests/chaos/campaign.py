@@ -57,21 +57,23 @@ class Part:
 
 
 PARTS = (
-    Part("train", "operations", 14),
-    Part("train", "moments", 4, 90),
-    Part("train", "power", 12),
-    Part("resume", "operations", 5),
-    Part("resume", "power", 4),
-    Part("fleet", "operations", 5, 300),
-    Part("fleet", "power", 4, 150),
-    Part("sweep", "operations", 6, 400),
-    Part("sweep", "moments", 3, 90),
-    Part("sweep", "power", 4, 250),
-    Part("local", "operations", 4, 200),
-    Part("local", "moments", 2, 60),
-    Part("report", "operations", 3),
-    Part("report", "moments", 2, 30),
-    Part("report", "power", 2),
+    Part("train", "operations", 10),
+    Part("train", "moments", 3, 90),
+    Part("train", "power", 10),
+    Part("resume", "operations", 4),
+    Part("resume", "power", 3),
+    Part("replace", "operations", 3, 250),
+    Part("replace", "power", 2, 150),
+    Part("fleet", "operations", 3, 250),
+    Part("fleet", "power", 3, 150),
+    Part("sweep", "operations", 4, 300),
+    Part("sweep", "moments", 2, 90),
+    Part("sweep", "power", 3, 200),
+    Part("local", "operations", 3, 150),
+    Part("local", "moments", 1, 60),
+    Part("report", "operations", 2),
+    Part("report", "moments", 1, 30),
+    Part("report", "power", 1),
 )
 
 

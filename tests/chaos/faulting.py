@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from chaos.forks import Ended, Warm
 from chaos.records import Record
-from chaos.scenarios import PAGE, Scenario
+from chaos.scenarios import CONFIG, PAGE, Scenario
 from chaos.shim import ERRORS, FAULTS
 
 MEMORY = Path("/dev/shm")
@@ -69,6 +70,8 @@ class Bench:
         self._holder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="chaos-")
         self.folder = Path(self._holder.name)
         self._cases = 0
+        self.other = self.folder / "other.yaml"
+        self.other.write_text(yaml.safe_dump(CONFIG))
         scenario.prepare(self.folder / "start", warm)
         self.start = self.folder / "start" / "work"
         work, begun = self._work(), time.monotonic()
@@ -125,12 +128,20 @@ class Bench:
             wrong.append(f"does not go on: {last.how}: {last.err[-300:]}")
         wrong += [text for step in then for text in unclear("", step)]
         wrong += [f"afterwards: {text}" for text in self.believed(work, all_there=True)]
-        # Of a folder that a worker left half-made the next start takes care, and there may have been none.
-        wrong += [f"left: {name}" for name in self.scenario.remains(work) if ended.code or ".new-" not in name]
+        wrong += [f"left: {name}" for name in self._remains(work)]
         shutil.rmtree(work.parent)
         how = ended.how + ("" if ended.struck or "outside" in fault else " (before the fault)")
         going_on = "at once" if len(then) == 1 else _reason(then[0])
         return Outcome(self.scenario.name, fault, at, how, going_on, tuple(wrong), refused=len(then) > 1)
+
+    def _remains(self, work: Path) -> list[str]:
+        """What is left of it; of half-made folders the next start takes care, if there has been none."""
+        left = self.scenario.remains(work)
+        if any(".new-" in name or ".old-" in name for name in left):
+            self.warm.run(["train", "-c", str(self.other), "--name", "other", "-q"], work)
+            shutil.rmtree(work / "runs/other")
+            left = self.scenario.remains(work)
+        return left
 
     def believed(self, work: Path, *, all_there: bool) -> Iterator[str]:
         """What is complete on disk must be the undisturbed result."""

@@ -30,7 +30,7 @@ class Scenario:
     """A command in a folder of its own.
 
     >>> [scenario.name for scenario in SCENARIOS.values() if scenario.command[0] == "train"]
-    ['train', 'resume']
+    ['train', 'resume', 'replace']
     """
 
     name: str
@@ -62,6 +62,9 @@ class Scenario:
             assert killed.how == "SIGKILL", killed
             for name in ("count", "struck"):
                 (work / name).unlink()
+        if self.name == "replace":
+            ended = warm.run(_TRAIN, work)
+            assert ended.code == 0, ended
         if self.name == "report":
             ended = warm.run(SCENARIOS["sweep"].command, work)
             assert ended.code == 0, ended
@@ -114,6 +117,7 @@ SCENARIOS = {
     for scenario in (
         Scenario("train", _TRAIN, CONFIG),
         Scenario("resume", (*_TRAIN, "--resume"), CONFIG),
+        Scenario("replace", (*_TRAIN, "--force"), CONFIG),
         _sweep("fleet", FLEET, "--engine", "inline"),
         _sweep("sweep", SWEEP, "--engine", "inline"),
         _sweep("local", SWEEP, "--engine", "local", "-j", "2", many=True),
