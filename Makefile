@@ -11,7 +11,7 @@ STAMP := .venv/.installed
 PYTEST = $(BIN)/python tools/compile_scan.py && $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sweep-demo report-demo test coverage lint types configs build bench docs reproduce clean
+.PHONY: help install demo sweep-demo report-demo test coverage lint types configs build bench docs reproduce chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ docs: $(STAMP) ## Rewrite the generated parts of the documentation and the schem
 
 reproduce: $(STAMP) ## Run the slow reproductions of published results
 	$(BIN)/python -m pytest -q -m slow
+
+chaos: $(STAMP) ## Disturb everything: faults, power cuts, damage, hostile input, long runs (under 30 minutes)
+	$(BIN)/python tools/compile_scan.py && $(BIN)/python tools/chaos.py
 
 clean: ## Remove .venv, dist/ and caches; runs/ stays
 	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,79 @@
+"""`make chaos`: faults, power cuts, damage, hostile input and long runs, with the figures of docs/RELIABILITY.md.
+
+    python tools/chaos.py                       everything, under 30 minutes on two cores
+    python tools/chaos.py damage configs        some sections
+    python tools/chaos.py --quick               a few cases of each, as `make test` runs them
+
+It ends with 1 where a promise was broken, and says where. The cases are those of tests/chaos.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+
+
+class Section(NamedTuple):
+    """A module of tests/chaos whose `run(count)` gives figures, and how many cases it takes."""
+
+    module: str
+    cases: int
+    quick: int
+
+
+SECTIONS = {
+    "configs": Section("fuzz_configs", 100_000, 200),
+    "damage": Section("damage", 10_000, 20),
+    "pairs": Section("pairs", 28, 2),
+    "hostile": Section("hostile", 1_000, 20),
+    "soak": Section("soak", 10_000, 20),
+}
+DISTURBANCES = "disturbances"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the sections that are named, or all; the exit code."""
+    parser = argparse.ArgumentParser(prog="tools/chaos.py", description=(__doc__ or "").splitlines()[0])
+    names = [DISTURBANCES, *SECTIONS]
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(names)}; without one, all")
+    parser.add_argument("--quick", action="store_true", help="a few cases of each")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.sections) - set(names):
+        parser.error(f"there is no section {', '.join(sorted(unknown))}; they are {', '.join(names)}")
+    paths = [str(ROOT / "tests"), str(ROOT)]
+    sys.path[:0] = paths
+    # The processes that the suite starts find its modules in the same places.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH")]))
+    broken = [name for name in options.sections or names if not _holds(name, options.quick)]
+    print(f"\nbroken: {', '.join(broken)}" if broken else "\nevery promise held")
+    return 1 if broken else 0
+
+
+def _holds(name: str, quick: bool) -> bool:
+    """Run a section and print its figures; whether the promises held."""
+    print(f"\n## {name}\n", flush=True)
+    begun = time.monotonic()
+    if name == DISTURBANCES:
+        code: int = importlib.import_module("chaos.disturbances").main(["--short"] if quick else [])
+        return code == 0
+    section = SECTIONS[name]
+    try:
+        figures = importlib.import_module(f"chaos.{section.module}").run(section.quick if quick else section.cases)
+    except AssertionError as error:
+        print(f"BROKEN: {error}")
+        return False
+    print("\n".join(["| | |", "| --- | --- |", *(f"| {what} | {figure} |" for what, figure in figures)]))
+    print(f"\n{time.monotonic() - begun:,.0f} s", flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
