@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 LARGEST_FLEET = 32
 """Runs in a fleet. A larger fleet is not faster (docs/BENCHMARKS.md), and loses more when its process dies."""
 _MEMORY = 2**30
+_PRODUCTS, _GATE, _ROW, _TIMESTEP = 2.5e11, 7e-10, 4.3e-8, 3e-6
+"""Rates of one core of the machine of docs/BENCHMARKS.md: operations of matrix products in a second; seconds for a unit
+of a gate, for a timestep of a sequence and for a timestep of a layer, whatever the batch. Fitted to the processor time
+of fleets of 1 to 8 runs, B 4 to 200, T 50 and 100, H 10 to 256, 1 and 2 layers of each cell: within a quarter."""
 
 
 class PendingRun(NamedTuple):
@@ -76,10 +80,7 @@ def bytes_of(config: Config) -> int:
 
 
 def cost_of(configs: Sequence[Config]) -> float:
-    """About how many seconds these runs take on one core: matrix products, elementwise work, and a little a timestep.
-
-    The rates are those of docs/BENCHMARKS.md on one core of a recent server; a stop rule may end a run sooner.
-    """
+    """About how many seconds these runs take on one core, at the rates below; a stop rule may end a run sooner."""
     return sum(map(_cost, configs))
 
 
@@ -88,8 +89,10 @@ def _cost(config: Config) -> float:
     G, H = len(model.build_cell().gates), model.hidden
     below = config.task.inputs + (model.layers - 1) * H
     products = 2 * G * H * (below + model.layers * H)
-    sequence = T * (products / 6e10 + model.layers * G * H * 2.5e-9)
+    sequence = T * (products / _PRODUCTS + model.layers * (G * H * _GATE + _ROW))
     updates = train.updates if train.updates is not None else 200 * (train.epochs or 1)
     evaluations = 2 + (updates // train.evaluate_every if train.evaluate_every else 0)
-    # A forward pass is a third of an update. Besides its sequences, an update takes about 0.1 ms a run.
-    return updates * (3 * train.batch * sequence + 1e-4) + evaluations * train.evaluate_size * sequence
+    # A forward pass is a third of an update.
+    return updates * (3 * train.batch * sequence + T * model.layers * _TIMESTEP) + (
+        evaluations * train.evaluate_size * sequence
+    )
