@@ -119,7 +119,8 @@ def test_no_two_modules_have_one_name() -> None:
 
 def test_the_tests_mirror_the_tree() -> None:
     folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
-    assert all((PACKAGE / folder).is_dir() for folder in folders)
+    # The suites in chaos/ are about every package at once.
+    assert all((PACKAGE / folder).is_dir() for folder in folders - {Path("chaos")})
 
 
 @pytest.mark.parametrize("path", FILES, ids=label)
