@@ -68,7 +68,7 @@ reproduce: $(STAMP) ## Run the slow reproductions of published results
 	$(BIN)/python -m pytest -q -m slow
 
 chaos: $(STAMP) ## Disturb everything: faults, power cuts, damage, hostile input, long runs (under 30 minutes)
-	$(BIN)/python tools/compile_scan.py && $(BIN)/python tools/chaos.py
+	$(BIN)/python tools/compile_scan.py && $(BIN)/python tools/run_chaos.py
 
 clean: ## Remove .venv, dist/ and caches; runs/ stays
 	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -48,9 +48,11 @@ def described(task: str = "addition", *, length: int, batch: int, hidden: int, *
 @pytest.mark.parametrize(
     ("given_config", "replicas"),
     [
-        (described(length=500, batch=200, hidden=128, layers=2), 1),
+        pytest.param(described(length=500, batch=200, hidden=128, layers=2), 1, marks=pytest.mark.slow),
         (described("copy", length=300, batch=300, hidden=64, dtype="float64", probe={"which": ["adjoint"]}), 1),
-        (described(length=20, batch=20, hidden=1500, cell="gru", probe={"which": []}), 1),
+        pytest.param(
+            described(length=20, batch=20, hidden=1500, cell="gru", probe={"which": []}), 1, marks=pytest.mark.slow
+        ),
         (described(length=200, batch=50, hidden=100, cell="rnn"), 8),
         (described("copy", length=60, batch=200, hidden=128, scan="general"), 1),
         (described(length=10, batch=2, hidden=3), 1),

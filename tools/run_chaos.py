@@ -1,8 +1,8 @@
 """`make chaos`: faults, power cuts, damage, hostile input and long runs, with the figures of docs/RELIABILITY.md.
 
-    python tools/chaos.py                       everything, under 30 minutes on two cores
-    python tools/chaos.py damage configs        some sections
-    python tools/chaos.py --quick               a few cases of each, as `make test` runs them
+    python tools/run_chaos.py                       everything, under 30 minutes on two cores
+    python tools/run_chaos.py damage configs        some sections
+    python tools/run_chaos.py --quick               a few cases of each, as `make test` runs them
 
 It ends with 1 where a promise was broken, and says where. The cases are those of tests/chaos.
 """
@@ -41,7 +41,7 @@ DISTURBANCES = "disturbances"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sections that are named, or all; the exit code."""
-    parser = argparse.ArgumentParser(prog="tools/chaos.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="tools/run_chaos.py", description=(__doc__ or "").splitlines()[0])
     names = [DISTURBANCES, *SECTIONS]
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(names)}; without one, all")
     parser.add_argument("--quick", action="store_true", help="a few cases of each")
