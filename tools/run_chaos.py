@@ -15,9 +15,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+Figures = list[tuple[str, str]]
 ROOT = Path(__file__).parent.parent
 
 
@@ -27,14 +30,16 @@ class Section(NamedTuple):
     module: str
     cases: int
     quick: int
+    divisible: bool = True
+    """Whether processes can share the cases."""
 
 
 SECTIONS = {
     "configs": Section("fuzz_configs", 100_000, 200),
     "damage": Section("damage", 10_000, 20),
-    "pairs": Section("pairs", 28, 2),
+    "pairs": Section("pairs", 28, 2, divisible=False),
     "hostile": Section("hostile", 1_000, 20),
-    "soak": Section("soak", 10_000, 20),
+    "soak": Section("soak", 10_000, 20, divisible=False),
 }
 DISTURBANCES = "disturbances"
 
@@ -66,13 +71,44 @@ def _holds(name: str, quick: bool) -> bool:
         return code == 0
     section = SECTIONS[name]
     try:
-        figures = importlib.import_module(f"chaos.{section.module}").run(section.quick if quick else section.cases)
+        figures = _quick(section) if quick else _long(section)
     except AssertionError as error:
         print(f"BROKEN: {error}")
         return False
     print("\n".join(["| | |", "| --- | --- |", *(f"| {what} | {figure} |" for what, figure in figures)]))
     print(f"\n{time.monotonic() - begun:,.0f} s", flush=True)
     return True
+
+
+def _quick(section: Section) -> Figures:
+    return _share(section.module, section.quick, 0)
+
+
+def _long(section: Section) -> Figures:
+    processes = (os.cpu_count() or 1) if section.divisible else 1
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        shares = pool.map(
+            _share, [section.module] * processes, [section.cases // processes] * processes, range(processes)
+        )
+        return _merged([*shares])
+
+
+def _share(module: str, count: int, seed: int) -> Figures:
+    figures: Figures = importlib.import_module(f"chaos.{module}").run(count, seed)
+    return figures
+
+
+def _merged(shares: Sequence[Figures]) -> Figures:
+    """Counts are added; other figures stand beside each other."""
+    merged: dict[str, list[str]] = {}
+    for what, figure in (pair for share in shares for pair in share):
+        merged.setdefault(what, []).append(figure)
+    return [(what, _sum(figures)) for what, figures in merged.items()]
+
+
+def _sum(figures: Sequence[str]) -> str:
+    numbers = [figure.replace(",", "") for figure in figures]
+    return f"{sum(map(int, numbers)):,}" if all(map(str.isdecimal, numbers)) else "; ".join(figures)
 
 
 if __name__ == "__main__":

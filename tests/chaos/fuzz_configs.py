@@ -5,17 +5,14 @@ Half of them are mutations of the files in configs/, half are built from the key
 
 from __future__ import annotations
 
-import os
 import random
 import resource
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from chaos.mutations import VALUES, mutated
@@ -30,8 +27,6 @@ from rnnlab.sweeps.file import load_sweep
 from rnnlab.training.loop import train
 
 SECONDS, MEMORY = 2.0, 500 * 2**20
-FEW = 2000
-"""Cases for which no more processes are started."""
 FACTS: dict[str, Any] = {"seed": 3, "model.cell": "lstm", "task.length": 100, "clip": None, "probe.which": ["adjoint"]}
 # A run of two updates, whatever else the config says.
 TINY = ("train.updates=2", "train.batch=2", "train.evaluate_size=4", "model.layers=1", "model.hidden=3", "device=cpu")
@@ -42,29 +37,6 @@ Case = tuple[str, Callable[[], Any]]
 
 def run(count: int, seed: int = 0) -> list[tuple[str, str]]:
     """So many cases, and of the valid configs one in a hundred cases trained for two updates; the figures."""
-    if count <= FEW:
-        return _figures([_share(count, seed)])
-    processes = os.cpu_count() or 1
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        return _figures([*pool.map(_share, [count // processes] * processes, range(seed, seed + processes))])
-
-
-def _figures(shares: Sequence[Share]) -> list[tuple[str, str]]:
-    total: Counter[str] = sum((share.outcomes for share in shares), Counter())
-    figures = [(what, f"{number:,}") for what, number in sorted(total.items())]
-    slowest, memory = max(share.slowest for share in shares), max(share.memory for share in shares)
-    return [*figures, ("slowest", f"{slowest:.2f} s"), ("memory more at most", f"{memory / 2**20:,.0f} MiB")]
-
-
-class Share(NamedTuple):
-    """What a process found: outcomes, seconds of the slowest case, bytes of memory taken."""
-
-    outcomes: Counter[str]
-    slowest: float
-    memory: int
-
-
-def _share(count: int, seed: int) -> Share:
     draw, outcomes = random.Random(seed), Counter[str]()
     slowest, memory, before = 0.0, 0, _resident()
     valid: list[Config] = []
@@ -82,7 +54,8 @@ def _share(count: int, seed: int) -> Share:
             if isinstance(given, Config) and len(valid) <= count // 100:
                 valid.append(given)
         outcomes.update(f"trained for two updates, {_trained(config, Path(folder))}" for config in valid)
-    return Share(outcomes, slowest, memory)
+    figures = [(what, f"{number:,}") for what, number in sorted(outcomes.items())]
+    return [*figures, ("slowest", f"{slowest:.2f} s"), ("memory more at most", f"{memory / 2**20:,.0f} MiB")]
 
 
 def _case(draw: random.Random, path: Path) -> tuple[str, Callable[[], Any]]:
