@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from rnnlab.wording import escaped, shortened
 
+MOST_PROBLEMS = 50
+"""Problems that are listed; the others are counted."""
 _LONGEST_KEY, _LONGEST_MESSAGE = 100, 600
 
 
@@ -61,6 +63,13 @@ class ConfigError(RnnlabError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def at_most(problems: Sequence[Problem], *, incomplete: bool = False) -> list[Problem]:
+    """The first MOST_PROBLEMS of them, and how many more there are; `incomplete` if even more were not looked for."""
+    more = len(problems) - MOST_PROBLEMS
+    count = f"more than {more}" if incomplete else str(more)
+    return [*problems] if more <= 0 else [*problems[:MOST_PROBLEMS], Problem("", f"... and {count} more")]
 
 
 class RunExistsError(RnnlabError):

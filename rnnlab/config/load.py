@@ -15,14 +15,13 @@ from pydantic import ValidationError
 from rnnlab.config.checks import conflicts
 from rnnlab.config.keys import owner_at
 from rnnlab.config.mappings import plain_mapping, too_large
-from rnnlab.config.messages import Located, problems, value_at
+from rnnlab.config.messages import MOST_FAULTS, Located, problems, value_at
 from rnnlab.config.overrides import Setting, override
 from rnnlab.config.schema import Config
 from rnnlab.config.yaml_tree import MOST_BYTES, Node, Path, dotted, parse, position_in
-from rnnlab.errors import ConfigError, Problem, nearest
+from rnnlab.errors import ConfigError, Problem, at_most, nearest
 from rnnlab.regular import CannotReadError, open_regular
 
-MOST_PROBLEMS = 50
 STDIN = "stdin"
 
 
@@ -45,10 +44,11 @@ def check(document: Document, settings: Sequence[Setting] = (), unreadable: Iter
     `unreadable` are problems that are known already.
     """
     given, refused = override(document.value, settings)
-    wrong, config = [*document.problems], None
+    wrong, config, incomplete = [*document.problems], None, False
     try:
         config = _validated(given)
     except ValidationError as error:
+        incomplete = error.error_count() > MOST_FAULTS
         refused_at = {problem.place for problem in refused}
         applied = [setting for setting in settings if setting.place not in refused_at]
         wrong += [_placed(path, problem, document, applied) for path, problem in _all_problems(error, given)]
@@ -57,7 +57,7 @@ def check(document: Document, settings: Sequence[Setting] = (), unreadable: Iter
         wrong += [_placed(path, problem, document, settings) for path, problem in large]
     wrong += [*unreadable, *refused]
     if wrong or config is None:
-        raise ConfigError(_at_most(sorted(wrong, key=_line_and_column)))
+        raise ConfigError(at_most(sorted(wrong, key=_line_and_column), incomplete=incomplete))
     return config
 
 
@@ -111,7 +111,7 @@ def document_of(source: Source) -> Document:
     if not isinstance(tree.content, dict):
         kind = "a list" if isinstance(tree.content, list) else "a single value"
         message = f"a config is a mapping of keys such as `task: addition`, and this is {kind}"
-        raise ConfigError([*wrong, Problem("", message, place=tree.position.place(name))])
+        raise ConfigError([*at_most(wrong), Problem("", message, place=tree.position.place(name))])
     return Document(tree.plain(), name, tree, wrong)
 
 
@@ -155,7 +155,8 @@ def _all_problems(error: ValidationError, given: Mapping[str, Any]) -> list[Loca
     and a conflict counts if no key that is wrong, or was meant by a misspelt one, had a part in it.
     """
     located = list(problems(error, given))
-    if any(fault["type"] == "conflict" for fault in error.errors(include_url=False)):
+    too_many = error.error_count() > MOST_FAULTS
+    if too_many or any(fault["type"] == "conflict" for fault in error.errors(include_url=False)):
         return located
     wrong = {path for path, _ in located}
     try:
@@ -219,9 +220,3 @@ def _line_and_column(problem: Problem) -> tuple[int, int]:
     """To sort by. Settings have no line and come last."""
     match = re.search(r":(\d+):(\d+)$", problem.place)
     return (int(match[1]), int(match[2])) if match else (sys.maxsize, 0)
-
-
-def _at_most(wrong: list[Problem]) -> list[Problem]:
-    """The first MOST_PROBLEMS of them, and how many more there are."""
-    more = len(wrong) - MOST_PROBLEMS
-    return wrong if more <= 0 else [*wrong[:MOST_PROBLEMS], Problem("", f"... and {more} more")]

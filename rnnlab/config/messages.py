@@ -16,6 +16,8 @@ from rnnlab.errors import Problem, nearest
 from rnnlab.parts import Part
 from rnnlab.wording import shortened
 
+MOST_FAULTS = 5_000
+"""Faults that are looked at: each takes time, and a file has room for 100,000."""
 _MOST_COUNTED = 1e19
 """A larger bound is written as 1e+300."""
 
@@ -46,11 +48,11 @@ _EXPECTED = {
 
 
 def problems(error: ValidationError, given: Any) -> Iterator[Located]:
-    """The problems that pydantic's error stands for, each with its path in what was given.
+    """The problems that pydantic's error stands for, each with its path in what was given; of its first MOST_FAULTS.
 
     Where no branch of a union fits, pydantic has an error for each; together they are one problem.
     """
-    located = [(_path(fault, given), fault) for fault in error.errors(include_url=False)]
+    located = [(_path(fault, given), fault) for fault in error.errors(include_url=False)[:MOST_FAULTS]]
     sections_with_faults = {path[:-1] for path, _ in located if path}
     for path, group in groupby(located, key=lambda pair: pair[0]):
         faults = [fault for _, fault in group]

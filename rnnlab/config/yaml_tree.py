@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from rnnlab.config.yaml_scalars import scalar
-from rnnlab.errors import ConfigError, Problem
+from rnnlab.errors import ConfigError, Problem, at_most
 from rnnlab.wording import encodable
 
 Path = tuple[str | int, ...]
@@ -110,7 +110,7 @@ def value_of(text: str, name: str) -> Any:
         return scalar(text)
     node, problems = parse(text, name)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(at_most(problems))
     return node.plain()
 
 
@@ -152,7 +152,7 @@ class _Reader:
         self.nodes = 0
 
     def error(self, position: Position, message: str) -> ConfigError:
-        return ConfigError([*self.problems, self._problem(position, message)])
+        return ConfigError([*at_most(self.problems), self._problem(position, message)])
 
     def _problem(self, position: Position, message: str, key: str = "") -> Problem:
         return Problem(key, message, place=position.place(self.name))

@@ -236,6 +236,22 @@ def test_thousands_of_mistakes_are_not_all_told(tmp_path: Path) -> None:
     assert lines[-1] == "... and 4950 more"
 
 
+def test_of_more_mistakes_than_anyone_made_only_the_first_are_looked_at(tmp_path: Path) -> None:
+    """Each takes time, and 50,000 of them took five seconds."""
+    lines = refused(ADDITION + "".join(f"k{n}: 1\n" for n in range(6000)), tmp_path)
+    assert len(lines) == 51
+    assert lines[-1] == "... and more than 4950 more"
+
+
+@pytest.mark.parametrize("rest", ["a: [", "- 3", "seed: 1"])
+def test_a_file_that_is_no_yaml_either_does_not_tell_thousands(rest: str, tmp_path: Path) -> None:
+    lines = refused(ADDITION + "seed: 1\n" * 1000 + rest, tmp_path)
+    assert 51 <= len(lines) <= 52
+    lines = refused("- !x 3\n" * 1000, tmp_path)
+    assert len(lines) == 52
+    assert "a config is a mapping" in lines[-1]
+
+
 def test_a_mapping_has_no_places() -> None:
     with pytest.raises(
         ConfigError, match=r"^model\.hidden: must be above 0, not 0\nseed: must be a whole number, not 'x'$"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rnnlab.config import Config, Setting
-from rnnlab.config.load import MOST_PROBLEMS, STDIN, Document, Source, check, document_of, read_settings
+from rnnlab.config.load import STDIN, Document, Source, check, document_of, read_settings
 from rnnlab.config.messages import format_value
-from rnnlab.errors import ConfigError, Problem
+from rnnlab.errors import MOST_PROBLEMS, ConfigError, Problem, at_most
 from rnnlab.sweeps.file.naming import name_of, unique
 from rnnlab.sweeps.file.reader import Choice, Reader
 
@@ -70,7 +70,7 @@ def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
     if not dimensions and not reader.problems:
         reader.add("axes", "a sweep needs `axes` or `seeds`; a single run is trained with `rnnlab train`")
     if reader.problems:
-        raise ConfigError(reader.problems)
+        raise ConfigError(at_most(reader.problems))
     return replace(_members(base, base_sets, dimensions, axes), name=_stem(document.name))
 
 

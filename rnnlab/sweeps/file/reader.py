@@ -11,7 +11,7 @@ from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.config.load import STDIN, Document, document_of
 from rnnlab.config.messages import format_value
 from rnnlab.config.yaml_tree import Node, Position
-from rnnlab.errors import ConfigError, Problem, nearest
+from rnnlab.errors import MOST_PROBLEMS, ConfigError, Problem, at_most, nearest
 from rnnlab.sweeps.file.distributions import distribution, sampled
 from rnnlab.sweeps.file.size import combinations, too_many
 
@@ -104,8 +104,8 @@ class Reader:
         elif key == "seed" and self._part("seeds") is not None:
             self._add(key, "is given by `seeds` already", position)
         elif key not in known_keys():
-            # A Problem would list all choices, which are hundreds.
-            near = nearest(key, known_keys())
+            # A Problem would list all choices, which are hundreds; and one that is not listed needs no near one.
+            near = nearest(key, known_keys()) if len(self.problems) < MOST_PROBLEMS else None
             self._add(key, "there is no such key in a config" + (f"; did you mean '{near}'?" if near else ""), position)
         else:
             return True
@@ -185,7 +185,7 @@ class Reader:
         """Raise ConfigError where there are more combinations than a sweep may have; none of them is made."""
         if problem := too_many(combinations(self.root, self._seeds(seeds))):
             self.add("axes" if self._part("axes") else "seeds", problem)
-            raise ConfigError(self.problems)
+            raise ConfigError(at_most(self.problems))
 
     def _seeds(self, given: Setting | None) -> Any:
         node = self._part("seeds")
