@@ -24,16 +24,18 @@ def validate(
     One line each on stdout: file:line:column: key: what is wrong. Exit code 2 if there is any.
     """
     from rnnlab.config.load import document_of, is_sweep, load_config
-    from rnnlab.errors import ConfigError
+    from rnnlab.errors import ConfigError, RnnlabError
     from rnnlab.sweeps.file import load_sweep
+    from rnnlab.wording import escaped
 
     wrong = 0
     for file in files:
         try:
             document = document_of(file)
             load_sweep(document) if is_sweep(document) else load_config(document)
-        except ConfigError as error:
-            print(error)
+        except RnnlabError as error:
+            # Of a sweep the data must be there too: the names of its runs say how long the sequences are.
+            print(error if isinstance(error, ConfigError) else escaped(f"{file}: {error}"))
             wrong += 1
     count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
     print(f"{count}, {wrong} with problems" if wrong else f"{count}, nothing wrong", file=sys.stderr)

@@ -172,6 +172,18 @@ def test_each_command_knows_the_others_file(call: Call, file: str) -> None:
     assert result.err == "3 files, 1 with problems\n"
 
 
+def test_a_sweep_without_its_data_does_not_end_the_validation_of_others(call: Call, file: str) -> None:
+    """The names of its runs say how long the sequences are, and only the data knows."""
+    Path("data.yaml").write_text('base: {task: {name: arrays, path: "no\\x1bne.npz"}}\nseeds: 2\n')
+    Path("bad.yaml").write_text(TEXT.replace("gru", "gruu"))
+    result = call("validate", "data.yaml", "bad.yaml", file)
+    assert result.code == 2
+    first, second = result.out.splitlines()[:2]
+    assert first == r"data.yaml: no\x1bne.npz: No such file or directory; check task.path"
+    assert second.startswith("bad.yaml:6:28: model.cell: ")
+    assert result.err == "3 files, 2 with problems\n"
+
+
 SCHEMA: Any = sweep_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)
 RIGHT: list[dict[str, Any]] = [
