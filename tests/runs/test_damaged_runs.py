@@ -267,3 +267,18 @@ def test_a_terminal_obeys_nothing_of_a_run(others: Path, rnn: Call) -> None:
         assert result.code in (0, 2), result.err
         assert all(one.isprintable() or one in "\n\t" for one in result.out + result.err), command
         assert len(result.out + result.err) < 20_000, command
+
+
+def test_what_looks_like_markup_is_shown_as_it_stands(others: Path, rnn: Call) -> None:
+    """rich fails for a tag without a beginning, and makes links of others."""
+    run = spoiled(others)
+    run.update(**dict.fromkeys(("device", "scan", "reason"), "a[/] [link=http://x]y[/link] :smile:"), files=None)
+    run.config.write_text('model: {cell: lstm, "x[/]": "[bold]a[/]"}\nseed: 3\n')
+    shown = rnn("show", run.name)
+    assert shown.code == 0, shown.err
+    assert "[link=http://x]y[/link] :smile:" in shown.out
+    for other in others.iterdir():
+        if other.name != ".rnnlab":
+            config = RunFolder(other).config
+            config.write_text(config.read_text().replace("model:", "model:\n  '[/]': " + f"'[/] {other.name[0:9]}'"))
+    assert rnn("report", "--by", "model.[/]").code == 0
