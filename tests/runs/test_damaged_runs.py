@@ -259,8 +259,9 @@ def test_claims_are_not_made_through_a_link(linked: str, tmp_path: Path) -> None
 
 def test_a_terminal_obeys_nothing_of_a_run(others: Path, rnn: Call) -> None:
     run = spoiled(others)
-    for key in ("scan", "device", "dtype", "reason", "sweep", "name", "started"):
-        with_value(run, key, "\x1b[31m")
+    # With the right checksum, or run.json would not be believed at all.
+    run.update(**dict.fromkeys(("scan", "device", "dtype", "reason", "sweep", "name", "started"), "\x1b[31m"))
+    run.update(files=None)
     run.config.write_text('model: {cell: "\\e[31m", x: "' + "y" * 50_000 + '"}\n"a\\e[31m": 3\nseed: 3\n')
     for command in (["ls"], ["show", run.name], ["report"], ["report", "--by", "model.cell"]):
         result = rnn(*command)
