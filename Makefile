@@ -32,7 +32,7 @@ sweep-demo: $(STAMP) ## Train 162 runs on the adding problem: cells, initializer
 report-demo: sweep-demo ## Make report.html, the page of that sweep, and show the report
 	$(BIN)/rnnlab report runs/ --where sweep=sweep_demo --where task.length=100 --html report.html
 
-test: $(STAMP) ## Run the tests (under five minutes on two cores)
+test: $(STAMP) ## Run the tests (about six minutes on two cores)
 	$(PYTEST)
 
 coverage: $(STAMP) ## Run the tests and show what they do not reach
@@ -67,7 +67,7 @@ docs: $(STAMP) ## Rewrite the generated parts of the documentation and the schem
 reproduce: $(STAMP) ## Run the slow reproductions of published results
 	$(BIN)/python -m pytest -q -m slow
 
-chaos: $(STAMP) ## Disturb everything: faults, power cuts, damage, hostile input, long runs (under 30 minutes)
+chaos: $(STAMP) ## Disturb everything: faults, power cuts, damage, hostile input, long runs (about 45 minutes)
 	$(BIN)/python tools/compile_scan.py && $(BIN)/python tools/run_chaos.py
 
 clean: ## Remove .venv, dist/ and caches; runs/ stays

@@ -49,4 +49,6 @@ def ls(
 
     from rnnlab.report.terminal.summary import supports_unicode
 
-    Console(highlight=False).print(listing(chosen, unicode=supports_unicode(sys.stdout.encoding)))
+    Console(highlight=False, markup=False, emoji=False).print(
+        listing(chosen, unicode=supports_unicode(sys.stdout.encoding))
+    )

@@ -198,5 +198,5 @@ def _show(findings: Findings) -> None:
     from rnnlab.report.terminal.comparison import report as render
     from rnnlab.report.terminal.summary import supports_unicode
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(render(findings, console.width, unicode=supports_unicode(sys.stdout.encoding)))

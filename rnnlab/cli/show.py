@@ -57,7 +57,7 @@ def _show(run: Run) -> None:
     from rnnlab.report.terminal.listing import details
     from rnnlab.report.terminal.summary import summary, supports_unicode
 
-    console, unicode = Console(highlight=False), supports_unicode(sys.stdout.encoding)
+    console, unicode = Console(highlight=False, markup=False, emoji=False), supports_unicode(sys.stdout.encoding)
     console.print(summary(run, console.width, unicode=unicode))
     console.print()
     console.print(details(run, unicode=unicode))

@@ -180,5 +180,5 @@ def _show_summary(run: Run) -> None:
 
     from rnnlab.report.terminal.summary import summary, supports_unicode
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(summary(run, console.width, unicode=supports_unicode(sys.stdout.encoding)))

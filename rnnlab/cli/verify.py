@@ -80,4 +80,5 @@ def _lines(verification: Verification) -> Iterator[str]:
     for remark in verification.remarks:
         yield f"         not verified: {remark}"
     if verification.restore:
-        yield f"         {'goes on with' if verification.whole else 'restore'}: {verification.restore}"
+        restore = printable(verification.restore)
+        yield f"         {'goes on with' if verification.whole else 'restore'}: {restore}"

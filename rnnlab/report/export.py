@@ -15,6 +15,7 @@ from rnnlab.errors import UsageError
 from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_setting
 from rnnlab.report.headings import HEADINGS, numbers
+from rnnlab.wording import escaped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,9 +46,15 @@ def as_csv(findings: Findings) -> str:
     """A row a group, every figure as a number; a text that a spreadsheet would run gets an apostrophe before it."""
     frame = findings.frame()
     for name in frame.columns:
-        frame[name] = frame[name].map(escape_formula, na_action="ignore")
+        frame[name] = frame[name].map(spreadsheet_cell, na_action="ignore")
+    frame.columns = frame.columns.map(spreadsheet_cell)
     text: str = frame.to_csv(index=False, lineterminator="\n")
     return text
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """The value; a text without characters that a terminal obeys, and with `escape_formula`."""
+    return escape_formula(escaped(value)) if isinstance(value, str) else value
 
 
 def escape_formula(value: Any) -> Any:
@@ -81,7 +88,7 @@ def _markdown(findings: Findings) -> Iterator[str]:
 
 
 def _escape_markdown(text: str) -> str:
-    return re.sub(r"([\\`*_|<>\[\]~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_|<>\[\]~])", r"\\\1", _one_line(text))
 
 
 def as_latex(findings: Findings) -> str:
@@ -103,7 +110,7 @@ def _latex(findings: Findings) -> Iterator[str]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return escaped(" ".join(text.split()))
 
 
 def _escape_latex(text: str) -> str:

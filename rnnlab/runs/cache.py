@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnlab.atomic import atomic, clear_drafts
 from rnnlab.errors import RunFailedError
+from rnnlab.regular import read_regular
 from rnnlab.runs.columns import GRADIENTS
 from rnnlab.runs.folder import RunFolder, bookkeeping
 from rnnlab.runs.hidden import fault_of_file
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 CACHED_COLUMNS = tuple(column.name for column in GRADIENTS if column.name not in ("t", "norm"))
 """The columns that are cached: t is T-1-lag, and norm is 10^log10_norm wherever it can be held."""
 _STAMP = b"rnnlab"
+_CHECKSUM = 4
+"""Bytes of the checksum at the end of a copy."""
 _SMALLEST_CSV = 200_000
 """Bytes; a smaller file is read as fast as a second one is opened."""
 
@@ -83,7 +88,11 @@ def _read(path: Path, stamp: str) -> pa.Table | None:
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        data = read_regular(path)
+        # Arrow reads a flipped bit as another number.
+        if data[-_CHECKSUM:] != _checksum(memoryview(data)[:-_CHECKSUM]):
+            return None
+        with parquet.ParquetFile(pa.BufferReader(pa.py_buffer(data).slice(0, len(data) - _CHECKSUM))) as file:
             if (file.schema_arrow.metadata or {}).get(_STAMP) != stamp.encode():
                 return None
             return file.read(use_threads=False)
@@ -98,8 +107,16 @@ def _write(table: pa.Table, path: Path, stamp: str) -> None:
     with contextlib.suppress(OSError, RunFailedError):
         path.parent.mkdir(parents=True, exist_ok=True)
         _delete_stale(path.parent)
+        memory = io.BytesIO()
+        parquet.write_table(stamped, memory, compression="lz4", use_dictionary=["state"], write_statistics=False)
         with atomic(path) as file:
-            parquet.write_table(stamped, file, compression="lz4", use_dictionary=["state"], write_statistics=False)
+            file.write(memory.getbuffer())
+            file.write(_checksum(memory.getbuffer()))
+
+
+def _checksum(content: memoryview) -> bytes:
+    """What the file of a copy ends with."""
+    return zlib.crc32(content).to_bytes(_CHECKSUM, "big")
 
 
 @lru_cache

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -21,10 +22,13 @@ from rnnlab.runs.folder import bookkeeping
 from rnnlab.runs.hidden import check_plain_tables, fault_of_file
 
 _FILE = "store.sqlite"
-_VERSION = 1
+_VERSION = 2
 """The version of the format; another format needs another number."""
 # One table for each kind: reading one kind then reads its pages in order, and no others.
-_TABLE = "CREATE TABLE IF NOT EXISTS {} (name TEXT PRIMARY KEY, stamp TEXT NOT NULL, value TEXT NOT NULL)"
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS {}"
+    " (name TEXT PRIMARY KEY, stamp TEXT NOT NULL, value TEXT NOT NULL, checksum INTEGER NOT NULL)"
+)
 _WAIT = 30.0
 """Seconds that another process may be writing."""
 
@@ -114,10 +118,11 @@ class Store:
         self._open()
         if self._file is None:
             return
-        rows = [(name, self._stamps[name], text) for name in changed if (text := _json(self._values[name])) is not None]
+        kept = [(name, self._stamps[name], text) for name in changed if (text := _json(self._values[name])) is not None]
         try:
+            rows = [(*row, _checksum(*row)) for row in kept]
             with self._file:
-                self._file.executemany(f"INSERT OR REPLACE INTO {self._kind} VALUES (?, ?, ?)", rows)
+                self._file.executemany(f"INSERT OR REPLACE INTO {self._kind} VALUES (?, ?, ?, ?)", rows)
                 self._file.executemany(f"DELETE FROM {self._kind} WHERE name = ?", [(name,) for name in gone])
         except (sqlite3.Error, ValueError):  # a full disk, a locked file, a name that is no text
             self.close()
@@ -146,7 +151,11 @@ class Store:
         self.close()
 
     def _load(self, file: sqlite3.Connection) -> None:
-        rows = file.execute(f"SELECT name, stamp, value FROM {self._kind}").fetchall()
+        stored = file.execute(f"SELECT name, stamp, value, checksum FROM {self._kind}").fetchall()
+        rows = [row for *row, _ in stored]
+        # SQLite reads a flipped bit as another value.
+        if [_checksum(*row) for row in rows] != [checksum for *_, checksum in stored]:
+            raise ValueError("a row was changed")
         # All of them as one text: the parser then makes each key once, in half the time.
         values = json.loads(f"[{','.join(value for _, _, value in rows)}]")
         for (name, stamp, _), value in list(zip(rows, values, strict=True)):
@@ -172,6 +181,10 @@ def _connected(path: Path, kind: str) -> sqlite3.Connection:
         file.close()
         raise
     return file
+
+
+def _checksum(name: str, stamp: str, value: str) -> int:
+    return zlib.crc32("\0".join((name, stamp, value)).encode())
 
 
 def _json(value: Any) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,18 @@ def state_to_resume(folder: RunFolder, notify: Callable[[str], None]) -> dict[st
     if remark:
         notify(remark)
     return state
+
+
+@contextlib.contextmanager
+def as_many_threads(folder: RunFolder | None) -> Iterator[None]:
+    """Until the block ends, torch has as many threads as the run in the folder began with; None changes nothing."""
+    before = torch.get_num_threads()
+    recorded = folder.read_run().get("threads") if folder is not None else None
+    torch.set_num_threads(recorded or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def forget_damaged(folder: RunFolder, state: State) -> None:

@@ -21,7 +21,7 @@ from rnnlab.probes import Figures
 from rnnlab.progress import Progress
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
-from rnnlab.training.checkpoints import state_to_resume
+from rnnlab.training.checkpoints import as_many_threads, state_to_resume
 from rnnlab.training.fleet import BatchGradients, Fleet
 from rnnlab.training.plan import is_evaluated, is_logged, updates_of
 from rnnlab.training.recorder import Recorder, progress_of
@@ -102,6 +102,8 @@ def train_fleet(
 ) -> list[RunFolder]:
     """Train runs of one shape together, each to its own end, and write a folder for each.
 
+    A run is resumed with the number of threads that it began with, which decides how its sums are rounded.
+
     `fleet` is that of these runs, if it exists already. The caller claims the folders. Runs that continue from
     checkpoints must all have made the same number of updates. Raises as `train` does; runs that have not ended then are
     kept as `interrupted` (`failed`, where there is only one and it is its own fault).
@@ -120,7 +122,7 @@ def train_fleet(
                 runs.append(Recorder(start.config, folder))
                 runs[r].resume(states[r]) if states else runs[r].begin()
             folders = [run.dir for run in runs]
-            with fleet.threads():
+            with as_many_threads(folders[0] if states else None), fleet.threads():
                 training.run(runs, first_checkpoint=not states)
         except BaseException as error:
             interruptions.block()

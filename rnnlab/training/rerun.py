@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,8 @@ from rnnlab.runs.run_json import ENDED
 from rnnlab.training.checkpoints import parameters_of
 from rnnlab.training.loop import MessageCallback, ProgressCallback, train
 
+_LAST_DIGIT = 1e-14
+"""Losses, which are float64, are summed in another order in a fleet."""
 _LOG10 = ("log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_direct")
 
 
@@ -52,8 +55,8 @@ def rerun(
     before = torch.get_num_threads()
     folder = Path(tempfile.mkdtemp(prefix="rnnlab-rerun-"))
     try:
-        if threads := run.info.get("threads"):
-            torch.set_num_threads(int(threads))
+        # The threads of a fleet are divided among its replicas, and the sums of each are made in as many parts.
+        torch.set_num_threads(-(-(run.info.get("threads") or before) // (run.info.get("fleet") or 1)))
         again = train(config, out=folder, observe=observe, notify=notify)
         return list(compare(run, again))
     finally:
@@ -69,8 +72,15 @@ def compare(run: Run, again: Run) -> Iterator[Comparison]:
     if ended:
         yield _weights(parameters_of(run), parameters_of(again))
         results = [{**(each.info.get("result") or {}), "status": each.status} for each in (run, again)]
-        unequal = [key for key in results[1] if results[0].get(key) != results[1][key]]
+        unequal = [key for key in results[1] if not _alike(results[0].get(key), results[1][key], run)]
         yield Comparison("result", not unequal, f"{', '.join(unequal)} differ" if unequal else "equal")
+
+
+def _alike(first: Any, second: Any, run: Run) -> bool:
+    if first == second:
+        return True
+    numbers = isinstance(first, float) and isinstance(second, float)
+    return (run.info.get("fleet") or 1) > 1 and numbers and math.isclose(first, second, rel_tol=_LAST_DIGIT)
 
 
 def differences(info: Mapping[str, Any]) -> list[str]:
@@ -112,6 +122,8 @@ def _metrics(run: Run, again: Run, ended: bool) -> Comparison:
     if list(first["update"]) != list(second["update"]) or list(first) != list(second):
         return Comparison("metrics.csv", False, "has other rows or columns")
     unequal = [str(name) for name in first if not first[name].equals(second[name])]
+    if (run.info.get("fleet") or 1) > 1 and np.allclose(first, second, rtol=_LAST_DIGIT, atol=0, equal_nan=True):
+        return Comparison("metrics.csv", True, f"equal but for the seconds and the last digit of {', '.join(unequal)}")
     at = int(first["update"][(first[unequal] != second[unequal]).any(axis=1)].iloc[0])
     gap = max(float(((first[name] - second[name]) / second[name]).abs().max()) for name in unequal)
     return Comparison("metrics.csv", False, f"{', '.join(unequal)} differ from update {at} on, by {gap:.1e} at most")

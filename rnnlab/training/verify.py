@@ -106,7 +106,7 @@ def _faults_of_content(folder: RunFolder, made: int | None, status: str) -> Iter
         if identity is not None and identity != config.identity():
             yield f"{folder.config} is not the config that {folder.run} has the identity of"
     except RnnlabError as error:
-        yield str(error)
+        yield from str(error).splitlines()
         return
     try:
         gradients, metrics = as_frame(gradients_of(trusted)), as_frame(metrics_of(trusted))
@@ -124,6 +124,9 @@ def _again(folder: RunFolder) -> str:
     except RunFolderError:
         info = {}
     command = info.get("command") or []
+    if command[:1] != ["rnnlab"]:
+        # Somebody's program trained it; and whoever runs what verify says must not run what a stranger's run.json says.
+        command = []
     if info.get("sweep") is not None and command:
         return f"rm -r {shlex.quote(str(folder.path))} && {shlex.join(command)}"
     try:

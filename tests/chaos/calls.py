@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import signal
+import warnings
 from collections.abc import Iterator
 
 from commands import Result
@@ -24,7 +25,14 @@ class HungError(BaseException):
 def called(*arguments: str) -> Result:
     """The command's exit code, stdout and stderr. Raises AssertionError where it hangs, or ends as a bug."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _handlers_kept():
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        warnings.catch_warnings(),
+        _handlers_kept(),
+    ):
+        # As in a process of its own, where a warning is printed: such as that a font has no sign for a character.
+        warnings.simplefilter("default")
         code = _code(arguments)
     result = Result(code, *(_text(stream) for stream in (out, err)))
     assert code in CODES, (arguments, result)

@@ -10,10 +10,12 @@ It ends with 1 if the law was broken anywhere, and prints where.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -53,13 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _outcomes(given: Sequence[str], processes: int) -> list[Outcome]:
     command = [sys.executable, "-m", "chaos.disturbances", *given]
-    started = [
-        subprocess.Popen([*command, "--share", f"{k}/{processes}"], stdout=subprocess.PIPE, text=True)
-        for k in range(processes)
-    ]
-    outcomes = [_outcome(line) for one in started for line in one.communicate()[0].splitlines()]
-    assert not any(one.returncode for one in started), "a process of the suite itself failed"
-    return outcomes
+    with contextlib.ExitStack() as stack:
+        # Files: a pipe that nobody reads yet would fill, and its process would wait.
+        files = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(processes)]
+        started = [
+            subprocess.Popen([*command, "--share", f"{k}/{processes}"], stdout=file) for k, file in enumerate(files)
+        ]
+        codes = [one.wait() for one in started]
+        assert not any(codes), "a process of the suite itself failed"
+        for file in files:
+            file.seek(0)
+        return [_outcome(line) for file in files for line in file]
 
 
 def _print_share(parts: Iterable[Part], share: tuple[int, int], *, long: bool) -> None:

@@ -44,9 +44,9 @@ def run(count: int, seed: int = 0) -> list[tuple[str, str]]:
         path = Path(folder, "case.yaml")
         for number in range(count):
             kind, case = _case(draw, path)
-            begun = time.perf_counter()
+            begun = time.process_time()  # beside other work the clock on the wall says nothing
             outcome, given = _outcome(kind, case, path)
-            taken = time.perf_counter() - begun
+            taken = time.process_time() - begun
             slowest, memory = max(slowest, taken), max(memory, _resident() - before)
             assert taken < SECONDS, f"case {number}, {kind}: {taken:.1f} s for {_shown(kind, path, given)}"
             assert memory < MEMORY, f"case {number}, {kind}: {memory:,} bytes for {_shown(kind, path, given)}"

@@ -126,6 +126,8 @@ def _become(message: dict[str, Any], streams: list[int]) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
+        # Rnnlab has ended: a signal now is for nobody.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_RNNLAB)
         for output in (sys.stdout, sys.stderr):
             try:
                 output.flush()
@@ -158,6 +160,7 @@ def _run(arguments: list[str]) -> int:
         _unblock()
         main(arguments)
     except SystemExit as end:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_RNNLAB)
         return end.code if isinstance(end.code, int) else 1
     return 0
 

@@ -163,3 +163,26 @@ def test_a_config_of_another_run_is_found(desk: Path) -> None:
     folder.config.write_bytes(folder.config.read_bytes().replace(b"seed: 0", b"seed: 1"))
     folder.update(files=None)
     assert "is not the config that runs/whole/run.json has the identity of" in verify_run("runs/whole").faults[0]
+
+
+@pytest.mark.parametrize("program", ["curl", "rnnlab.sweep", "train.py", ""])
+def test_only_a_command_of_rnnlab_is_recommended(program: str, desk: Path, rnn: Call) -> None:
+    """Whoever does what is recommended would run what a stranger's run.json says."""
+    folder = RunFolder("runs/lstm-T10-s0")
+    folder.update(command=[program, "http://x", "\x1b[31m"], files=None)
+    lose_a_row(folder.gradients)
+    result = rnn("verify")
+    assert "http://x" not in result.out
+    assert "restore: rnnlab train --config runs/lstm-T10-s0/config.yaml --name lstm-T10-s0 --force" in result.out
+    folder.update(command=["rnnlab", "sweep", "\x1b[31m"])
+    result = rnn("verify")
+    assert "restore: rm -r runs/lstm-T10-s0 && rnnlab sweep '?[31m'" in result.out
+
+
+def test_each_problem_of_a_config_has_its_line(desk: Path, rnn: Call) -> None:
+    folder = RunFolder("runs/whole")
+    folder.config.write_text("task: additon\nseed: -1\n")
+    folder.update(files=None)
+    lines = rnn("verify").out.splitlines()
+    assert any(line.strip().startswith("runs/whole/config.yaml:1:7: task: ") for line in lines), lines
+    assert any(line.strip().startswith("runs/whole/config.yaml:2:7: seed: ") for line in lines), lines

@@ -74,6 +74,14 @@ def test_formulas_stay_texts(tmp_path: Path) -> None:
     assert set(pd.read_csv(tmp_path / "rates.csv")["model.label"]) == {f"'{FORMULA}", "plain"}
 
 
+def test_no_control_character_is_drawn(tmp_path: Path) -> None:
+    """matplotlib would warn of them on the terminal, as they stand."""
+    for value in ("a\x1b[31m", "b\x07\u202e"):
+        fake_group(tmp_path / "runs", {0: -1, 1: -2}, model__label=value)
+    write_figures(findings(tmp_path / "runs"), tmp_path, ["svg"])
+    assert "\\x1b" in (tmp_path / "rates.csv").read_text()
+
+
 def test_what_cannot_be_is_said_before(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"--format pfd: there is no such format; did you mean 'pdf'\?"):
         write_figures(findings(runs), tmp_path, ["pfd"])

@@ -148,6 +148,18 @@ def test_tables_quote_what_their_language_reads(tmp_path: Path) -> None:
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1
 
 
+def test_tables_hold_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    escapes = "\x1b[31m\x9b\x07\x00\r\u202e"
+    for value in (escapes, f"={escapes}"):
+        fake_group(tmp_path, {0: -1}, **{"model__cell": "rnn", f"model__={escapes}": value})
+    for table in (as_csv, as_markdown, as_latex):
+        text = table(findings(tmp_path))
+        assert all(one.isprintable() or one == "\n" for one in text), ascii(text)
+    head, *rows = csv.reader(io.StringIO(as_csv(findings(tmp_path))))
+    assert head[0].startswith("model.=\\x1b[31m\\x9b")
+    assert {row[0][:6] for row in rows} == {"'=\\x1b", "\\x1b[3"}
+
+
 HOSTILE = [NASTY, FORMULA, "a|b_c & 50%", "-1+1", "two\nlines", "\\|", "`code` *bold* [link](x) ~~", "[0.9]", "*"]
 HOSTILE += ["1.50", "007", "nan", "\\end{tabular}", "% gone", "$x$ #1 {y} ^z"]
 

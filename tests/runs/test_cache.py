@@ -62,6 +62,14 @@ def test_a_broken_file_is_made_again(run: Run, spoiled: bytes) -> None:
     assert kept(run).stat().st_size > 100
 
 
+def test_a_flipped_bit_is_no_other_number(run: Run) -> None:
+    cached_gradients(run.dir)
+    whole = kept(run).read_bytes()
+    for at in range(0, len(whole), 7):
+        kept(run).write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        assert as_frame(cached_gradients(run.dir)).equals(run.gradients[list(CACHED_COLUMNS)])
+
+
 def test_where_nothing_can_be_kept_it_is_read_all_the_same(run: Run) -> None:
     (run.path.parent / ".rnnlab").mkdir(exist_ok=True)
     (run.path.parent / ".rnnlab" / "gradients").write_text("in the way")

@@ -259,11 +259,27 @@ def test_claims_are_not_made_through_a_link(linked: str, tmp_path: Path) -> None
 
 def test_a_terminal_obeys_nothing_of_a_run(others: Path, rnn: Call) -> None:
     run = spoiled(others)
-    for key in ("scan", "device", "dtype", "reason", "sweep", "name", "started"):
-        with_value(run, key, "\x1b[31m")
+    # With the right checksum, or run.json would not be believed at all.
+    run.update(**dict.fromkeys(("scan", "device", "dtype", "reason", "sweep", "name", "started"), "\x1b[31m"))
+    run.update(files=None)
     run.config.write_text('model: {cell: "\\e[31m", x: "' + "y" * 50_000 + '"}\n"a\\e[31m": 3\nseed: 3\n')
     for command in (["ls"], ["show", run.name], ["report"], ["report", "--by", "model.cell"]):
         result = rnn(*command)
         assert result.code in (0, 2), result.err
         assert all(one.isprintable() or one in "\n\t" for one in result.out + result.err), command
         assert len(result.out + result.err) < 20_000, command
+
+
+def test_what_looks_like_markup_is_shown_as_it_stands(others: Path, rnn: Call) -> None:
+    """rich fails for a tag without a beginning, and makes links of others."""
+    run = spoiled(others)
+    run.update(**dict.fromkeys(("device", "scan", "reason"), "a[/] [link=http://x]y[/link] :smile:"), files=None)
+    run.config.write_text('model: {cell: lstm, "x[/]": "[bold]a[/]"}\nseed: 3\n')
+    shown = rnn("show", run.name)
+    assert shown.code == 0, shown.err
+    assert "[link=http://x]y[/link] :smile:" in shown.out
+    for other in others.iterdir():
+        if other.name != ".rnnlab":
+            config = RunFolder(other).config
+            config.write_text(config.read_text().replace("model:", "model:\n  '[/]': " + f"'[/] {other.name[0:9]}'"))
+    assert rnn("report", "--by", "model.[/]").code == 0

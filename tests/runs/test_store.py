@@ -230,3 +230,13 @@ def test_processes_at_once_do_not_hinder_each_other(tmp_path: Path) -> None:
 def test_what_is_handed_out_cannot_be_written_to(tmp_path: Path) -> None:
     with Store(tmp_path, "run") as kept, pytest.raises(TypeError, match="does not support item assignment"):
         kept.values["a"] = 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("column", ["name", "stamp", "value"])
+def test_a_changed_text_is_not_believed(column: str, tmp_path: Path) -> None:
+    values = {"run1": {"updates": 10}, "run2": {"updates": 20}}
+    assert refreshed(tmp_path, values) == ["run1", "run2"]
+    executed(tmp_path, f"UPDATE run SET {column} = replace({column}, '1', '3')")
+    stamp = "3" if column == "stamp" else "1"
+    assert refreshed(tmp_path, values, stamp) == ["run1", "run2"]
+    assert refreshed(tmp_path, values, stamp) == []

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rnnlab.atomic import atomic
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.errors import RunFailedError, UsageError, nearest
-from rnnlab.report.export import escape_formula
+from rnnlab.report.export import spreadsheet_cell
 from rnnlab.report.figures.data import HeatMap, curve_data, heat_data, rate_data, success_data
 from rnnlab.report.figures.drawing import (
     GroupLabels,
@@ -96,7 +96,7 @@ def write_figures(findings: Findings, folder: Path, formats: Sequence[str] = ("p
                         # Without the date: the same data give the same bytes.
                         figure.savefig(file, format=kind, metadata=_UNDATED[kind])
             with _written(folder / f"{plan.name}.csv", written) as file:
-                texts = plan.data.map(escape_formula)
+                texts = plan.data.map(spreadsheet_cell)
                 file.write(encodable(texts.to_csv(index=False, lineterminator="\n")).encode())
     except (OSError, RunFailedError) as error:
         raise UsageError(f"{folder} cannot be written: {error}") from error

@@ -14,6 +14,7 @@ from rnnlab.report.figures.data import HeatMap
 from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_setting
 from rnnlab.report.headings import label
+from rnnlab.wording import escaped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ _SHORT_NAME = 24
 
 
 class GroupLabels:
-    """The labels of groups in a legend: their values of the keys that are compared.
+    """The labels of groups in a legend: their values of the keys that are compared, without control characters.
 
     >>> import rnnlab
     >>> from rnnlab.report.figures.drawing import GroupLabels
@@ -43,11 +44,12 @@ class GroupLabels:
         self._by = findings.groups.by
 
     def of(self, group: MeasuredGroup) -> str:
-        return label(group, self._by)
+        return escaped(label(group, self._by))
 
     def without_length(self, group: MeasuredGroup) -> str:
         """The label without the sequence length."""
-        return ", ".join(format_setting(group.values[key]) for key in self._by if key != "task.length") or "all runs"
+        values = [format_setting(group.values[key]) for key in self._by if key != "task.length"]
+        return escaped(", ".join(values)) or "all runs"
 
 
 def height_with_legend(height: float, names: Sequence[str]) -> float:
