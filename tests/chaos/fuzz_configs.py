@@ -1,151 +1,222 @@
 """Configs, sweep files, `--set`s and `--where`s that nobody wrote: each is right, or refused at its place.
 
-Half of them are mutations of the files in configs/, half are built from the keys and parts that there are.
+Each is read by the public functions, some by the commands as well, and some of the valid ones are trained.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import random
+import re
 import resource
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from chaos.mutations import VALUES, mutated
-from shipped import CONFIGS, SWEEPS
+from chaos.calls import called
+from chaos.given_inputs import Given, given
+from chaos.grammar import Grammar
 
-from rnnlab.catalog import tables
-from rnnlab.compare.conditions import condition
-from rnnlab.config import Config, known_keys, load_config
-from rnnlab.config.keys import axis_keys
-from rnnlab.errors import ConfigError, RnnlabError, UsageError
-from rnnlab.sweeps.file import load_sweep
+from rnnlab.config import Config, load_config
+from rnnlab.config.yaml_tree import parse
+from rnnlab.errors import ConfigError, DataFormatError, DataMissingError, Problem, RnnlabError, UsageError
+from rnnlab.sweeps.file import Sweep
+from rnnlab.sweeps.file.size import combinations
 from rnnlab.training.loop import train
 
 SECONDS, MEMORY = 2.0, 500 * 2**20
-FACTS: dict[str, Any] = {"seed": 3, "model.cell": "lstm", "task.length": 100, "clip": None, "probe.which": ["adjoint"]}
+MANY_RUNS, SECONDS_A_RUN, MEMORY_A_RUN = 1000, 0.002, 16 * 2**10
+"""Of a sweep of many runs, of which there may be a million, what each may take."""
+COMMANDS_EVERY, MOST_GIVEN = 25, 100
 # A run of two updates, whatever else the config says.
-TINY = ("train.updates=2", "train.batch=2", "train.evaluate_size=4", "model.layers=1", "model.hidden=3", "device=cpu")
-SHORT = ("task.length=12", "task.gap=12")
-
-Case = tuple[str, Callable[[], Any]]
+TINY = (
+    "train.updates=2", "train.batch=2", "train.evaluate_size=4", "model.layers=1", "model.hidden=3", "device=cpu",
+    "task.length=12", "task.gap=12",
+)  # fmt: skip
+# The names of a sweep's runs hold the length of a sequence, for which some tasks read their file.
+_ERRORS: dict[str, type[RnnlabError] | tuple[type[RnnlabError], ...]] = {
+    "--where": UsageError,
+    "sweep": (ConfigError, DataMissingError, DataFormatError),
+}
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal obeys, or shows in another order."""
 
 
 def run(count: int, seed: int = 0) -> list[tuple[str, str]]:
-    """So many cases, and of the valid configs one in a hundred cases trained for two updates; the figures."""
-    draw, outcomes = random.Random(seed), Counter[str]()
-    slowest, memory, before = 0.0, 0, _resident()
-    valid: list[Config] = []
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+    """So many cases, and of the valid ones one in a hundred cases trained for two updates; the figures."""
+    draw, outcomes, valid = random.Random(seed), Counter[str](), list[Config]()
+    grammar, worst = Grammar(draw), _Worst()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, _as_in_a_new_process():
         path = Path(folder, "case.yaml")
+        _first_run(Path(folder))
         for number in range(count):
-            kind, case = _case(draw, path)
-            begun = time.process_time()  # beside other work the clock on the wall says nothing
-            outcome, given = _outcome(kind, case, path)
-            taken = time.process_time() - begun
-            slowest, memory = max(slowest, taken), max(memory, _resident() - before)
-            assert taken < SECONDS, f"case {number}, {kind}: {taken:.1f} s for {_shown(kind, path, given)}"
-            assert memory < MEMORY, f"case {number}, {kind}: {memory:,} bytes for {_shown(kind, path, given)}"
-            outcomes[f"{kind}, {outcome}"] += 1
-            if isinstance(given, Config) and len(valid) <= count // 100:
-                valid.append(given)
+            case = given(draw, grammar, path)
+            outcome, result = worst.of(case, lambda case=case: _outcome(case))  # type: ignore[misc]
+            outcomes[f"{case.kind}, {outcome}"] += 1
+            if number % COMMANDS_EVERY == 0:
+                worst.of(case, lambda case=case, result=result: _command(case, result, path))  # type: ignore[misc]
+                outcomes["given to a command too"] += 1
+            if len(valid) <= count // 100 and (config := _one_of(result, draw)):
+                valid.append(config)
         outcomes.update(f"trained for two updates, {_trained(config, Path(folder))}" for config in valid)
-    figures = [(what, f"{number:,}") for what, number in sorted(outcomes.items())]
-    return [*figures, ("slowest", f"{slowest:.2f} s"), ("memory more at most", f"{memory / 2**20:,.0f} MiB")]
+    return [*((what, f"{number:,}") for what, number in sorted(outcomes.items())), *worst.figures()]
 
 
-def _case(draw: random.Random, path: Path) -> tuple[str, Callable[[], Any]]:
-    """A kind of input, and what reads it."""
-    kind = draw.choices(("config", "sweep", "--set", "--where"), (5, 2, 3, 1))[0]
-    if kind == "--where":
-        text = _where(draw)
-        path.write_text(text, errors="backslashreplace")
-        return kind, lambda: condition(text).holds(FACTS)
-    if kind == "--set":
-        sets = [_set(draw) for _ in range(draw.randint(1, 3))]
-        path.write_text("\n".join(sets), errors="backslashreplace")
-        return kind, lambda: load_config({"task": "addition"}, sets)
-    path.write_bytes(_file(draw, sweep=kind == "sweep"))
-    return kind, lambda: (load_sweep if kind == "sweep" else load_config)(path)
-
-
-def _file(draw: random.Random, *, sweep: bool) -> bytes:
-    if draw.random() < 0.5:
-        return mutated(draw.choice(SWEEPS if sweep else CONFIGS).read_bytes(), draw)
-    settings = _settings(draw)
-    if sweep:
-        axes = {draw.choice([*axis_keys()]): [_value(draw) for _ in range(draw.randint(1, 3))] for _ in range(2)}
-        kind = draw.choice(("grid", "zip", "random"))
-        settings = {"base": settings, "axes": {kind: axes}, "seeds": draw.choice((1, 3, _value(draw)))}
-    return yaml.safe_dump(settings, allow_unicode=True).encode(errors="surrogatepass")
-
-
-def _settings(draw: random.Random) -> dict[str, Any]:
-    """A config of keys that there are, with names of parts that there are and values of any kind."""
-    settings: dict[str, Any] = {"task": draw.choice(["addition", "copy", "temporal_order"])}
-    for key in draw.sample([*known_keys()], draw.randint(0, 5)):
-        section, _, name = key.partition(".")
-        value = _value(draw)
-        if not name:
-            settings[section] = value
-        elif isinstance(settings.setdefault(section, {}), dict):
-            settings[section][name] = value
-    return settings
-
-
-def _value(draw: random.Random) -> Any:
-    parts = [name for table in tables().values() for name in table]
-    return draw.choice((draw.randint(0, 30), draw.random(), draw.choice(parts), draw.choice(VALUES)))
-
-
-def _set(draw: random.Random) -> str:
-    key = draw.choice([*known_keys(), "", "=", "model..cell", "seed.seed", "\x1b[31m", "a" * 10_000])
-    value = str(_value(draw)) if draw.random() < 0.9 else mutated(b"{name: norm, threshold: 1}", draw).decode("latin1")
-    return draw.choice((f"{key}={value}", f"{key}={value}", key, f"{key}={{{value}", f"{key}=[{value}]"))
-
-
-def _where(draw: random.Random) -> str:
-    key = draw.choice([*FACTS, "name", "nothing", "", "seed seed"])
-    return f"{key}{draw.choice(('=', '!=', '<', '>=', '==', '=>', ''))}{_value(draw)}"
-
-
-def _outcome(kind: str, case: Callable[[], Any], path: Path) -> tuple[str, Any]:
-    """Valid, with what it gave, or refused, with the words of the refusal."""
+@contextlib.contextmanager
+def _as_in_a_new_process() -> Iterator[None]:
+    """What the suite holds is not searched for garbage while an input is read."""
+    gc.collect()
+    gc.freeze()
     try:
-        return "valid", case()
+        yield
+    finally:
+        gc.unfreeze()
+
+
+class _Worst:
+    """The most processor time, which another process does not lengthen, and memory that an input took."""
+
+    def __init__(self) -> None:
+        self._taken, self._taken_a_run = (0.0, 0.0), (0.0, 0.0)
+
+    def of(self, case: Given, read: Callable[[], Any]) -> Any:
+        """What reading a case gives; raises AssertionError where it takes too much."""
+        _forget_peak()
+        begun, before = time.process_time(), _peak()
+        result = read()
+        taken = seconds, more = time.process_time() - begun, _peak() - before
+        runs = _runs(case)
+        enough = (max(SECONDS, SECONDS_A_RUN * runs), max(MEMORY, MEMORY_A_RUN * runs))
+        assert seconds < enough[0] and more < enough[1], f"{seconds:.1f} s, {more:,} bytes for {_shown(case, result)}"  # noqa: PT018
+        if runs > MANY_RUNS:
+            self._taken_a_run = _larger(self._taken_a_run, (seconds / runs, more / runs))
+        else:
+            self._taken = _larger(self._taken, taken)
+        return result
+
+    def figures(self) -> list[tuple[str, str]]:
+        (seconds, more), (seconds_a_run, more_a_run) = self._taken, self._taken_a_run
+        return [
+            ("slowest", f"{seconds:.2f} s"),
+            ("most memory", f"{more / 2**20:,.0f} MiB"),
+            (
+                f"each run of a sweep of over {MANY_RUNS:,}, at most",
+                f"{1000 * seconds_a_run:.2f} ms, {more_a_run / 2**10:.1f} KiB",
+            ),
+        ]
+
+
+def _larger(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
+    return max(first[0], second[0]), max(first[1], second[1])
+
+
+def _runs(case: Given) -> int:
+    """How many runs a sweep file describes, right or wrong."""
+    try:
+        tree, _ = parse(Path(case.texts[0]).read_text(), "") if case.kind == "sweep" else (None, ())
+        seeds = tree.content.get("seeds") if tree else None
+        return combinations(tree, seeds and seeds[1].plain()) if tree else 0
+    except (ConfigError, ValueError, AttributeError):  # no YAML, no UTF-8 or no mapping
+        return 0
+
+
+def _outcome(case: Given) -> tuple[str, Any]:
+    """Valid, with what it gave, or refused, with the error."""
+    try:
+        result = case.read()
     except BaseException as raised:
         error = raised
-    shown = _shown(kind, path, repr(error))
-    assert isinstance(error, UsageError if kind == "--where" else ConfigError), shown
-    assert 0 < len(str(error)) < 50_000, shown
-    assert "\x1b" not in str(error), shown
+    else:
+        if isinstance(result, Config):
+            assert load_config(result.resolved()).identity() == result.identity(), _shown(case, result)
+        return "valid", result
+    assert isinstance(error, _ERRORS.get(case.kind, ConfigError)), _shown(case, repr(error))
+    assert 0 < len(str(error)) < 50_000, _shown(case, repr(error))
+    assert not _OBEYED.search(str(error)), _shown(case, repr(error))
     if isinstance(error, ConfigError):
-        # What is wrong with a mapping as a whole has no place of its own.
-        assert all(problem.place or problem.key for problem in error.problems) or kind == "--set", shown
+        assert error.problems, _shown(case, repr(error))
+        assert all(_has_place(problem, case) for problem in error.problems), _shown(case, repr(error))
     return "refused", error
+
+
+def _has_place(problem: Problem, case: Given) -> bool:
+    """Whether it says where it is: a line and column that the file has, the setting, or the key that is missing."""
+    if re.fullmatch(r"\.\.\. and .*\d more", problem.message):
+        return True
+    if case.kind == "--set":
+        return problem.place.startswith("--set ") or (not problem.place and problem.key != "")
+    (name,) = case.texts
+    match = re.fullmatch(re.escape(name) + r":(\d+):(\d+)", problem.place)
+    if match is None:  # the file as a whole, or another one that is the base of a sweep
+        return problem.place == name or (case.kind == "sweep" and problem.place.startswith(str(Path(name).parent)))
+    text = Path(name).read_bytes()
+    lines = max(len(_LINE_BREAK.split(text.decode(encoding, "replace"))) for encoding in ("utf-8", "latin1"))
+    return 1 <= int(match[1]) <= lines + 1 and int(match[2]) >= 1  # a text may end where more is to come
+
+
+def _command(case: Given, result: Any, path: Path) -> None:
+    """A command says the same; `called` raises AssertionError where it ends as a bug."""
+    base, runs = str(path.with_name("base.yaml")), str(path.with_name("runs"))
+    commands: list[Sequence[str]] = []
+    if case.kind == "--where":
+        commands = [("ls", runs, "--where", *case.texts)]
+    elif case.kind == "--set":
+        commands = [("train", "-c", base, "--dry-run", *(word for text in case.texts for word in ("--set", text)))]
+    elif not isinstance(result, Sweep) or len(result.members) <= MOST_GIVEN:
+        command = "sweep" if case.kind == "sweep" else "train"
+        commands = [("validate", str(path)), (command, "-c", str(path), "--dry-run", "--out", runs)]
+    for command_line in commands:
+        ended = called(*command_line)
+        refused, validates = isinstance(result, RnnlabError), command_line[0] == "validate"
+        if refused and not validates:
+            assert ended.code == result.exit_code, (command_line, ended, _shown(case, result))
+        if validates and not refused:
+            assert ended.code == 0, (command_line, ended, _shown(case, result))
+        assert ended.code == 0 or ended.out or ended.err, (command_line, _shown(case, result))
+
+
+def _first_run(folder: Path) -> None:
+    """A config to change, and a run to choose."""
+    (folder / "base.yaml").write_text("task: addition\n")
+    train(load_config({"task": "addition"}, [*TINY[:-1], "name=first"]), out=folder / "runs")
+
+
+def _one_of(result: Any, draw: random.Random) -> Config | None:
+    """A config that can be trained, of what was valid."""
+    if isinstance(result, Sweep):
+        return draw.choice(result.members).config
+    return result if isinstance(result, Config) else None
 
 
 def _trained(config: Config, folder: Path) -> str:
     """What becomes of a valid config in two updates of a tiny network."""
+    tiny = config
+    for setting in (*TINY, "name=tiny"):
+        with contextlib.suppress(ConfigError):
+            tiny = load_config(tiny, [setting])
     try:
-        tiny = load_config(config, [*TINY, "name=tiny"])
-        for setting in SHORT:
-            try:
-                tiny = load_config(tiny, [setting])
-            except ConfigError:
-                continue
         return train(tiny, out=folder / "runs", force=True).status
     except RnnlabError as error:
         return f"refused ({type(error).__name__})"
+    except Exception as error:
+        raise AssertionError(f"{error!r} for {tiny.resolved()}") from error
 
 
-def _shown(kind: str, path: Path, what: Any) -> str:
-    return f"{kind}: {path.read_bytes()[:2000]!r}: {str(what)[:1000]}"
+def _shown(case: Given, what: Any) -> str:
+    text = Path(case.texts[0]).read_bytes() if case.kind in ("config", "sweep") else case.texts
+    return f"{case.kind}: {str(text)[:3000]}: {str(what)[:1000]}"
 
 
-def _resident() -> int:
+def _forget_peak() -> None:
+    """Let the kernel measure the most memory anew, where it can; elsewhere it is that of the whole process."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

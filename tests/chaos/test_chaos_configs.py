@@ -10,3 +10,4 @@ def test_what_nobody_wrote_is_right_or_refused() -> None:
     assert any(", valid" in what for what in figures)
     assert any(", refused" in what for what in figures)
     assert any(what.startswith("trained") for what in figures)
+    assert figures["given to a command too"] == "12"
