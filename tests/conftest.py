@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +14,7 @@ from commands import Call, Result
 from samples import write_files
 
 from rnnlab.cli import main
+from rnnlab.interruptions import SIGNALS
 
 # Tiny tensors gain nothing from a second thread, and on a busy machine two that wait for each other lose a lot.
 # test_passes.py runs the scan on several threads on purpose.
@@ -27,6 +29,15 @@ hypothesis.settings.load_profile("rnnlab")
 # A shell that starts the tests in its background lets them ignore Ctrl-C, and all that they start inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """The handlers of signals as they were: a command ignores Ctrl-C at its end, and here the process goes on."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

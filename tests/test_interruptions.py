@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,14 @@ class Term(KeyboardInterrupt):
 
 
 @pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
+def handlers() -> None:
     """Python's own for SIGINT, and one that raises for SIGTERM."""
 
     def raise_term(*_: object) -> None:
         raise Term
 
-    before = [signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, raise_term)]
-    yield
-    signal.signal(signal.SIGINT, before[0])
-    signal.signal(signal.SIGTERM, before[1])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, raise_term)
 
 
 def send(number: int) -> None:
