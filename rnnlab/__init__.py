@@ -38,6 +38,7 @@ The packages and modules, each importing only from those above it:
     network          stacked parameters, and where the loss reads
     gradients        one pass forward and back, and what is read off it
     training         from a config to a finished run
+    watching         the same readings of another module in another loop
     sweeps           many runs carried out
     report           findings, and their forms: terminal, figures, page, export
     cli              the commands; the only place that prints or exits
@@ -46,22 +47,28 @@ The packages and modules, each importing only from those above it:
 from __future__ import annotations
 
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
+
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
 
     from rnnlab.compare.collection import Runs, load_runs
     from rnnlab.config import Config, load_config
     from rnnlab.config.load import Source
+    from rnnlab.probes.schedules import Schedule
     from rnnlab.runs.run import Run
     from rnnlab.sweeps.engines import Engine
     from rnnlab.sweeps.results import SweepCallback, SweepResult
     from rnnlab.training.loop import MessageCallback, ProgressCallback
+    from rnnlab.watching.session import Watch
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Run", "Runs", "__version__", "load_config", "load_runs", "sweep", "train"]
+__all__ = ["Config", "Run", "Runs", "__version__", "load_config", "load_runs", "sweep", "train", "watch"]
 
 _HOMES = {
     "Config": "rnnlab.config",
@@ -147,6 +154,59 @@ def sweep(
     chosen = engine if isinstance(engine, Engine) else engine_of(engine, workers=workers, address=address)
     options = SweepOptions(out, fleets, retry_failed, max_runs, ("rnnlab.sweep",), force_memory)
     return train_sweep(load_sweep(source, sets), chosen, options, on_event)
+
+
+def watch(
+    model: nn.Module,
+    out: str | PathLike[str],
+    *,
+    optimizer: Optimizer,
+    every: int | Sequence[int] | Schedule = 10,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    cells: Iterable[type[nn.Module]] | None = None,
+    states: Callable[[Any], Mapping[str, Tensor]] | None = None,
+    scaler: Any = None,
+    check_inputs_every: int = 10,
+    force: bool = False,
+) -> Watch:
+    """Record the total gradient at every timestep of a model's recurrent modules while your own loop trains it.
+
+    The result is a run like any other, for `rnnlab show`, `ls` and `report`. Nothing in the training changes, bit for
+    bit. See docs/WATCH.md.
+
+    model: with nn.RNN, nn.LSTM or nn.GRU in it, or cells that are called once a timestep.
+    out: the folder of the run, such as `runs/mine`.
+    optimizer: whose steps are the updates.
+    every: every n-th update is recorded; or a list of updates, or a schedule.
+    settings: what the run is compared by, such as `{"lr": 1e-3, "seed": 3}`.
+    cells: further types of modules that are called once a timestep. states: from what such a module gives to its
+    states by name, `{"h": ..., "c": ...}`; without it a tensor is h, and a pair h and c.
+    scaler: the GradScaler of mixed precision, whose factor is divided out.
+    check_inputs_every: every so many records the gradient of each timestep is compared with the layer's own autograd,
+    beside the comparison of dL/dW_hh that each record undergoes.
+    force: replace a run of that name.
+
+    Raises UsageError for a model that cannot be watched, with the way out; RunExistsError and RunFolderError. Later
+    nothing is raised: an error is said once, and ends the recording with its rows kept.
+    """
+    from pathlib import Path
+
+    from rnnlab.watching.session import Watch
+    from rnnlab.watching.stepped import states_of_output
+    from rnnlab.watching.updates import schedule_of
+
+    return Watch(
+        model,
+        Path(out),
+        optimizer=optimizer,
+        schedule=schedule_of(every),
+        settings=settings,
+        cells=None if cells is None else tuple(cells),
+        states=states or states_of_output,
+        scaler=scaler,
+        check_inputs_every=check_inputs_every,
+        force=force,
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -84,10 +84,16 @@ def clear_ended(hs, cs, lengths, t):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(**OPTIONS)
-def add_upstream(upstream, dh, dc, e, unit, r, t, first):  # type: ignore[no-untyped-def]
-    """Add what arrives at timestep t to dh [n * H], exponents e [n]; returns whether anything arrived."""
+def add_upstream(upstream, lengths, dh, dc, e, unit, r, t, first):  # type: ignore[no-untyped-def]
+    """Add what arrives at timestep t to dh [n * H], dc [n * C], exponents e [n]; returns whether anything arrived."""
     n, any_did = e.shape[0], False
+    C = dc.shape[0] // n
     for k in range(n):
+        if upstream.last_c.shape[1] > 0 and t == lengths[r, first + k] - 1:
+            any_did = True
+            # A sequence begins here, so there is nothing yet to add it to.
+            copy(upstream.last_c[r, first + k], dc[k * C : (k + 1) * C])
+            e[k] = upstream.last_exponents[r, first + k]
         slot = upstream.slots[r, t, first + k]
         if slot >= 0:
             any_did = True
@@ -104,6 +110,17 @@ def read_zeros(adjoint, r, t, first, last):  # type: ignore[no-untyped-def]
         clear(adjoint.squares[r, t, row])
         if adjoint.dx.shape[1] > 0:
             clear(adjoint.dx[r, t, row])
+
+
+@register_jitable(**OPTIONS)
+def write_first(adjoint, dh, dc, e, r, first):  # type: ignore[no-untyped-def]
+    """Write what reaches the initial states: dh [n * H] and dc [n * C] at exponents e [n]."""
+    n = e.shape[0]
+    H, C = dh.shape[0] // n, dc.shape[0] // n
+    for k in range(n):
+        copy(dh[k * H : (k + 1) * H], adjoint.first_h[r, first + k])
+        copy(dc[k * C : (k + 1) * C], adjoint.first_c[r, first + k])
+        adjoint.first_exponents[r, first + k] = e[k]
 
 
 @register_jitable(**OPTIONS)

@@ -33,6 +33,7 @@ from rnnlab.scan.fast.blocks import (
     read_zeros,
     row_view,
     saved_of_block,
+    write_first,
 )
 from rnnlab.scan.fast.gemm import address, matmul, padded_width
 from rnnlab.scan.fast.layer_arrays import AdjointArrays, LayerInputs, States, Upstream, Weights, WeightSums
@@ -61,7 +62,7 @@ def _forward(rule: Rule) -> Callable[..., None]:
 
     @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
     def forward(unit, inputs, weights, states, r, first, last):  # type: ignore[no-untyped-def]
-        """LayerInputs, Weights and zero states at index 0 to all other States."""
+        """LayerInputs, Weights and the initial states at index 0 to all other States."""
         stamp  # noqa: B018  part of the key of the disk cache
         inputs, weights, states = LayerInputs(*inputs), Weights(*weights), States(*states)
         hs, cs, n = states.hs, states.cs, last - first
@@ -144,7 +145,7 @@ def _backward(rule: Rule) -> Callable[..., None]:
         dc, dc_prev = np.zeros(n * C, dtype), np.zeros(n * C, dtype)
         e, limit, begun = np.zeros(n, np.int64), np.zeros(1, dtype), False
         for t in range(T - 1, -1, -1):
-            begun |= add_upstream(upstream, dh, dc, e, unit, r, t, first)
+            begun |= add_upstream(upstream, inputs.lengths, dh, dc, e, unit, r, t, first)
             if not begun:  # exact zeros need no products
                 read_zeros(adjoint, r, t, first, last)
                 continue
@@ -172,6 +173,7 @@ def _backward(rule: Rule) -> Callable[..., None]:
                 e_sums = sums.exponents[item]
                 sums.exponents[item] = add_gathered(gathered, count, n, own_dgh, sum_ih, sum_hh, e_sums, unit)
                 count = 0
+        write_first(adjoint, dh, dc, e, r, first)
 
     loop: Callable[..., None] = backward
     return loop

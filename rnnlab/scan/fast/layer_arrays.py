@@ -43,7 +43,7 @@ class Weights(NamedTuple):
 
 
 class States(NamedTuple):
-    """What the forward scan writes and the backward scan reads. Index 0 of the states is the zero state."""
+    """What the forward scan writes and the backward scan reads. Index 0 of the states is the initial state."""
 
     hs: Reals
     """[R, T+1, B, H]"""
@@ -54,7 +54,10 @@ class States(NamedTuple):
 
 
 class Upstream(NamedTuple):
-    """The gradient that reaches dL/dh_t from outside the layer: the read-out, or the layer above."""
+    """The gradient that reaches dL/dh_t from outside the layer: the read-out, or the layer above.
+
+    What reaches dL/dc_t from outside can only reach the last state of a sequence: torch's layers give c at no other.
+    """
 
     rows: Reals
     """[R, S, B, H], mantissas"""
@@ -62,6 +65,10 @@ class Upstream(NamedTuple):
     """[R, S, B]"""
     slots: Counts
     """[R, T, B]: which of the S rows arrives at timestep t, -1 for none."""
+    last_c: Reals
+    """[R, B, C], mantissas of what arrives at each sequence's last c; [R, 0, C] where nothing does."""
+    last_exponents: Counts
+    """[R, B]"""
 
 
 class AdjointArrays(NamedTuple):
@@ -75,6 +82,12 @@ class AdjointArrays(NamedTuple):
     """[R, T, B, 4]: squared norms of the mantissas, in the order of SQUARES."""
     clipped: Counts
     """[R, B]: entries of dL/da that the adjoint clip clamped."""
+    first_h: Reals
+    """[R, B, H]: mantissas of dL/dh before timestep 0."""
+    first_c: Reals
+    """[R, B, C]: mantissas of dL/dc before timestep 0."""
+    first_exponents: Counts
+    """[R, B]"""
 
 
 class WeightSums(NamedTuple):

@@ -57,7 +57,7 @@ class LayerArrays(NamedTuple):
 
 @dataclass(frozen=True)
 class Trace:
-    """What a forward scan leaves for the backward one: hs, cs [R, T+1, B, H] (index 0 is the zero state), and `saved`.
+    """What a forward scan leaves for the backward one: hs, cs [R, T+1, B, H] (index 0: the initial state), and `saved`.
 
     In `saved` the blocks of rows stand one after another, each [T, width, rows, H]. All three are memory of the
     workspace: good until the next forward scan with it.
@@ -92,6 +92,8 @@ class Upstream:
     """[R, S, B, H], an exponent each row"""
     slots: Tensor
     """int64 [R, T, B]: which of the S rows reaches timestep t, -1 for none."""
+    last_c: Scaled | None = None
+    """[R, B, H], an exponent each row: the gradient that reaches dL/dc of each sequence's last timestep."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class Adjoint:
 
     exponents [R, T, B], of each row. squares [R, T, B, 4]: squared norms of the rows of dL/dh_t, dL/dc_t, and dL/da_t
     before and after the adjoint clip. clipped [R, B]: entries clamped. dx [R, T, B, I]: dL/dx_t, where it was asked
-    for. sums: dL/dW_ih, dL/dW_hh, dL/db and dL/db_hh, at the exponents [R] of `sums_exponent`.
+    for. sums: dL/dW_ih, dL/dW_hh, dL/db and dL/db_hh, at the exponents [R] of `sums_exponent`. first_h, first_c
+    [R, B, H]: the gradients with respect to the initial states, at the exponents [R, B] of `first_exponents`.
     """
 
     exponents: Tensor
@@ -109,6 +112,9 @@ class Adjoint:
     dx: Tensor
     sums: dict[str, Tensor]
     sums_exponent: Tensor
+    first_h: Tensor
+    first_c: Tensor
+    first_exponents: Tensor
 
 
 def prepare(rule: Rule, dtype: torch.dtype) -> bool:
@@ -130,10 +136,17 @@ def _misses(loops: Iterable[Any]) -> int:
     return sum(sum(loop.stats.cache_misses.values()) for loop in loops)
 
 
-def forward(rule: Rule, inputs: Inputs, weights: Layer, lengths: Tensor, work: Workspace) -> Trace:
-    """Run h_t, c_t = rule(x_t W_ih + b, h_{t-1} W_hh + b_hh, state) over time from zero states.
+def forward(
+    rule: Rule,
+    inputs: Inputs,
+    weights: Layer,
+    lengths: Tensor,
+    work: Workspace,
+    first: tuple[Tensor, ...] | None = None,
+) -> Trace:
+    """Run h_t, c_t = rule(x_t W_ih + b, h_{t-1} W_hh + b_hh, state) over time from the states `first`, or from zero.
 
-    lengths [R, B] int64; beyond a row's length its state is zero.
+    lengths [R, B] int64; beyond a row's length its state is zero. first: h, and c where the cell has one, [R, B, H].
     """
     x = inputs.rows
     R, T, B, _ = x.shape
@@ -144,6 +157,8 @@ def forward(rule: Rule, inputs: Inputs, weights: Layer, lengths: Tensor, work: W
     saved = work.empty("saved", (R * T * B * rule.width * H,), x)
     states = States(*map(_array, (hs, cs, saved)))
     states.hs[:, 0], states.cs[:, 0] = 0, 0
+    for state, value in zip((hs, cs), first or (), strict=False):
+        state[:, 0] = value
     b_hh = np.zeros((R, G), states.hs.dtype) if weights.b_hh is None else _array(weights.b_hh)
     arrays = LayerArrays(
         LayerInputs(_array(x), inputs.shift, _array(lengths)),
@@ -172,19 +187,22 @@ def backward(
     # The last row of each is its bias's gradient: the sum over rows is a product with ones.
     dW_ih, dW_hh = work.empty("dW_ih", (R * blocks, I + 1, N), like), work.empty("dW_hh", (R * blocks, H + 1, N), like)
     e_blocks = torch.empty(R * blocks, dtype=torch.int64)
+    first_h, first_c = work.empty("first_h", (R, B, H), like), work.empty("first_c", (R, B, trace.cs.shape[3]), like)
+    e_first = work.empty("first_exponents", (R, B), like, torch.int64)
+    last_c = upstream.last_c or Scaled(like.new_empty(R, 0, trace.cs.shape[3]), e_first)
     arguments = (
         _unit(like),
         *map(tuple, trace.arrays),
-        tuple(map(_array, (*upstream.rows, upstream.slots))),
+        tuple(map(_array, (*upstream.rows, upstream.slots, *last_c))),
         _bounds_or_zeros(bounds, R),
-        tuple(map(_array, (dx, exponents, squares, clipped))),
+        tuple(map(_array, (dx, exponents, squares, clipped, first_h, first_c, e_first))),
         tuple(map(_array, (dW_ih, dW_hh, e_blocks))),
     )
     loop = kernels(trace.rule).backward
     spread(lambda *item: loop(*arguments, *item), items_of(R, B, blocks))
     (of_x, of_h), top = _add_blocks([dW_ih, dW_hh], e_blocks, R, G)
     sums = {"W_ih": of_x[:, :I], "W_hh": of_h[:, :H], "b": of_x[:, I], "b_hh": of_h[:, H]}
-    return Adjoint(exponents, squares, clipped, dx, sums, top)
+    return Adjoint(exponents, squares, clipped, dx, sums, top, first_h, first_c, e_first)
 
 
 def _add_blocks(of_blocks: list[Tensor], exponents: Tensor, R: int, G: int) -> tuple[list[Tensor], Tensor]:

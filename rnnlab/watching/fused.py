@@ -1,0 +1,159 @@
+"""A fused module (nn.RNN, nn.LSTM, nn.GRU) in somebody's model: its calls, and the gradients that come back to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnnlab.errors import UsageError
+from rnnlab.watching.dropout import drops_units
+from rnnlab.watching.hooks import on_gradient
+from rnnlab.watching.layers import weights_of
+from rnnlab.watching.replay import Call, Replay
+from rnnlab.watching.sequences import Layout, data_of
+
+
+@dataclass
+class CalledOnce:
+    """A call of an update that is recorded, and what has come back to it in the backward pass that is under way."""
+
+    call: Call
+    offset: int
+    """Timesteps of the same sequence before it, in earlier windows."""
+    versions: list[int] = field(default_factory=list)
+    number: int | None = None
+    """Of the calls of this module in this update that a gradient came back to."""
+    arrived: dict[str, Tensor] = field(default_factory=dict)
+
+    def tensors(self) -> list[Tensor]:
+        """What must not be changed in place before the replay."""
+        weights = [tensor for layer in self.call.weights for tensor in layer if tensor is not None]
+        return [self.call.x, *self.call.first, *weights]
+
+
+class FusedModule:
+    """Watches the calls of one module.
+
+    began: called when a gradient arrives, so that somebody asks for it at the end of the backward pass.
+    """
+
+    def __init__(self, name: str, module: nn.RNNBase, began: Callable[[], None]) -> None:
+        self.name, self.module, self._began = name, module, began
+        self.replay = Replay(module)
+        self.calls: list[CalledOnce] = []
+        self.of_weights: dict[int, Tensor] = {}
+        """By layer and direction: dL/dW_hh [G*H, H] of the backward pass that is under way."""
+        self._numbers = 0
+        self._window: tuple[Tensor, int] | None = None
+        self._random_state: Tensor | None = None
+        self._handles: list[Any] = []
+
+    def before_call(self) -> None:
+        """Remember the generator's state, where the call will draw from it."""
+        module = self.module
+        drops = drops_units(module.dropout, module.num_layers, module.training)
+        self._random_state = torch.get_rng_state() if drops and not _on_device(module) else None
+        if drops and self._random_state is None:
+            raise UsageError(
+                f"{self.name}: what was dropped between its layers on {_device(module)} cannot be drawn again, so none "
+                "of them can be read; set dropout=0 in the module and put nn.Dropout between single layers"
+            )
+
+    def after_call(self, arguments: tuple[Any, ...], keywords: dict[str, Any], given: Any, *, due: bool) -> None:
+        """Follow the windows of truncated backpropagation; where the update is recorded, keep what the call took."""
+        x, first = _taken(arguments, keywords)
+        output, last = given[0], _states(given[1])
+        layout = Layout.of(x, self.module.batch_first)
+        offset = self._continues(first)
+        T = layout.time_major(data_of(output)).shape[0] if layout.batch_sizes is None else len(layout.batch_sizes)
+        self._window = (last[0].detach(), offset + T)
+        if not due or not data_of(output).requires_grad:
+            return
+        plain = tuple(state.detach() for state in first)
+        call = Call(
+            self.module,
+            layout,
+            data_of(x).detach(),
+            plain,
+            data_of(output).detach(),
+            weights_of(self.module),
+            self._random_state,
+        )
+        called = CalledOnce(call, offset)
+        called.versions = [tensor._version for tensor in called.tensors()]
+        self.calls.append(called)
+        for name, tensor in zip(("output", "h", "c"), (data_of(output), *last), strict=False):
+            on_gradient(tensor, name, lambda name, gradient: self._arrived(called, name, gradient))
+        if not self._handles:
+            self._follow_weights(call)
+
+    def _continues(self, first: tuple[Tensor, ...]) -> int:
+        """How many timesteps of its sequence lie before a call, which begins with the last state of another call."""
+        if first and self._window is not None:
+            last, timesteps = self._window
+            if first[0].data_ptr() == last.data_ptr() and first[0].shape == last.shape:
+                return timesteps
+        return 0
+
+    def _follow_weights(self, call: Call) -> None:
+        for index, weights in enumerate(call.weights):
+            if weights.hh.requires_grad:
+                keep = self.of_weights.__setitem__
+                self._handles.append(
+                    weights.hh.register_hook(lambda g, i=index, keep=keep: keep(i, g.detach().clone()))
+                )
+
+    def _arrived(self, called: CalledOnce, name: str, gradient: Tensor) -> None:
+        self._began()
+        if gradient.requires_grad:
+            raise UsageError(
+                "a backward pass with create_graph=True is not recorded; take it at updates that are not (every=...)"
+            )
+        called.arrived[name] = gradient.detach().clone()
+
+    def called(self) -> list[CalledOnce]:
+        """The calls that the backward pass under way came back to. Raises UsageError where they were changed since."""
+        found = [called for called in self.calls if called.arrived]
+        for called in found:
+            if called.number is None:
+                called.number, self._numbers = self._numbers, self._numbers + 1
+            if called.versions != [tensor._version for tensor in called.tensors()]:
+                raise UsageError(
+                    f"{self.name}: its input or its weights were changed in place before the backward pass"
+                )
+        return found
+
+    def forget(self, *, update: bool) -> None:
+        """Forget the backward pass that has ended, and with `update` also the calls of the update."""
+        self.of_weights.clear()
+        for called in self.calls:
+            called.arrived = {}
+        if update:
+            self.calls.clear()
+            self._numbers = 0
+            for handle in self._handles:
+                handle.remove()
+            self._handles.clear()
+
+
+def _taken(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, tuple[Tensor, ...]]:
+    x = arguments[0] if arguments else keywords["input"]
+    return x, _states(arguments[1] if len(arguments) > 1 else keywords.get("hx"))
+
+
+def _states(given: Any) -> tuple[Tensor, ...]:
+    if given is None:
+        return ()
+    return tuple(given) if isinstance(given, tuple | list) else (given,)
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device
+
+
+def _on_device(module: nn.Module) -> bool:
+    return _device(module).type != "cpu"

@@ -1,0 +1,63 @@
+"""Which modules of a model are watched, and which models cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from rnnlab.errors import UsageError
+from rnnlab.watching.layers import cell_of
+
+_WRAPPERS = {
+    "FullyShardedDataParallel": "FSDP flattens the parameters; watch the model on one device before it is wrapped",
+    "DataParallel": "DataParallel runs copies of the model; use DistributedDataParallel and watch one process",
+}
+
+
+def fused_modules(model: nn.Module) -> list[tuple[str, nn.RNNBase]]:
+    """The nn.RNN, nn.LSTM and nn.GRU of a model by name, each once. Raises UsageError for one that cannot be read."""
+    found = [(name, module) for name, module in _modules(model) if isinstance(module, nn.RNNBase)]
+    for name, module in found:
+        if module.proj_size:
+            raise UsageError(f"{name}: proj_size is not read; leave it out and put an nn.Linear behind the layer")
+        if module.mode not in ("RNN_TANH", "RNN_RELU", "LSTM", "GRU"):
+            raise UsageError(f"{name}: the mode {module.mode} is not known; name its cell with cells=[...]")
+    return found
+
+
+def cell_modules(model: nn.Module, cells: Iterable[type[nn.Module]]) -> list[tuple[str, nn.Module]]:
+    """The modules that are called once a timestep: torch's cells, and those of the types in `cells`."""
+    types: tuple[type[nn.Module], ...] = (nn.modules.rnn.RNNCellBase, *cells)
+    return [(name, module) for name, module in _modules(model) if isinstance(module, types)]
+
+
+def check_model(model: Any) -> None:
+    """Raise UsageError, with the way out, for a model that cannot be watched."""
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
+    for name, module in _modules(model):
+        if isinstance(module, torch.jit.ScriptModule):
+            raise UsageError(f"{name}: a scripted module takes no hooks; watch the model before torch.jit.script")
+        if remedy := _WRAPPERS.get(type(module).__name__):
+            raise UsageError(f"{name}: {remedy}")
+
+
+def described(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """What the settings of a run say where its user says nothing: the first recurrent module, and the optimizer."""
+    settings: dict[str, Any] = {}
+    if fused := fused_modules(model):
+        module = fused[0][1]
+        settings = {
+            "model.cell": cell_of(module).name,
+            "model.hidden": module.hidden_size,
+            "model.layers": module.num_layers,
+        }
+    return {**settings, "optimizer.name": type(optimizer).__name__.lower()}
+
+
+def _modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for name, module in model.named_modules():
+        yield name or "model", module

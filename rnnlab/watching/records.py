@@ -1,0 +1,61 @@
+"""The records of one backward pass: what came back to each watched module, read, checked and written."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnnlab.watching import verification
+from rnnlab.watching.fused import CalledOnce, FusedModule
+from rnnlab.watching.layers import directions_of
+from rnnlab.watching.recording import Recording, Series
+from rnnlab.watching.replay import Replayed
+from rnnlab.watching.stepped import SteppedModule, columns_of
+from rnnlab.watching.updates import UpdateFigures
+
+
+def read_fused(
+    fused: FusedModule, recording: Recording, figures: UpdateFigures, scale: float, check_inputs_every: int
+) -> None:
+    """Replay the calls of a module that the pass came back to, check them against autograd, and write their rows.
+
+    scale: what the loss was multiplied with (mixed precision). check_inputs_every: records between two comparisons of
+    single timesteps.
+    """
+    calls, replays = fused.called(), list[Replayed]()
+    if not calls:
+        return
+    tolerance = verification.tolerance(calls[0].call)
+    for called in calls:
+        arrived = {name: gradient.double() / scale for name, gradient in called.arrived.items()}
+        replayed = fused.replay.run(called.call, arrived)
+        _write_call(fused, called, replayed, recording, figures)
+        figures.add_check(verification.deviation_of_states(called.call, replayed), tolerance)
+        if recording.records % check_inputs_every == 0:
+            figures.add_check(verification.deviation_of_inputs(called.call, arrived, replayed), tolerance)
+        replays.append(replayed)
+    of_weights = {index: gradient / scale for index, gradient in fused.of_weights.items()}
+    figures.add_check(verification.deviation_of_weights(replays, of_weights), tolerance)
+    figures.offset = calls[0].offset
+
+
+def _write_call(
+    fused: FusedModule, called: CalledOnce, replayed: Replayed, recording: Recording, figures: UpdateFigures
+) -> None:
+    assert called.number is not None
+    for number, columns in enumerate(replayed.columns):
+        index, reverse = divmod(number, directions_of(fused.module))
+        series = Series(fused.name, index, bool(reverse), called.number, figures.backwards)
+        for state, of_state in columns.items():
+            t = np.arange(len(of_state["norm"]))
+            recording.write_rows(figures.update, series, state, t, t if reverse else t[::-1], of_state)
+
+
+def read_stepped(stepped: SteppedModule, recording: Recording, figures: UpdateFigures, scale: float) -> None:
+    """Write the rows of the sequences that the pass came back to, and count the timesteps that it did not reach."""
+    for sequence in stepped.called():
+        assert sequence.number is not None
+        series = Series(stepped.name, 0, False, sequence.number, figures.backwards)
+        for state in dict.fromkeys(name for name, _ in sequence.arrived):
+            t, columns = columns_of(sequence, state, 1 / scale)
+            recording.write_rows(figures.update, series, state, t, sequence.timesteps - 1 - t, columns)
+            figures.cut += sequence.timesteps - len(t)

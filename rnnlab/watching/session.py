@@ -1,0 +1,276 @@
+"""Watch a model in a training loop that somebody else wrote."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import logging
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Variable
+
+from rnnlab.errors import RunFailedError, UsageError
+from rnnlab.probes.schedules import Schedule
+from rnnlab.runs.run import Run
+from rnnlab.scan.fast import scan as fast
+from rnnlab.watching.fused import FusedModule
+from rnnlab.watching.hooks import Hook
+from rnnlab.watching.layers import cell_of, directions_of, dtype_of, weights_of
+from rnnlab.watching.modules import cell_modules, check_model, described, fused_modules
+from rnnlab.watching.recording import Recording, Series
+from rnnlab.watching.records import read_fused, read_stepped
+from rnnlab.watching.stepped import States, SteppedModule, states_of_output
+from rnnlab.watching.updates import UpdateFigures, gradient_norm, learning_rate
+
+_log = logging.getLogger("rnnlab")
+
+
+class Watch:
+    """Reads the total gradient at every timestep of the recurrent modules of a model while its own loop trains it.
+
+    It changes nothing: weights, random state and gradients are bit for bit those of the loop without it. An error in
+    it is said once, ends the recording with its rows kept, and never stops the loop. Made by `rnnlab.watch`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        path: Path,
+        *,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        settings: Mapping[str, Any],
+        cells: Iterable[type[nn.Module]] | None,
+        states: States,
+        scaler: Any,
+        check_inputs_every: int,
+        force: bool,
+    ) -> None:
+        check_model(model)
+        if not hasattr(optimizer, "register_step_pre_hook"):
+            raise UsageError(f"optimizer must be a torch.optim.Optimizer, not {type(optimizer).__name__}")
+        self._optimizer, self._schedule, self._scaler = optimizer, schedule, scaler
+        self._check_inputs_every = check_inputs_every
+        self._fused = [FusedModule(name, module, self._backward_begins) for name, module in fused_modules(model)]
+        of_cells = cell_modules(model, cells or ())
+        self._stepped = [(SteppedModule(name, states, self._backward_begins), module) for name, module in of_cells]
+        self._named: dict[str, SteppedModule] = {}
+        if not self._fused and not self._stepped and cells is None:
+            raise UsageError(
+                "the model has no nn.RNN, nn.LSTM, nn.GRU or cell of torch; name your own with cells=[MyCell], "
+                "or give cells=[] and name states in the loop with watch.state"
+            )
+        for dtype in {dtype_of(weights_of(fused.module)) for fused in self._fused}:
+            for cell in {cell_of(fused.module) for fused in self._fused}:
+                rule = cell.rule()
+                assert rule is not None
+                fast.prepare(rule, dtype)
+        about = {"device": _device(model), "scan": "replay", "parameters": sum(p.numel() for p in model.parameters())}
+        self._recording = Recording(path, {**described(model, optimizer), **settings}, about, force=force)
+        self._begun, self._process = time.perf_counter(), os.getpid()
+        self.closed = False
+        self.update = 0
+        """Updates that the optimizer has made."""
+        self._begin_update()
+        self._pending: UpdateFigures | None = None
+        self._in_backward = False
+        for series in self._series_of_modules():
+            self._recording.number_of(series)
+        self._handles = [*self._module_hooks(), *self._optimizer_hooks()]
+        atexit.register(self._at_exit)
+
+    # What the user calls.
+
+    @property
+    def run(self) -> Run:
+        """The run as it is on disk now."""
+        return Run(self._recording.dir.path)
+
+    def log(self, **values: float | Tensor) -> None:
+        """Figures of the last update for metrics.csv, such as `loss` and `error`; the first row decides the columns."""
+        if self.closed:
+            return
+        numbers = {name: _number(value) for name, value in values.items()}
+        if self._due and self._figures.backwards:
+            self._figures.logged |= numbers
+        elif self._pending is not None:
+            self._pending.logged |= numbers
+
+    def state(self, name: str, state: Tensor, *, first: bool = False) -> None:
+        """Name the next state of a recurrence that no module computes, once a timestep; `first` begins a sequence."""
+        if self._due and not self.closed and state.requires_grad:
+            if name not in self._named:
+                self._named[name] = SteppedModule(name, states_of_output, self._backward_begins)
+            self._named[name].add({"h": state}, continues=not first)
+
+    def close(self) -> None:
+        """End the recording and take every hook away. What comes after is not recorded."""
+        self._close("completed", "closed by its program")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is None:
+            self.close()
+        else:
+            self._close("interrupted", f"{type(error).__name__}: {error}".rstrip(": "))
+
+    def __deepcopy__(self, memo: object) -> Watch:
+        return self
+
+    # Hooks.
+
+    def _module_hooks(self) -> list[Any]:
+        handles: list[Any] = []
+        for fused in self._fused:
+            handles += [
+                fused.module.register_forward_pre_hook(self._hook(functools.partial(self._before_call, fused))),
+                fused.module.register_forward_hook(
+                    self._hook(functools.partial(self._after_call, fused)), with_kwargs=True
+                ),
+            ]
+        for stepped, module in self._stepped:
+            hook = self._hook(functools.partial(self._after_timestep, stepped))
+            handles.append(module.register_forward_hook(hook, with_kwargs=True))
+        return handles
+
+    def _optimizer_hooks(self) -> list[Any]:
+        return [
+            self._optimizer.register_step_pre_hook(self._hook(self._before_step)),
+            self._optimizer.register_step_post_hook(self._hook(self._after_step)),
+        ]
+
+    def _hook(self, function: Any) -> Hook:
+        return Hook(function, self._failed)
+
+    def _before_call(self, fused: FusedModule, *_: Any) -> None:
+        if self._due:
+            fused.before_call()
+
+    def _after_call(self, fused: FusedModule, module: nn.Module, arguments: Any, keywords: Any, given: Any) -> None:
+        fused.after_call(arguments, keywords, given, due=self._due)
+
+    def _after_timestep(
+        self, stepped: SteppedModule, module: nn.Module, arguments: Any, keywords: Any, given: Any
+    ) -> None:
+        if self._due:
+            stepped.after_call(arguments, keywords, given)
+
+    def _backward_begins(self) -> None:
+        if not self._in_backward:
+            self._in_backward = True
+            # Called when all gradients of this pass have arrived.
+            Variable._execution_engine.queue_callback(self._hook(self._end_of_backward))
+
+    @torch.no_grad()
+    def _end_of_backward(self) -> None:
+        self._in_backward = False
+        if self.closed:
+            return
+        figures, norm = self._figures, gradient_norm(self._optimizer)
+        scale = 1.0 if self._scaler is None else float(self._scaler.get_scale())
+        figures.norm = None if norm is None else norm / scale
+        for fused in self._fused:
+            read_fused(fused, self._recording, figures, scale, self._check_inputs_every)
+            fused.forget(update=False)
+        for stepped in [*(stepped for stepped, _ in self._stepped), *self._named.values()]:
+            read_stepped(stepped, self._recording, figures, scale)
+            stepped.forget(update=False)
+        figures.backwards += 1
+
+    def _before_step(self, *_: Any) -> None:
+        if self._due:
+            self._figures.norm_clipped, self._figures.lr = (
+                gradient_norm(self._optimizer),
+                learning_rate(self._optimizer),
+            )
+
+    def _after_step(self, *_: Any) -> None:
+        self._write_pending()
+        if self._due:
+            self._pending = self._figures
+            for watched in self._watched():
+                watched.forget(update=True)
+            norm = self._figures.norm_clipped
+            self._recording.nonfinite += norm is not None and not math.isfinite(norm)
+        self.update += 1
+        self._begin_update()
+
+    # Beginning and end.
+
+    def _begin_update(self) -> None:
+        self._due = self._schedule.due(self.update)
+        self._figures = UpdateFigures(self.update)
+
+    def _series_of_modules(self) -> Iterable[Series]:
+        for fused in self._fused:
+            for index in range(fused.module.num_layers):
+                # Forward last: readers take the highest number where they are not told which.
+                for reverse in reversed(range(directions_of(fused.module))):
+                    yield Series(fused.name, index, bool(reverse), 0, 0)
+        for stepped, _ in self._stepped:
+            yield Series(stepped.name, 0, False, 0, 0)
+
+    def _watched(self) -> Sequence[FusedModule | SteppedModule]:
+        return [*self._fused, *(stepped for stepped, _ in self._stepped), *self._named.values()]
+
+    def _write_pending(self) -> None:
+        if self._pending is not None:
+            figures, self._pending = self._pending, None
+            self._recording.write_metrics(figures.row(time.perf_counter() - self._begun))
+
+    def _failed(self, error: Exception) -> None:
+        """Say it once, and end the recording."""
+        if self.closed:
+            return
+        self.closed = True
+        known = isinstance(error, (UsageError, RunFailedError))
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        _log.warning("rnnlab.watch ends its recording at update %d, and the training goes on: %s", self.update, reason)
+        self.closed = False
+        try:
+            self._close("failed", reason)
+        except Exception as second:  # on a full disk nothing can be written about it either
+            _log.debug("the recording could not be closed: %s", second)
+
+    def _close(self, status: str, reason: str) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        atexit.unregister(self._at_exit)
+        for handle in self._handles:
+            handle.remove()
+        for watched in self._watched():
+            watched.forget(update=True)
+        self._write_pending()
+        recording = self._recording
+        recording.finish(status, reason, self.update, time.perf_counter() - self._begun)
+        if recording.unverified:
+            _log.warning(
+                "%s: %d of %d records are not verified: the replay and autograd differ by more than the number format "
+                "explains (see deviation in metrics.csv)",
+                recording.dir.path,
+                recording.unverified,
+                recording.records,
+            )
+
+    def _at_exit(self) -> None:
+        if os.getpid() == self._process:
+            self._close("interrupted", "its program ended before close()")
+
+
+def _device(model: nn.Module) -> str:
+    return str(next((p.device for p in model.parameters()), torch.device("cpu")))
+
+
+def _number(value: float | Tensor) -> float:
+    return float(value.detach()) if isinstance(value, Tensor) else float(value)

@@ -1,0 +1,147 @@
+"""A recurrence that runs timestep by timestep: cells that are called once each, or states that a loop names."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnlab.errors import UsageError
+from rnnlab.gradients.norm_tables import masked_columns
+from rnnlab.scan.scaled import Scaled
+from rnnlab.watching.hooks import on_gradient
+
+States = Callable[[Any], Mapping[str, Tensor]]
+_STEPS_TO_LOOK_BACK = 200
+"""Operations of the graph between a state and the one before it."""
+
+
+def states_of_output(output: Any) -> dict[str, Tensor]:
+    """The states that torch's cells give: h, or h and c."""
+    given = tuple(output) if isinstance(output, tuple | list) else (output,)
+    return dict(zip(("h", "c"), given, strict=False))
+
+
+@dataclass
+class Sequence:
+    """The states of one run through time, and the gradients that have come back to them, by state and timestep."""
+
+    timesteps: int = 0
+    number: int | None = None
+    """Of the sequences of this recurrence in this update that a gradient came back to."""
+    arrived: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+
+
+class SteppedModule:
+    """Watches a cell that is called once a timestep.
+
+    A call continues a sequence where what it is given comes from the states that the call before it gave, in the graph
+    or in memory (a state that was detached); else a new sequence begins.
+    """
+
+    def __init__(self, name: str, states: States, began: Callable[[], None]) -> None:
+        self.name, self._states, self._began = name, states, began
+        self.sequences: list[Sequence] = []
+        self._last: list[Tensor] = []
+        self._numbers = 0
+
+    def after_call(self, arguments: tuple[Any, ...], keywords: dict[str, Any], given: Any) -> None:
+        """Follow one call of an update that is recorded."""
+        states = dict(self._states(given))
+        for name, state in states.items():
+            if not isinstance(state, Tensor):
+                raise UsageError(
+                    f"{self.name}: states= must give tensors by name, and {name} is a {type(state).__name__}"
+                )
+        if not any(state.requires_grad for state in states.values()):
+            return
+        continues = bool(self._last) and self._comes_from_last([*_tensors(arguments), *_tensors(keywords)])
+        self.add(states, continues)
+
+    def add(self, states: Mapping[str, Tensor], continues: bool) -> None:
+        """The states of the next timestep, or of the first one of a new sequence."""
+        if not (continues and self.sequences):
+            self.sequences.append(Sequence())
+        sequence = self.sequences[-1]
+        t, sequence.timesteps = sequence.timesteps, sequence.timesteps + 1
+        for name, state in states.items():
+            on_gradient(state, name, functools.partial(self._arrived, sequence, t))
+        self._last = list(states.values())
+
+    def _arrived(self, sequence: Sequence, t: int, name: str, gradient: Tensor) -> None:
+        self._began()
+        if gradient.requires_grad:
+            raise UsageError("a backward pass with create_graph=True is not recorded")
+        sequence.arrived[name, t] = gradient.detach().clone()
+
+    def _comes_from_last(self, given: list[Tensor]) -> bool:
+        memory = {state.data_ptr() for state in self._last}
+        if any(tensor.data_ptr() in memory for tensor in given):
+            return True
+        return _reaches([tensor.grad_fn for tensor in given], {state.grad_fn for state in self._last} - {None})
+
+    def called(self) -> list[Sequence]:
+        """The sequences that the backward pass under way came back to."""
+        found = [sequence for sequence in self.sequences if sequence.arrived]
+        for sequence in found:
+            if sequence.number is None:
+                sequence.number, self._numbers = self._numbers, self._numbers + 1
+        return found
+
+    def forget(self, *, update: bool) -> None:
+        """Forget the backward pass that has ended, and with `update` also the sequences of the update."""
+        for sequence in self.sequences:
+            sequence.arrived = {}
+        if update:
+            self.sequences, self._last, self._numbers = [], [], 0
+
+
+def columns_of(sequence: Sequence, state: str, factor: float) -> tuple[Any, dict[str, Any]]:
+    """The timesteps that a gradient of this state came back to, and their columns of gradients.csv; each [T].
+
+    Timesteps that are left out were cut off, by a detach between them and the loss. factor: what the gradients are
+    multiplied with. The direct part is not known, since a cell's own code is all that there is of it.
+    """
+    times = sorted(t for name, t in sequence.arrived if name == state)
+    rows = [sequence.arrived[state, t].cpu() for t in times]
+    limited: Literal["float32", "float64"] = "float64" if rows[0].dtype == torch.float64 else "float32"
+    sizes = [row.reshape(-1, row.shape[-1]) if row.dim() else row.reshape(1, 1) for row in rows]
+    batch = max(row.shape[0] for row in sizes)
+    alive = torch.tensor([[row.shape[0] > b for b in range(batch)] for row in sizes])
+    if not bool((alive.int().diff(dim=0) <= 0).all()):
+        raise UsageError("the batch grows on the way through a sequence, so its rows are not the same samples")
+    squares, exponents = torch.zeros(1, len(rows), batch, dtype=torch.float64), torch.zeros(1, len(rows), batch).long()
+    for index, row in enumerate(sizes):
+        mantissa, exponent = Scaled.of(row.double())
+        squares[0, index, : len(row)] = mantissa.square().sum(-1) * factor**2
+        exponents[0, index, : len(row)] = exponent
+    unknown = np.full(squares.shape, -np.inf)
+    columns = masked_columns(squares, exponents, unknown, alive.sum(0)[None], limited)
+    columns["log10_direct"] = np.ma.masked_all((1, len(rows)))
+    return np.array(times), {name: values[0] for name, values in columns.items()}
+
+
+def _tensors(given: Any) -> list[Tensor]:
+    if isinstance(given, Tensor):
+        return [given]
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    return [tensor for item in given for tensor in _tensors(item)] if isinstance(given, tuple | list) else []
+
+
+def _reaches(nodes: list[Any], targets: set[Any]) -> bool:
+    """Whether the graph leads from one of these nodes back to one of the targets, within a few operations."""
+    waiting, seen = [node for node in nodes if node is not None], set[Any]()
+    while waiting and len(seen) < _STEPS_TO_LOOK_BACK:
+        node = waiting.pop(0)
+        if node in targets:
+            return True
+        if node not in seen:
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions if following is not None]
+    return False
