@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import os
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -57,45 +58,92 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path[:0] = paths
     # The processes that the suite starts find its modules in the same places.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH")]))
-    broken = [name for name in options.sections or names if not _holds(name, options.quick)]
+    begun, chosen = time.monotonic(), [*dict.fromkeys(options.sections or names)]
+    broken = [name for name in chosen if not _quick_holds(name)] if options.quick else _long_broken(chosen)
+    print(f"\n{time.monotonic() - begun:,.0f} s in all")
     print(f"\nbroken: {', '.join(broken)}" if broken else "\nevery promise held")
     return 1 if broken else 0
 
 
-def _holds(name: str, quick: bool) -> bool:
-    """Run a section and print its figures; whether the promises held."""
-    print(f"\n## {name}\n", flush=True)
-    begun = time.monotonic()
+def _quick_holds(name: str) -> bool:
+    """Run a few cases of a section, in this process; whether the promises held."""
+    _print_title(name)
     if name == DISTURBANCES:
-        code: int = importlib.import_module("chaos.disturbances").main(["--short"] if quick else [])
-        return code == 0
+        return _disturbances_hold(["--short"])
     section = SECTIONS[name]
     try:
-        figures = _quick(section) if quick else _long(section)
+        figures = _share(section.module, section.quick, 0)
     except AssertionError as error:
         print(f"BROKEN: {error}")
         return False
-    print("\n".join(["| | |", "| --- | --- |", *(f"| {what} | {figure} |" for what, figure in figures)]))
-    print(f"\n{time.monotonic() - begun:,.0f} s", flush=True)
+    _print_figures([figures])
     return True
 
 
-def _quick(section: Section) -> Figures:
-    return _share(section.module, section.quick, 0)
+def _long_broken(names: Sequence[str]) -> list[str]:
+    """Run sections at full length; those whose promises did not hold.
+
+    The disturbances have processes of their own. Of all other sections the shares are in one queue, so that no
+    processor waits while a section runs that has one share.
+    """
+    broken = []
+    if DISTURBANCES in names:
+        _print_title(DISTURBANCES)
+        broken += [] if _disturbances_hold([]) else [DISTURBANCES]
+    rest = [name for name in names if name != DISTURBANCES]
+    processors = os.cpu_count() or 1
+    # A fresh process for each share: what it holds and takes is measured, and nothing of another section counts.
+    with ProcessPoolExecutor(processors, get_context("spawn"), max_tasks_per_child=1) as pool:
+        queue = {name: _submitted(pool, SECTIONS[name], processors) for name in sorted(rest, key=_indivisible_first)}
+        for name in rest:
+            broken += [] if _ends_well(name, queue[name]) else [name]
+    return broken
 
 
-def _long(section: Section) -> Figures:
-    processes = (os.cpu_count() or 1) if section.divisible else 1
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        shares = pool.map(
-            _share, [section.module] * processes, [section.cases // processes] * processes, range(processes)
-        )
-        return _merged([*shares])
+def _indivisible_first(name: str) -> bool:
+    return SECTIONS[name].divisible
+
+
+def _submitted(pool: Executor, section: Section, processors: int) -> list[Future[Figures]]:
+    # Twice as many as processors: one that another section occupies takes fewer of them.
+    shares = 2 * processors if section.divisible else 1
+    bounds = [section.cases * k // shares for k in range(shares + 1)]
+    counts = [last - first for first, last in itertools.pairwise(bounds)]
+    return [pool.submit(_share, section.module, count, seed) for seed, count in enumerate(counts)]
+
+
+def _ends_well(name: str, shares: Sequence[Future[Figures]]) -> bool:
+    """Wait for a section and print its figures; whether the promises held."""
+    wait(shares)
+    _print_title(name)
+    # An error that is no AssertionError is the suite's own, or a process that died: the other sections go on.
+    errors = [error for share in shares if (error := share.exception())]
+    for error in errors:
+        print(f"BROKEN: {error}" if isinstance(error, AssertionError) else f"BROKEN: {error!r}", flush=True)
+    if not errors:
+        _print_figures([share.result() for share in shares])
+    return not errors
+
+
+def _disturbances_hold(options: Sequence[str]) -> bool:
+    code: int = importlib.import_module("chaos.disturbances").main(options)
+    return code == 0
+
+
+def _print_title(name: str) -> None:
+    print(f"\n## {name}\n", flush=True)
+
+
+def _print_figures(shares: Sequence[Figures]) -> None:
+    rows = [f"| {what} | {figure} |" for what, figure in _merged(shares)]
+    print("\n".join(["| | |", "| --- | --- |", *rows]), flush=True)
 
 
 def _share(module: str, count: int, seed: int) -> Figures:
+    """Run so many cases in this process; the figures, and the processor time with that of its children."""
     figures: Figures = importlib.import_module(f"chaos.{module}").run(count, seed)
-    return figures
+    times = os.times()
+    return [*figures, ("seconds of a processor", str(round(sum(times[:4]))))]
 
 
 def _merged(shares: Sequence[Figures]) -> Figures:

@@ -18,7 +18,7 @@ from rnnlab.atomic import atomic
 from rnnlab.errors import RunFolderError
 from rnnlab.provenance import is_gone
 from rnnlab.regular import read_regular
-from rnnlab.runs.run_keys import STATUSES, fault_of, is_deep
+from rnnlab.runs.run_keys import KEYS, STATUSES, fault_of, is_deep
 from rnnlab.runs.seals import REMEDY
 from rnnlab.wording import shortened
 
@@ -26,7 +26,7 @@ __all__ = ["ENDED", "STATUSES", "now", "read_run_json", "status_of", "write_run_
 
 ENDED = ("completed", "diverged")
 """A run with one of these statuses has come to its end: it counts as a result, and is not trained again."""
-_CHECKSUM = b'"checksum": "'
+_CHECKSUM, _DIGITS = b'"checksum": "', 64
 _MOST_BYTES = 4 << 20
 _DEEPEST = 50
 
@@ -46,10 +46,16 @@ def _ending(content: bytes) -> bytes:
     return _CHECKSUM + hashlib.sha256(content).hexdigest().encode() + b'"\n}\n'
 
 
-def _agrees(data: bytes) -> bool:
+def _agrees(data: bytes, info: dict[str, Any]) -> bool:
     """Whether a file has the content that its checksum was made of; an earlier version wrote none."""
     at = data.rfind(_CHECKSUM)
-    return at < 0 or data[at:] == _ending(data[:at])
+    return data[at:] == _ending(data[:at]) if at >= 0 else not _ends_in_hash(info)
+
+
+def _ends_in_hash(info: dict[str, Any]) -> bool:
+    """Whether the last value is as long as a checksum, under no key of run.json: its own key was damaged as well."""
+    key, value = next(reversed(info.items()), ("", None))
+    return key not in KEYS and isinstance(value, str) and len(value) == _DIGITS
 
 
 def read_run_json(path: Path, *, trust: bool = False) -> dict[str, Any]:
@@ -78,7 +84,7 @@ def read_run_json(path: Path, *, trust: bool = False) -> dict[str, Any]:
         raise RunFolderError(f"{path} cannot be read: it is nested more than {_DEEPEST} deep")
     if fault := fault_of(info):
         raise RunFolderError(f"{path} cannot be read: {fault}")
-    if not trust and not _agrees(data):
+    if not trust and not _agrees(data, info):
         raise RunFolderError(f"{path} was changed: its content does not agree with its checksum{REMEDY}")
     info.pop("checksum", None)
     return info

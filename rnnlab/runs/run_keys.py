@@ -31,7 +31,7 @@ def fault_of(info: Mapping[str, Any]) -> str | None:
     """
     if (status := info.get("status")) is not None and status not in STATUSES:
         return f"status must be one of {', '.join(STATUSES)}, not {shortened(repr(status))}"
-    return _fault(info, _KEYS, "")
+    return _fault(info, KEYS, "")
 
 
 def is_deep(value: Any, deepest: int) -> bool:
@@ -110,7 +110,7 @@ _VERDICT = {
     "horizon": _NUMBER,
     "exponential": _BOOL,
 }
-_KEYS: Mapping[str, Any] = {
+KEYS: Mapping[str, Any] = {
     **dict.fromkeys(("name", "reason", "started", "ended", "identity", "sweep", "device", "dtype", "scan"), _TEXT),
     **dict.fromkeys(("fleet", "threads", "parameters", "updates", "seed"), _COUNT),
     "process": {"pid": _WHOLE, "host": _TEXT, "start": ("a time", _is_start), "boot": ("a time", _is_start)},

@@ -74,7 +74,13 @@ def last_checkpoint(folder: RunFolder) -> tuple[dict[str, Any], str]:
 
 
 def state_to_resume(folder: RunFolder, notify: Callable[[str], None]) -> dict[str, Any]:
-    """The checkpoint that a run goes on from; `notify` gets a message where it is not the newest."""
+    """The checkpoint that a run goes on from; `notify` gets a message where it is not the newest.
+
+    Raises RunFolderError where there is none, or where a folder has the name of one, which no file can replace.
+    """
+    for path in (folder.checkpoint, folder.previous_checkpoint):
+        if path.is_dir() and not path.is_symlink():
+            raise RunFolderError(f"{path} is a folder, where the run writes its checkpoints; move it away")
     state, remark = last_checkpoint(folder)
     if remark:
         notify(remark)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import signal
 import warnings
 from collections.abc import Iterator
+from unittest import mock
 
+import typer
 from commands import Result
 
 from rnnlab.cli import main
@@ -16,6 +19,10 @@ HUNG = 30.0
 """Seconds after which a command hangs; each of them needs a fraction of one."""
 CODES = (0, 2, 3, 5)
 """What a command may end with, whatever the folder holds."""
+
+
+_built = functools.cache(typer.main.get_command)
+"""The parser of rnnlab's arguments, made once: otherwise each call spends more time on it than on most commands."""
 
 
 class HungError(BaseException):
@@ -29,6 +36,7 @@ def called(*arguments: str) -> Result:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         warnings.catch_warnings(),
+        mock.patch("typer.main.get_command", _built),
         _handlers_kept(),
     ):
         # As in a process of its own, where a warning is printed: such as that a font has no sign for a character.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,12 @@ from chaos.faulting import Bench, Outcome
 from chaos.forks import Warm
 from chaos.outages import PowerBench
 from chaos.power import Disk, File, Folder
-from chaos.scenarios import SCENARIOS
+from chaos.scenarios import PAGE, SCENARIOS
+from fakes import fake_group
+
+from rnnlab.compare.collection import load_runs
+from rnnlab.report.findings import Findings
+from rnnlab.report.page import page
 
 pytestmark = [
     pytest.mark.xdist_group("chaos"),
@@ -72,6 +78,18 @@ def test_a_wrong_byte_is_noticed(warm: Warm) -> None:
         right = bench.expected["r"]
         bench.expected["r"] = type(right)("completed", {**right.contents, "gradients.csv": b"other rows"})
         assert "r differs: gradients.csv" in str(bench.case(40, "kill"))
+
+
+def test_only_its_minute_tells_two_equal_pages_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake_group(tmp_path / "runs", {0: -10.0, 1: -12.0})
+    pages, results = set(), []
+    for minute in ("2026-11-25T10:59:59.999", "2026-11-25T11:00:00.000"):
+        monkeypatch.setattr("rnnlab.report.page.payload.now", lambda minute=minute: minute)
+        (tmp_path / PAGE).write_text(page(Findings(load_runs(tmp_path / "runs").group_by())), encoding="utf-8")
+        pages.add((tmp_path / PAGE).read_bytes())
+        results.append(SCENARIOS["report"].result(tmp_path))
+    assert len(pages) == 2
+    assert results[0] == results[1]
 
 
 def test_a_disk_keeps_what_the_model_says() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -50,6 +53,53 @@ def test_a_broken_promise_is_said(
     monkeypatch.setattr("chaos.fuzz_configs.run", broken)
     assert tool.main(["configs", "--quick"]) == 1
     assert "BROKEN: a traceback for seed: ~" in capsys.readouterr().out
+
+
+class _AtOnce(Executor):
+    """Calls what it is given in this process."""
+
+    def __init__(self, processes: int, context: object, max_tasks_per_child: int) -> None:
+        self.processes = processes
+
+    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*arguments, **named))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def test_shares_make_up_the_section_and_the_others_go_on_after_a_broken_one(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken: list[tuple[str, int, int]] = []
+
+    def run_of(name: str, error: Exception | None = None) -> Callable[[int, int], list[tuple[str, str]]]:
+        def run(count: int, seed: int) -> list[tuple[str, str]]:
+            taken.append((name, count, seed))
+            if error and seed == 1:
+                raise error
+            return [("cases", f"{count:,}")]
+
+        return run
+
+    monkeypatch.setattr(tool, "ProcessPoolExecutor", _AtOnce)
+    monkeypatch.setattr(tool.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr("chaos.damage.run", run_of("damage", AssertionError("read as right")))
+    monkeypatch.setattr("chaos.fuzz_configs.run", run_of("configs", OSError("no file")))
+    monkeypatch.setattr("chaos.hostile.run", run_of("hostile"))
+    monkeypatch.setattr("chaos.soak.run", run_of("soak"))
+    assert tool.main(["damage", "hostile", "configs", "soak", "hostile"]) == 1
+    for name in ("damage", "hostile", "configs"):
+        counts = {seed: count for one, count, seed in taken if one == name}
+        assert (sum(counts.values()), len(counts)) == (tool.SECTIONS[name].cases, 6)
+    assert taken[0] == ("soak", 10_000, 0)
+    out = capsys.readouterr().out
+    assert "BROKEN: read as right\n" in out
+    assert "BROKEN: OSError('no file')\n" in out
+    assert "| cases | 1,000 |" in out
+    assert out.endswith("\nbroken: damage, configs\n")
 
 
 def test_an_unknown_section_is_refused(tool: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

@@ -215,6 +215,25 @@ def test_run_json_is_strict_and_takes_numbers_and_paths_of_any_kind(tmp_path: Pa
     assert float(info["a"][1]) == -math.inf
 
 
+@pytest.mark.parametrize("bit", range(8 * len("checksum")))
+def test_a_changed_run_json_is_not_believed_where_the_key_of_its_checksum_is_changed_too(
+    bit: int, tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path)
+    run.write_run({"identity": "a" * 64, "result": {"loss": 0.5}})
+    changed = bytearray(run.run.read_bytes().replace(b"0.5", b"0.4"))
+    changed[changed.index(b"checksum") + bit // 8] ^= 1 << bit % 8
+    run.run.write_bytes(changed)
+    with pytest.raises(RunFolderError, match=r"run\.json (was changed|cannot be read)"):
+        run.read_run()
+
+
+def test_a_run_json_of_an_earlier_version_has_no_checksum(tmp_path: Path) -> None:
+    run, info = RunFolder(tmp_path), {"name": "one", "identity": "a" * 64}
+    run.run.write_text(json.dumps(info))
+    assert run.read_run() == info
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3", '{"a": '])
 def test_a_broken_run_json_is_said(text: str, tmp_path: Path) -> None:
     run = RunFolder(tmp_path)

@@ -175,6 +175,22 @@ def test_without_any_checkpoint_that_can_be_used_the_remedy_is_said(cut: RunFold
         last_checkpoint(cut)
 
 
+@pytest.mark.parametrize("name", ["checkpoint.pt", "checkpoint.previous.pt"])
+def test_a_folder_in_the_place_of_a_checkpoint_is_named_and_nothing_is_changed(
+    cut: RunFolder, ended: Path, name: str
+) -> None:
+    (cut.path / name).rename(cut.path / "kept")
+    (cut.path / name).mkdir()
+    (cut.path / name / "notes").write_text("mine")
+    before = {path.name: path.read_bytes() for path in cut.path.iterdir() if path.is_file()}
+    with pytest.raises(RunFolderError, match=rf"{name} is a folder, .*; move it away"):
+        resume(cut, ended)
+    assert {path.name: path.read_bytes() for path in cut.path.iterdir() if path.is_file()} == before
+    (cut.path / name).rename(cut.path.parent / "moved away")
+    (cut.path / "kept").unlink()
+    resume(cut, ended)
+
+
 def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
