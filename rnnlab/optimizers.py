@@ -11,6 +11,9 @@ may use a norm over a parameter, because that would mix the replicas.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -24,6 +27,22 @@ if TYPE_CHECKING:
 
 LARGEST = 1e9
 """Largest value of options that torch multiplies with float32 weights; beyond 1e38 torch raises an error of its own."""
+
+
+@cache
+def eager(rule: type[Optimizer]) -> Callable[..., Optimizer]:
+    """`rule` without torch's wrappers for torch.compile, whose import takes as long as half of torch's own.
+
+    Nothing here is compiled by it. The updates are the same, to the bit; `differentiable` has no effect.
+
+    >>> from torch.optim import SGD
+    >>> issubclass(eager(SGD), SGD)
+    True
+    """
+    import torch
+
+    members = {"step": torch.no_grad()(unwrap(rule.step)), "add_param_group": unwrap(rule.add_param_group)}
+    return type(rule.__name__, (rule,), members)
 
 
 class OptimizerPart(Part):
@@ -73,7 +92,7 @@ class Sgd(OptimizerPart):
     def build(self, parameters: list[Tensor]) -> Optimizer:
         from torch.optim import SGD
 
-        return SGD(
+        return eager(SGD)(
             parameters, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
         )
 
@@ -117,7 +136,7 @@ class Adam(_Moments):
     def build(self, parameters: list[Tensor]) -> Optimizer:
         from torch.optim import Adam as TorchAdam
 
-        return TorchAdam(parameters, **self._options())
+        return eager(TorchAdam)(parameters, **self._options())
 
 
 class AdamW(_Moments):
@@ -144,7 +163,7 @@ class AdamW(_Moments):
     def build(self, parameters: list[Tensor]) -> Optimizer:
         from torch.optim import AdamW as TorchAdamW
 
-        return TorchAdamW(parameters, **self._options())
+        return eager(TorchAdamW)(parameters, **self._options())
 
 
 class Rmsprop(OptimizerPart):
@@ -178,7 +197,7 @@ class Rmsprop(OptimizerPart):
     def build(self, parameters: list[Tensor]) -> Optimizer:
         from torch.optim import RMSprop
 
-        return RMSprop(
+        return eager(RMSprop)(
             parameters,
             lr=self.lr,
             alpha=self.alpha,
@@ -215,7 +234,7 @@ class Adagrad(OptimizerPart):
     def build(self, parameters: list[Tensor]) -> Optimizer:
         from torch.optim import Adagrad as TorchAdagrad
 
-        return TorchAdagrad(parameters, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay)
+        return eager(TorchAdagrad)(parameters, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay)
 
 
 class Adadelta(OptimizerPart):
@@ -244,7 +263,7 @@ class Adadelta(OptimizerPart):
     def build(self, parameters: list[Tensor]) -> Optimizer:
         from torch.optim import Adadelta as TorchAdadelta
 
-        return TorchAdadelta(parameters, lr=self.lr, rho=self.rho, eps=self.eps, weight_decay=self.weight_decay)
+        return eager(TorchAdadelta)(parameters, lr=self.lr, rho=self.rho, eps=self.eps, weight_decay=self.weight_decay)
 
 
 OPTIMIZERS: Table[OptimizerPart] = table(Sgd, Adam, AdamW, Rmsprop, Adagrad, Adadelta)

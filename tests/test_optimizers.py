@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -120,6 +122,25 @@ def test_updates_are_those_of_torchs_plain_kernels(name: str, options: dict[str,
         rows.grad = gradient
         plain.step()
     torch.testing.assert_close(trained(part, start, gradients), rows, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_without_the_wrappers_for_compiling_it_is_torchs_own(
+    name: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same updates to the bit as by torch's class, and torch.compile is not imported for them."""
+    start, gradients = drawn(0, 2, (143,)), [drawn(1 + k, 2, (143,)) for k in range(UPDATES)]
+    part, rows = OPTIMIZERS[name](name=name, **options), start.clone()
+    ours = part.build([rows])
+    (group,) = ours.param_groups
+    library: Any = type(ours).__mro__[1]
+    assert library.__module__.startswith("torch.optim")
+    theirs = library(**{key: group[key] for key in inspect.signature(library).parameters if key in group})
+    for gradient in gradients:
+        rows.grad = gradient
+        theirs.step()
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # an import of it is an error
+    assert torch.equal(trained(part, start, gradients), rows)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
