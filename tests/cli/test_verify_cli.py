@@ -142,6 +142,20 @@ def test_rows_that_the_schedule_has_are_missed_also_without_a_hash(desk: Path) -
         assert "an earlier version wrote it" in verification.remarks[0]
 
 
+@pytest.mark.parametrize("name", ["checkpoint.pt", "checkpoint.previous.pt"])
+@pytest.mark.parametrize("damage", [empty, flip])
+def test_one_damaged_checkpoint_of_two_is_named_and_the_run_goes_on(
+    name: str, damage: Callable[[Path], None], desk: Path, rnn: Call
+) -> None:
+    damage(Path("runs/cut", name))
+    facts = verified(rnn, "runs/cut")["cut"]
+    (fault,) = facts["faults"]
+    assert f"{name} is damaged" in fault
+    assert rnn("verify").code == 3
+    assert rnn(*shlex.split(facts["restore"])[1:], "-q").code == 0
+    assert (verify_run("runs/cut").whole, verify_run("runs/cut").status) == (True, "completed")
+
+
 def test_an_interrupted_run_that_cannot_go_on_is_damaged(desk: Path, rnn: Call) -> None:
     flip(Path("runs/cut/checkpoint.pt"))
     assert verified(rnn, "runs/cut")["cut"]["restore"].endswith("--resume")  # from the one before
