@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -141,7 +142,11 @@ def _again(folder: RunFolder) -> str:
     if command[:1] != ["rnnlab"]:
         # Somebody's program trained it; and whoever runs what verify says must not run what a stranger's run.json says.
         command = []
-    if info.get("sweep") is not None and command:
+    in_sweep = info.get("sweep") is not None
+    # The run is deleted first: the command must be one that makes it again here.
+    if not _is_made_here(command, folder) or (in_sweep and not os.path.isfile(_option(command, "--config", "-c"))):
+        command = []
+    if in_sweep and command:
         return f"rm -r {shlex.quote(str(folder.path))} && {shlex.join(command)}"
     try:
         load_config(folder.config)
@@ -153,6 +158,21 @@ def _again(folder: RunFolder) -> str:
     kept = f"{folder.name}.yaml"
     copied = shlex.join(["cp", str(folder.config), kept])
     return f"{copied} && rm -r {shlex.quote(str(folder.path))} && {_command(folder, config=kept)}"
+
+
+def _is_made_here(command: Sequence[str], folder: RunFolder) -> bool:
+    """Whether a command makes its runs where this one is; one that was copied from elsewhere it would not make."""
+    return os.path.realpath(_option(command, "--out") or "runs") == os.path.realpath(folder.path.parent)
+
+
+def _option(command: Sequence[str], *names: str) -> str:
+    """The last value of an option in a command line; empty where it has none."""
+    value = ""
+    for word, following in zip(command, [*command[1:], ""], strict=False):
+        name, equals, given = word.partition("=")
+        if name in names:
+            value = given if equals else following
+    return value
 
 
 def _command(folder: RunFolder, *options: str, config: str = "") -> str:

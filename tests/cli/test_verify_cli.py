@@ -188,9 +188,23 @@ def test_only_a_command_of_rnnlab_is_recommended(program: str, desk: Path, rnn: 
     result = rnn("verify")
     assert "http://x" not in result.out
     assert "restore: rnnlab train --config runs/lstm-T10-s0/config.yaml --name lstm-T10-s0 --force" in result.out
-    folder.update(command=["rnnlab", "sweep", "\x1b[31m"])
+    folder.update(command=["rnnlab", "sweep", "-c", "small.yaml", "\x1b[31m"])
     result = rnn("verify")
-    assert "restore: rm -r runs/lstm-T10-s0 && rnnlab sweep '?[31m'" in result.out
+    assert "restore: rm -r runs/lstm-T10-s0 && rnnlab sweep -c small.yaml '?[31m'" in result.out
+
+
+def test_a_run_is_not_deleted_for_a_command_that_does_not_make_it_again(desk: Path, rnn: Call) -> None:
+    """A copy of a sweep's run elsewhere, and a run whose sweep file is gone."""
+    own = "rnnlab train --config {0}/lstm-T10-s0/config.yaml --name lstm-T10-s0"
+    shutil.copytree("runs", "copied")
+    Path("small.yaml").rename("moved.yaml")
+    for folder, more in (("copied", " --out copied"), ("runs", "")):
+        run = RunFolder(f"{folder}/lstm-T10-s0")
+        lose_a_row(run.gradients)
+        restore = verified(rnn, folder)[run.name]["restore"]
+        assert restore == f"{own.format(folder)}{more} --force"
+        assert rnn(*shlex.split(restore)[1:], "-q").code == 0
+        assert verify_run(run.path).whole
 
 
 def test_each_problem_of_a_config_has_its_line(desk: Path, rnn: Call) -> None:
