@@ -28,7 +28,7 @@ def ls(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """List runs: status, verdict, error, settings that differ."""
-    from rnnlab.cli.streams import print_error
+    from rnnlab.cli.streams import print_error, stdout_console
     from rnnlab.compare.select import choose
     from rnnlab.report.terminal.listing import key_settings, listing, plain_listing, rows
 
@@ -45,10 +45,6 @@ def ls(
     if not sys.stdout.isatty():
         print("\n".join(plain_listing(chosen)))
         return
-    from rich.console import Console
-
     from rnnlab.report.terminal.summary import supports_unicode
 
-    Console(highlight=False, markup=False, emoji=False).print(
-        listing(chosen, unicode=supports_unicode(sys.stdout.encoding))
-    )
+    stdout_console().print(listing(chosen, unicode=supports_unicode(sys.stdout.encoding)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnlab.cli.streams import print_error
+from rnnlab.cli.streams import print_error, stdout_console
 from rnnlab.errors import RunFailedError, UsageError
 from rnnlab.wording import encodable, shortened
 
@@ -193,10 +193,8 @@ def _say_nothing(paths: list[Path]) -> None:
 
 
 def _show(findings: Findings) -> None:
-    from rich.console import Console
-
     from rnnlab.report.terminal.comparison import report as render
     from rnnlab.report.terminal.summary import supports_unicode
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = stdout_console()
     console.print(render(findings, console.width, unicode=supports_unicode(sys.stdout.encoding)))

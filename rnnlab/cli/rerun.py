@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnlab.errors import NotReproducedError, UsageError
+from rnnlab.wording import shortened
 
 if TYPE_CHECKING:
     from rnnlab.runs.run import Run
+
+_LONGEST = 200
 
 EXAMPLES = """\b
 Examples:
@@ -56,6 +59,7 @@ def rerun(
 def _check(run: Run, as_json: bool, quiet: bool) -> None:
     from rnnlab.cli.progress import ProgressDisplay, TrainingView
     from rnnlab.cli.signals import install_handlers
+    from rnnlab.report.formatting import printable
     from rnnlab.training.rerun import differences, rerun
 
     install_handlers()
@@ -73,7 +77,7 @@ def _check(run: Run, as_json: bool, quiet: bool) -> None:
         for each in compared:
             print(f"{'equal ' if each.equal else 'DIFFERS'}  {each.subject}: {each.text}")
         for line in elsewhere:
-            print(f"         {line}")
+            print(f"         {printable(shortened(line, _LONGEST))}")
     if not same:
         raise NotReproducedError(
             f"{run.path} is not reproduced here; docs/REPRODUCIBILITY.md says what can be the reason"

@@ -52,12 +52,11 @@ def chosen_run(named: str, *, trust: bool) -> Run:
 
 
 def _show(run: Run) -> None:
-    from rich.console import Console
-
+    from rnnlab.cli.streams import stdout_console
     from rnnlab.report.terminal.listing import details
     from rnnlab.report.terminal.summary import summary, supports_unicode
 
-    console, unicode = Console(highlight=False, markup=False, emoji=False), supports_unicode(sys.stdout.encoding)
+    console, unicode = stdout_console(), supports_unicode(sys.stdout.encoding)
     console.print(summary(run, console.width, unicode=unicode))
     console.print()
     console.print(details(run, unicode=unicode))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rnnlab.wording import escaped, shortened
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _LONGEST_LINE = 4000
 
@@ -37,6 +41,18 @@ def discard(stream: TextIO) -> None:
     """Drop what is still written to this stream, also by the interpreter's last flush: it has no reader."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def stdout_console() -> Console:
+    """A console on stdout that shows texts as they stand; without a reader it raises BrokenPipeError, as print does."""
+    from rich.console import Console
+
+    class PlainConsole(Console):
+        def on_broken_pipe(self) -> None:
+            # rich would exit with 1, which is said of bugs.
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    return PlainConsole(highlight=False, markup=False, emoji=False)
 
 
 class LenientStream:

@@ -13,7 +13,7 @@ import typer
 
 from rnnlab.cli.completion import complete_keys
 from rnnlab.cli.signals import exit_code, install_handlers
-from rnnlab.cli.streams import print_error
+from rnnlab.cli.streams import print_error, stdout_console
 from rnnlab.errors import DivergedError, UsageError
 from rnnlab.wording import shortened
 
@@ -176,9 +176,7 @@ def _memory(config: Config, planned: Plan) -> str:
 
 
 def _show_summary(run: Run) -> None:
-    from rich.console import Console
-
     from rnnlab.report.terminal.summary import summary, supports_unicode
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = stdout_console()
     console.print(summary(run, console.width, unicode=supports_unicode(sys.stdout.encoding)))

@@ -4,6 +4,7 @@ conditions    conditions on runs, such as task.length >= 100
 run_names     names of runs that are shown together
 group_keys    the settings that distinguish runs
 measured      one run's gradient at one update, in figures
+repetitions   of several runs of one identity the one that counts
 group         one group of runs, and its figures at one update
 groups        runs in groups of equal settings but for the seed
 pairs         groups compared two by two, seed by seed

@@ -192,18 +192,25 @@ def load_runs(folder: str | Path = "runs", *, trust: bool = False) -> Runs:
     paths = [root] if RunFolder(root).is_run else sorted(path for path in root.iterdir() if path.is_dir())
     # A hidden folder is a run that is being made or deleted, or belongs to another program.
     run_folders = [RunFolder(path, trust=trust) for path in paths if not path.name.startswith(".")]
-    # All in one folder, so no two have the same name.
-    # What is trusted is not put where others would find it.
-    cached = len(run_folders) > _CACHE_FROM and not trust
-    configs = cached_configs(root, [run for run in run_folders if run.is_run]) if cached else {}
-    runs: list[Run] = []
+    infos: dict[RunFolder, dict[str, Any]] = {}
     unreadable: dict[Path, str] = {}
     for run_folder in run_folders:
         try:
-            runs.append(Run(run_folder.path, configs.get(run_folder.name), trust=trust))
+            infos[run_folder] = run_folder.read_run()
         except RunFolderError as error:
             unreadable[run_folder.path] = str(error)
+    # What is trusted is not put where others would find it.
+    cached = len(run_folders) > _CACHE_FROM and not trust
+    # All in one folder, so no two have the same name.
+    configs = cached_configs(root, infos, _seals(infos)) if cached else {}
+    runs = [Run(run.path, configs.get(run.name), info=info, trust=trust) for run, info in infos.items()]
     return Runs(runs, unreadable)
+
+
+def _seals(infos: Mapping[RunFolder, Mapping[str, Any]]) -> dict[str, str]:
+    """The length and hash that each run.json gives for its config, as one text."""
+    fields = {run.name: (info.get("files") or {}).get(run.config.name) for run, info in infos.items()}
+    return {name: f"{of.get('bytes')} {of.get('sha256')}" for name, of in fields.items() if of is not None}
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:

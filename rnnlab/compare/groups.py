@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from rnnlab.analysis.intervals import Interval, wilson
-from rnnlab.compare.conditions import plain
 from rnnlab.compare.group import Group, MeasuredGroup, comparisons, grouped
 from rnnlab.compare.group_keys import differing_keys, distinguishing_keys, expanded_keys, with_needed_keys
 from rnnlab.compare.measured import Measured, OnReadings, measure_run, metrics_fault
+from rnnlab.compare.repetitions import without_repetitions
 from rnnlab.compare.run_names import run_names
-from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.errors import RunFolderError
 from rnnlab.runs.cache import map_in_threads
 from rnnlab.runs.run import Run
@@ -24,15 +23,13 @@ from rnnlab.runs.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-_STATUS_RANK = {"completed": 3, "diverged": 2, "running": 1}
-
 
 @dataclass(frozen=True)
 class Groups(Sequence[Group]):
     """Groups of runs, in the order of their values. `by` are the keys to compare, `also` the others that differ.
 
     Runs that differ in anything but seed, device, name and notes are never in one group. Of several runs of one
-    identity the most complete one is used, and `repeated` counts the others.
+    identity the most complete one whose rows can be read is used, and `repeated` counts the others.
 
     >>> import rnnlab
     >>> groups = rnnlab.load_runs("runs").group_by("model.cell")
@@ -68,7 +65,12 @@ class Groups(Sequence[Group]):
         given = list(runs)
         readable, without_seed = _with_seed(given)
         left_out = {**(unreadable or {}), **without_seed}
-        kept = _without_repetitions(readable)
+        kept, replaced = without_repetitions(readable)
+        names = run_names([*(run.path for run in given), *left_out])
+        left_out |= {
+            path: f"{other.fault}; {names[other.by.path]}, of the same settings and seed, counts in its place"
+            for path, other in replaced.items()
+        }
         table = [run.settings for run in kept]
         differing = differing_keys(table)
         keys = expanded_keys(by, table, differing) if by else distinguishing_keys(table, differing)
@@ -79,8 +81,8 @@ class Groups(Sequence[Group]):
             also=tuple(also),
             hidden=tuple(key for key in differing if key not in (*keys, *also)),
             differing=tuple(differing),
-            repeated=len(readable) - len(kept),
-            names=run_names([*(run.path for run in given), *left_out]),
+            repeated=len(readable) - len(kept) - len(replaced),
+            names=names,
             unreadable=left_out,
         )
 
@@ -238,17 +240,3 @@ def _with_seed(runs: Iterable[Run]) -> tuple[list[Run], dict[Path, str]]:
         except (RunFolderError, KeyError, TypeError, ValueError) as error:
             left_out[run.path] = str(error) if isinstance(error, RunFolderError) else "its config has no seed"
     return kept, left_out
-
-
-def _without_repetitions(runs: list[Run]) -> list[Run]:
-    """One run of each identity: a completed one before others, a later one before an earlier."""
-    best: dict[Any, Run] = {}
-    # An older run.json has no identity: then runs of the same settings are the same.
-    for run in sorted(runs, key=lambda run: (_STATUS_RANK.get(run.status, 0), str(run.info.get("started")))):
-        best[run.info.get("identity") or _settings_but_name(run)] = run
-    chosen = {id(run) for run in best.values()}
-    return [run for run in runs if id(run) in chosen]
-
-
-def _settings_but_name(run: Run) -> tuple[Any, ...]:
-    return tuple(sorted((key, plain(value)) for key, value in run.settings.items() if key not in NO_IDENTITY))

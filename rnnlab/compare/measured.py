@@ -62,6 +62,15 @@ def measure_run(run: Run, at: int | None = None, on_readings: OnReadings | None 
     return measured(run, grid, grid.at(at))
 
 
+def gradients_fault(run: Run) -> str:
+    """Why the gradients of a run cannot be measured; empty where they can."""
+    try:
+        GradientGrids(run.dir).grid()
+    except (RunFolderError, UsageError) as error:
+        return str(error)
+    return ""
+
+
 def metrics_fault(run: Run) -> str:
     """Why the metrics.csv of a run cannot be read; empty where it can."""
     try:

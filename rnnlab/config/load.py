@@ -206,14 +206,21 @@ def _overlap(first: Path, second: Path) -> bool:
 
 def _placed(path: Path, problem: Problem, document: Document, settings: Sequence[Setting]) -> Problem:
     """The problem with its place: the setting that brought the value, or the position in the file."""
+    absent = value_at(document.value, path) is None
     for setting in reversed(settings):
-        brought = setting.path[: len(path)] == path and value_at(document.value, path) is None
-        if brought or path[: len(setting.path)] == setting.path:
+        brought = setting.path[: len(path)] == path or _named_by(setting, path)
+        if (absent and brought) or path[: len(setting.path)] == setting.path:
             return replace(problem, place=setting.place)
     if document.tree is None:
         return problem
     position = document.tree.position_of(path, key=problem.message.startswith("there is no such key"))
     return replace(problem, place=position.place(document.name))
+
+
+def _named_by(setting: Setting, path: Path) -> bool:
+    """Whether a path leads to an option of the part that a setting such as task.name=text has chosen."""
+    above, owner = setting.path[:-1], owner_at(setting.path[:-1])
+    return setting.path[-1] == "name" and owner is not None and owner.choice is not None and path[:-1] == above
 
 
 def _line_and_column(problem: Problem) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -70,10 +70,16 @@ def map_in_threads(task: Callable[[T], S], items: Iterable[T]) -> Iterator[S]:
         yield from pool.map(task, items)
 
 
-def cached_configs(root: Path, runs: Iterable[RunFolder]) -> dict[str, dict[str, Any]]:
-    """The resolved configs of all runs of a folder, by name; those that cannot be read are left out."""
-    folders = {run.name: run for run in runs}
-    stamps = {name: stamp for name, run in folders.items() if (stamp := stamp_of(run.config)) is not None}
+def cached_configs(
+    root: Path, runs: Iterable[RunFolder], seals: Mapping[str, str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """The resolved configs of all runs of a folder, by name; those that cannot be read are left out.
+
+    seals: the length and hash that run.json gives for a config, by the run's name; where they change it is read again.
+    """
+    folders, known = {run.name: run for run in runs}, seals or {}
+    changed = {name: stamp for name, run in folders.items() if (stamp := stamp_of(run.config)) is not None}
+    stamps = {name: f"{stamp} {known.get(name, '-')}" for name, stamp in changed.items()}
     with Store(root, "config", lambda value: fault_of_config(value) is None) as store:
         store.refresh(stamps, lambda name: read_config(folders[name]))
         return dict(store.values)

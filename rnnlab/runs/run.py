@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class Run:
     """One run: its settings, how it went, and its records. A file is read when it is first needed.
 
-    `config` is given where it was read already. With `trust` files are read that were changed since the run ended.
-    Raises RunFolderError where the folder is not a run, or the file that is needed is missing, broken or changed.
+    `config` and `info`, the content of run.json, are given where they were read already. With `trust` files are read
+    that were changed since the run ended. Raises RunFolderError where the folder is not a run, or the file that is
+    needed is missing, broken or changed.
 
     >>> import rnnlab
     >>> run = rnnlab.Run("runs/lstm-T40-s0")
@@ -36,9 +37,16 @@ class Run:
     'stable'
     """
 
-    def __init__(self, path: str | Path, config: dict[str, Any] | None = None, *, trust: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        config: dict[str, Any] | None = None,
+        *,
+        info: dict[str, Any] | None = None,
+        trust: bool = False,
+    ) -> None:
         self.dir = RunFolder(path, trust=trust)
-        self.info = self.dir.read_run()
+        self.info = self.dir.read_run() if info is None else info
         self._config = config
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,8 +62,8 @@ def _ends_in_hash(info: dict[str, Any]) -> bool:
 def read_run_json(path: Path, *, trust: bool = False) -> dict[str, Any]:
     """The content of the file; keys that this version does not know are kept.
 
-    Raises RunFolderError where there is none, where a value is not of the type that `run_keys` says, or where the
-    content is not that of its checksum, unless it is trusted.
+    Raises RunFolderError where there is none, where a key is there twice, where a value is not of the type that
+    `run_keys` says, or where the content is not that of its checksum, unless it is trusted.
     """
     try:
         data = read_regular(path, _MOST_BYTES)
@@ -94,7 +95,16 @@ def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON; a number that is not finite is the text 'inf', '-inf' or 'nan'")
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Of a key that is there twice a parser believes the last, and a person the first."""
+    values = dict(pairs)
+    if len(values) == len(pairs):
+        return values
+    twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+    raise ValueError(f"the key {shortened(repr(twice))} is there twice")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique).decode
 
 
 def status_of(info: Mapping[str, Any]) -> str:

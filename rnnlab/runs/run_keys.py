@@ -17,6 +17,8 @@ NOT_FINITE = ("inf", "-inf", "nan")
 """How a number that is not finite is written; `float()` reads it."""
 _MOST = 1 << 63
 _LONGEST_START = 20
+_MOST_THREADS = 4096
+"""A run is resumed and repeated with as many; some more than this, and no thread can be started any more."""
 
 Kind = tuple[str, type | Callable[[Any], bool]]
 """What a value must be, in words, and its type or the test that it must pass."""
@@ -92,6 +94,7 @@ def _are_texts(value: Any) -> bool:
 _MAPPING: Kind = ("a mapping", dict)
 _TEXT: Kind = ("text", str)
 _COUNT: Kind = ("a whole number, 0 or more", _is_count)
+_THREADS: Kind = (f"a whole number, 0 to {_MOST_THREADS:,}", lambda value: _is_count(value) and value <= _MOST_THREADS)
 _WHOLE: Kind = ("a whole number", _is_whole)
 _NUMBER: Kind = ("a number", _is_number)
 _BOOL: Kind = ("true or false", bool)
@@ -112,7 +115,8 @@ _VERDICT = {
 }
 KEYS: Mapping[str, Any] = {
     **dict.fromkeys(("name", "reason", "started", "ended", "identity", "sweep", "device", "dtype", "scan"), _TEXT),
-    **dict.fromkeys(("fleet", "threads", "parameters", "updates", "seed"), _COUNT),
+    **dict.fromkeys(("fleet", "parameters", "updates", "seed"), _COUNT),
+    "threads": _THREADS,
     "process": {"pid": _WHOLE, "host": _TEXT, "start": ("a time", _is_start), "boot": ("a time", _is_start)},
     "versions": ("a mapping of packages to their versions", _are_texts),
     "machine": {"system": _TEXT, "processor": _TEXT},

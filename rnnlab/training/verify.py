@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -61,10 +62,13 @@ def verify_run(path: str | Path) -> Verification:
         remarks.append(f"run.json has no length and hash of its files: {reason}")
     faults += _faults_of_files(folder, files)
     faults += _faults_of_content(folder, info.get("updates"), status)
-    faults = list(dict.fromkeys(faults))
-    if status == "interrupted" and not faults:
-        return Verification(folder.path, status, (), tuple(remarks), _command(folder, "--resume"))
-    return Verification(folder.path, status, tuple(faults), tuple(remarks), _again(folder) if faults else "")
+    damaged_checkpoint, can_go_on = _checkpoints(folder, status)
+    if not faults and can_go_on:
+        restore = _command(folder, "--resume")
+    else:
+        restore = _again(folder) if faults or damaged_checkpoint else ""
+    faults = list(dict.fromkeys([*damaged_checkpoint, *faults]))
+    return Verification(folder.path, status, tuple(faults), tuple(remarks), restore)
 
 
 def leftovers(root: str | Path) -> list[Path]:
@@ -89,15 +93,26 @@ def _faults_of_files(folder: RunFolder, files: dict[str, dict[str, object]]) -> 
             yield str(error)
 
 
-def _faults_of_content(folder: RunFolder, made: int | None, status: str) -> Iterator[str]:
-    """What the files say that they cannot say."""
+def _checkpoints(folder: RunFolder, status: str) -> tuple[list[str], bool]:
+    """What is wrong with the checkpoints, and whether the run is to go on and can: one of the last two is enough."""
     try:
         if status in ENDED:
             checked_checkpoint(folder.checkpoint)
-        elif status in ("interrupted", "failed") and folder.has_checkpoint:
-            last_checkpoint(folder)
+        if status not in ("interrupted", "failed") or not folder.has_checkpoint:
+            return [], status == "interrupted"
+        _, remark = last_checkpoint(folder)
     except RunFolderError as error:
-        yield str(error).partition("; train it again")[0]
+        return [str(error).partition("; train it again")[0]], False
+    try:
+        if not remark and folder.previous_checkpoint.exists():
+            checked_checkpoint(folder.previous_checkpoint)
+    except RunFolderError as error:
+        remark = str(error)
+    return [remark] if remark else [], bool(remark) or status == "interrupted"
+
+
+def _faults_of_content(folder: RunFolder, made: int | None, status: str) -> Iterator[str]:
+    """What the config and the rows say that they cannot say."""
     trusted = RunFolder(folder.path, trust=True)  # the hashes are compared already
     try:
         read_config(trusted)
@@ -127,7 +142,11 @@ def _again(folder: RunFolder) -> str:
     if command[:1] != ["rnnlab"]:
         # Somebody's program trained it; and whoever runs what verify says must not run what a stranger's run.json says.
         command = []
-    if info.get("sweep") is not None and command:
+    in_sweep = info.get("sweep") is not None
+    # The run is deleted first: the command must be one that makes it again here.
+    if not _is_made_here(command, folder) or (in_sweep and not os.path.isfile(_option(command, "--config", "-c"))):
+        command = []
+    if in_sweep and command:
         return f"rm -r {shlex.quote(str(folder.path))} && {shlex.join(command)}"
     try:
         load_config(folder.config)
@@ -139,6 +158,21 @@ def _again(folder: RunFolder) -> str:
     kept = f"{folder.name}.yaml"
     copied = shlex.join(["cp", str(folder.config), kept])
     return f"{copied} && rm -r {shlex.quote(str(folder.path))} && {_command(folder, config=kept)}"
+
+
+def _is_made_here(command: Sequence[str], folder: RunFolder) -> bool:
+    """Whether a command makes its runs where this one is; one that was copied from elsewhere it would not make."""
+    return os.path.realpath(_option(command, "--out") or "runs") == os.path.realpath(folder.path.parent)
+
+
+def _option(command: Sequence[str], *names: str) -> str:
+    """The last value of an option in a command line; empty where it has none."""
+    value = ""
+    for word, following in zip(command, [*command[1:], ""], strict=False):
+        name, equals, given = word.partition("=")
+        if name in names:
+            value = given if equals else following
+    return value
 
 
 def _command(folder: RunFolder, *options: str, config: str = "") -> str:

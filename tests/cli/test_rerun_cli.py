@@ -90,6 +90,16 @@ def test_a_difference_is_found_and_measured(desk: Path, rnn: Call, monkeypatch: 
     assert "is not reproduced here; docs/REPRODUCIBILITY.md" in rnn("rerun", "one", "--check").err
 
 
+def test_a_terminal_obeys_nothing_of_what_a_run_was_trained_with(desk: Path, rnn: Call) -> None:
+    train(fleet_config(name="one"))
+    RunFolder("runs/one").update(versions={"torch": "\x1b[31m", "\x1b]0;title\x07": "x" * 50_000})
+    result = rnn("rerun", "one", "--check")
+    assert result.code == 0, result.err
+    assert "and was ?[31m" in result.out
+    assert all(one.isprintable() or one == "\n" for one in result.out)
+    assert len(result.out) < 2_000
+
+
 def test_without_check_a_new_run_is_made(desk: Path, rnn: Call) -> None:
     train(fleet_config(name="one"))
     assert rnn("rerun", "one", "-q").code == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import fake_run
 
 from rnnlab.runs.run import Run
 
@@ -35,8 +36,10 @@ def test_an_ascii_terminal_gets_escapes(tmp_path: Path) -> None:
     assert "c.yaml:2:1: n\\xf6tes: there is no such key" in done.stdout
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "rnnlab", "list"]
+@pytest.mark.parametrize("arguments", ["list", "show runs/one", "report"])
+def test_a_reader_that_goes_away_is_no_error(arguments: str, tmp_path: Path) -> None:
+    fake_run(tmp_path / "runs", "one")
+    command = [sys.executable, "-m", "rnnlab", *arguments.split()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as running:
         assert running.stdout is not None
         assert running.stderr is not None

@@ -142,6 +142,20 @@ def test_rows_that_the_schedule_has_are_missed_also_without_a_hash(desk: Path) -
         assert "an earlier version wrote it" in verification.remarks[0]
 
 
+@pytest.mark.parametrize("name", ["checkpoint.pt", "checkpoint.previous.pt"])
+@pytest.mark.parametrize("damage", [empty, flip])
+def test_one_damaged_checkpoint_of_two_is_named_and_the_run_goes_on(
+    name: str, damage: Callable[[Path], None], desk: Path, rnn: Call
+) -> None:
+    damage(Path("runs/cut", name))
+    facts = verified(rnn, "runs/cut")["cut"]
+    (fault,) = facts["faults"]
+    assert f"{name} is damaged" in fault
+    assert rnn("verify").code == 3
+    assert rnn(*shlex.split(facts["restore"])[1:], "-q").code == 0
+    assert (verify_run("runs/cut").whole, verify_run("runs/cut").status) == (True, "completed")
+
+
 def test_an_interrupted_run_that_cannot_go_on_is_damaged(desk: Path, rnn: Call) -> None:
     flip(Path("runs/cut/checkpoint.pt"))
     assert verified(rnn, "runs/cut")["cut"]["restore"].endswith("--resume")  # from the one before
@@ -174,9 +188,23 @@ def test_only_a_command_of_rnnlab_is_recommended(program: str, desk: Path, rnn: 
     result = rnn("verify")
     assert "http://x" not in result.out
     assert "restore: rnnlab train --config runs/lstm-T10-s0/config.yaml --name lstm-T10-s0 --force" in result.out
-    folder.update(command=["rnnlab", "sweep", "\x1b[31m"])
+    folder.update(command=["rnnlab", "sweep", "-c", "small.yaml", "\x1b[31m"])
     result = rnn("verify")
-    assert "restore: rm -r runs/lstm-T10-s0 && rnnlab sweep '?[31m'" in result.out
+    assert "restore: rm -r runs/lstm-T10-s0 && rnnlab sweep -c small.yaml '?[31m'" in result.out
+
+
+def test_a_run_is_not_deleted_for_a_command_that_does_not_make_it_again(desk: Path, rnn: Call) -> None:
+    """A copy of a sweep's run elsewhere, and a run whose sweep file is gone."""
+    own = "rnnlab train --config {0}/lstm-T10-s0/config.yaml --name lstm-T10-s0"
+    shutil.copytree("runs", "copied")
+    Path("small.yaml").rename("moved.yaml")
+    for folder, more in (("copied", " --out copied"), ("runs", "")):
+        run = RunFolder(f"{folder}/lstm-T10-s0")
+        lose_a_row(run.gradients)
+        restore = verified(rnn, folder)[run.name]["restore"]
+        assert restore == f"{own.format(folder)}{more} --force"
+        assert rnn(*shlex.split(restore)[1:], "-q").code == 0
+        assert verify_run(run.path).whole
 
 
 def test_each_problem_of_a_config_has_its_line(desk: Path, rnn: Call) -> None:

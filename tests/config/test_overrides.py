@@ -175,3 +175,22 @@ def test_mistakes_of_the_file_keep_their_place(tmp_path: Path) -> None:
     file.write_text("task: addition\nmodel:\n  hidden: 0\n  layers: 0\n")
     with pytest.raises(ConfigError, match=r"c\.yaml:4:11: model\.layers: must be above 0, not 0$"):
         load_config(file, ["model.hidden=3"])
+
+
+@pytest.mark.parametrize(
+    ("named", "missing"),
+    [("task.name=text", "task.path"), ("model.init.bias.name=chrono", "model.init.bias.t_max")],
+)
+def test_what_a_part_needs_is_told_where_the_part_was_named(named: str, missing: str, tmp_path: Path) -> None:
+    given = tmp_path / "c.yaml"
+    given.write_text("task: {name: addition}\nmodel: {init: {bias: {name: zeros}}}\n")
+    with pytest.raises(ConfigError, match=rf"^--set {named}: {missing}: is needed") as caught:
+        load_config(given, ["name=x", named])
+    assert str(given) not in str(caught.value)
+
+
+def test_what_the_files_own_part_needs_is_told_there(tmp_path: Path) -> None:
+    given = tmp_path / "c.yaml"
+    given.write_text("task: {name: text}\n")
+    with pytest.raises(ConfigError, match=r"c\.yaml:1:1: task\.path: is needed"):
+        load_config(given, ["name=x", "clip.name=norm"])

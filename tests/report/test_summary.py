@@ -84,6 +84,19 @@ def test_one_recorded_update_is_shown_once(tmp_path: Path) -> None:
     assert rendered(fake_run(tmp_path, updates=(0,)), 140).count("dL/dh_t") == 1
 
 
+@pytest.mark.parametrize("kept", ["h", "c"])
+def test_an_update_with_rows_of_one_state_only_is_shown_for_that_state(kept: str, tmp_path: Path) -> None:
+    """As a full disk leaves it: the rows of the one state found room, those of the other none."""
+    run = fake_run(tmp_path, states=("h", "c"))
+    lines = run.dir.gradients.read_text().splitlines(keepends=True)
+    lost = "c" if kept == "h" else "h"
+    run.dir.gradients.write_text("".join(line for line in lines if not line.startswith(f"10,0,{lost},")))
+    text = rendered(run, 80)
+    assert all(f"{state}, update 0 " in text for state in "hc")
+    assert f"{lost}, update 10 " not in text
+    assert (f"{kept}, update 10 " in text) == (kept == "h")  # the updates that are shown are those of h
+
+
 def test_a_run_that_failed_before_its_first_row_still_has_its_summary(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path, "one")
     run.finish("failed", "the disk was full")

@@ -18,6 +18,7 @@ from rnnlab.runs.columns import GRADIENTS
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.readers import as_frame, read_table
 from rnnlab.runs.run import Run
+from rnnlab.runs.seals import Seal
 from rnnlab.runs.writers import GradientLog
 
 
@@ -129,3 +130,24 @@ def test_configs_are_kept_and_renewed(tmp_path: Path, monkeypatch: pytest.Monkey
         _ = loaded["run2"].config
     (tmp_path / ".rnnlab" / "store.sqlite").write_text("[1]")
     assert cached_configs(tmp_path, [RunFolder(tmp_path / "run0")])["run0"]["seed"] == 0
+
+
+@pytest.mark.parametrize("kept_from", [1, 100])
+def test_a_config_that_is_kept_is_held_to_run_json(
+    kept_from: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs of one size, whose run.json are exchanged after the configs were kept."""
+    monkeypatch.setattr(collection, "_CACHE_FROM", kept_from)
+    for seed in range(3):
+        folder = fake_run(tmp_path, f"run{seed}", {"seed": seed, "name": f"run{seed}"}).dir
+        folder.update(files={"config.yaml": Seal.of(folder.config.read_bytes()).as_dict()})
+    assert [run.config["seed"] for run in load_runs(tmp_path)] == [0, 1, 2]
+    first, second = (tmp_path / name / "run.json" for name in ("run0", "run1"))
+    content = first.read_bytes(), second.read_bytes()
+    first.write_bytes(content[1])
+    second.write_bytes(content[0])
+    loaded = load_runs(tmp_path)
+    for run in loaded[:2]:
+        with pytest.raises(RunFolderError, match=r"config\.yaml was changed"):
+            _ = run.config
+    assert loaded[2].config["seed"] == 2
