@@ -7,6 +7,7 @@ ABSTRACT = "abstract: its subclasses have examples"
 PROTOCOL = "a protocol: whatever has its methods is one"
 KERNELS = "arrays of the compiled loops, which nobody makes but the scan"
 GIVEN = "given out by another class, whose example shows it"
+WATCHED = "made by rnnlab.watch, whose example shows it"
 
 WITHOUT_EXAMPLE = {
     "rnnlab.errors.RnnlabError": EXCEPTION,
@@ -57,6 +58,20 @@ WITHOUT_EXAMPLE = {
     "rnnlab.scan.layer.Layer": GIVEN,
     "rnnlab.scan.general.Trace": GIVEN,
     "rnnlab.gradients.pass_base.Pass": ABSTRACT,
+    "rnnlab.watching.layers.FusedWeights": WATCHED,
+    "rnnlab.watching.sequences.Layout": WATCHED,
+    "rnnlab.watching.layer_replay.Passed": WATCHED,
+    "rnnlab.watching.layer_replay.LayerReplay": WATCHED,
+    "rnnlab.watching.replay.Call": WATCHED,
+    "rnnlab.watching.replay.Replayed": WATCHED,
+    "rnnlab.watching.replay.Replay": WATCHED,
+    "rnnlab.watching.fused.CalledOnce": WATCHED,
+    "rnnlab.watching.fused.FusedModule": WATCHED,
+    "rnnlab.watching.stepped.Sequence": WATCHED,
+    "rnnlab.watching.stepped.SteppedModule": WATCHED,
+    "rnnlab.watching.updates.UpdateFigures": WATCHED,
+    "rnnlab.watching.recording.Series": WATCHED,
+    "rnnlab.watching.recording.Recording": WATCHED,
     "rnnlab.scan.rule.Rule": "two functions; those of each cell are its examples",
     "rnnlab.scan.fast.kernels.Kernels": KERNELS,
     "rnnlab.scan.fast.layer_arrays.LayerInputs": KERNELS,

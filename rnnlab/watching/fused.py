@@ -109,7 +109,7 @@ class FusedModule:
 
     def _arrived(self, called: CalledOnce, name: str, gradient: Tensor) -> None:
         self._began()
-        if gradient.requires_grad:
+        if torch.is_grad_enabled():
             raise UsageError(
                 "a backward pass with create_graph=True is not recorded; take it at updates that are not (every=...)"
             )

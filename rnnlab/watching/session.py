@@ -38,6 +38,15 @@ class Watch:
 
     It changes nothing: weights, random state and gradients are bit for bit those of the loop without it. An error in
     it is said once, ends the recording with its rows kept, and never stops the loop. Made by `rnnlab.watch`.
+
+    >>> import rnnlab
+    >>> model = torch.nn.GRU(2, 8)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> with rnnlab.watch(model, "runs/mine", optimizer=optimizer, every=1) as watch:
+    ...     model(torch.ones(30, 4, 2))[1].sum().backward()
+    ...     optimizer.step()
+    >>> watch.run.status, len(watch.run.curve())
+    ('completed', 30)
     """
 
     def __init__(

@@ -75,7 +75,7 @@ class SteppedModule:
 
     def _arrived(self, sequence: Sequence, t: int, name: str, gradient: Tensor) -> None:
         self._began()
-        if gradient.requires_grad:
+        if torch.is_grad_enabled():
             raise UsageError("a backward pass with create_graph=True is not recorded")
         sequence.arrived[name, t] = gradient.detach().clone()
 
