@@ -11,7 +11,7 @@ STAMP := .venv/.installed
 PYTEST = $(BIN)/python tools/compile_scan.py && $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sweep-demo report-demo test coverage lint types configs build bench docs reproduce chaos clean
+.PHONY: help install demo demo-watch sweep-demo report-demo test coverage lint types configs build bench docs reproduce chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## Train the demo on real handwritten digits and show what its gradients do
 	$(BIN)/rnnlab train --config configs/demo.yaml --force
+
+demo-watch: $(STAMP) ## Watch an LSTM in a training loop of its own, and show what its gradient does
+	$(BIN)/python examples/watch_lstm.py
+	$(BIN)/rnnlab show runs/watched
 
 sweep-demo: $(STAMP) ## Train 162 runs on the adding problem: cells, initializers, clips and lengths
 	$(BIN)/rnnlab sweep --config configs/sweep_demo.yaml

@@ -120,6 +120,13 @@ class Findings:
             yield f"without its metrics: {name}: {fault}"
         if len(faults) > 10:
             yield f"without their metrics: {len(faults) - 10} more"
+        for run in [run for group in self.measured for run in group.runs]:
+            watch = run.info.get("watch") or {}
+            if watch.get("not_verified"):
+                yield (
+                    f"{run.name}: {watch['not_verified']} of {watch['records']} records of the watched model are not "
+                    "verified: they differ from autograd by more than the number format explains"
+                )
         readings = [reading for group in self.measured for reading in group.measured]
         unfit = sum(reading.rate is None for reading in readings)
         if unfit:

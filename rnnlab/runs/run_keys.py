@@ -125,6 +125,8 @@ KEYS: Mapping[str, Any] = {
     "updates_per_second": _NUMBER,
     "files": ("a mapping of files to their bytes and sha256", lambda value: _is_mapping(value, dict)),
     "data": ("a list of files", lambda value: _is_list(value, dict, str)),
+    "layers": ("a list of mappings", lambda value: _is_list(value, dict)),
+    "watch": {"records": _COUNT, "not_verified": _COUNT},
     "chance": {"loss": _NUMBER, "error": _NUMBER},
     "result": {**dict.fromkeys(_RESULT, _NUMBER), "clip_rate": _NUMBER, "nonfinite_updates": _COUNT},
     "verdict": _VERDICT,

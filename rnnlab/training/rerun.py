@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from rnnlab.config import load_config
-from rnnlab.errors import RunFolderError
+from rnnlab.errors import RunFolderError, UsageError
 from rnnlab.provenance import machine, versions
 from rnnlab.runs.run import Run
 from rnnlab.runs.run_json import ENDED
@@ -51,6 +51,8 @@ def rerun(
     """
     if run.status not in (*ENDED, "interrupted", "failed"):
         raise RunFolderError(f"{run.path} is {run.status}; only a run that is not training can be compared")
+    if "watch" in run.info:
+        raise UsageError(f"{run.path} was trained by another program, which rnnlab watched; run that program again")
     config = load_config(run.config, ["name=again"])
     before = torch.get_num_threads()
     folder = Path(tempfile.mkdtemp(prefix="rnnlab-rerun-"))

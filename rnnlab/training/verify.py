@@ -61,6 +61,10 @@ def verify_run(path: str | Path) -> Verification:
         reason = "its process was killed" if killed else "an earlier version wrote it"
         remarks.append(f"run.json has no length and hash of its files: {reason}")
     faults += _faults_of_files(folder, files)
+    if "watch" in info:
+        # Its config and checkpoints are its own program's; what rnnlab wrote is here.
+        faults += _faults_of_tables(RunFolder(folder.path, trust=True))
+        return Verification(folder.path, status, tuple(dict.fromkeys(faults)), tuple(remarks), "")
     faults += _faults_of_content(folder, info.get("updates"), status)
     damaged_checkpoint, can_go_on = _checkpoints(folder, status)
     if not faults and can_go_on:
@@ -130,6 +134,15 @@ def _faults_of_content(folder: RunFolder, made: int | None, status: str) -> Iter
         return
     if status in ENDED and made is not None:
         yield from (f"{folder.path / fault}" for fault in faults_of_rows(config, made, gradients, metrics))
+
+
+def _faults_of_tables(folder: RunFolder) -> Iterator[str]:
+    """The files of a watched run that cannot be read."""
+    for read in (read_config, gradients_of, metrics_of):
+        try:
+            read(folder)
+        except RunFolderError as error:
+            yield str(error)
 
 
 def _again(folder: RunFolder) -> str:

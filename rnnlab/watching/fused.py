@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from rnnlab.errors import UsageError
 from rnnlab.watching.dropout import drops_units
-from rnnlab.watching.hooks import on_gradient
+from rnnlab.watching.hooks import Guard, on_gradient
 from rnnlab.watching.layers import weights_of
 from rnnlab.watching.replay import Call, Replay
 from rnnlab.watching.sequences import Layout, data_of
@@ -38,11 +39,11 @@ class CalledOnce:
 class FusedModule:
     """Watches the calls of one module.
 
-    began: called when a gradient arrives, so that somebody asks for it at the end of the backward pass.
+    began: called when a gradient arrives, so that it is asked for at the end of the backward pass.
     """
 
-    def __init__(self, name: str, module: nn.RNNBase, began: Callable[[], None]) -> None:
-        self.name, self.module, self._began = name, module, began
+    def __init__(self, name: str, module: nn.RNNBase, began: Callable[[], None], guard: Guard) -> None:
+        self.name, self.module, self._began, self._guard = name, module, began, guard
         self.replay = Replay(module)
         self.calls: list[CalledOnce] = []
         self.of_weights: dict[int, Tensor] = {}
@@ -87,7 +88,7 @@ class FusedModule:
         called.versions = [tensor._version for tensor in called.tensors()]
         self.calls.append(called)
         for name, tensor in zip(("output", "h", "c"), (data_of(output), *last), strict=False):
-            on_gradient(tensor, name, lambda name, gradient: self._arrived(called, name, gradient))
+            on_gradient(tensor, functools.partial(self._arrived, called, name), self._guard)
         if not self._handles:
             self._follow_weights(call)
 
@@ -102,18 +103,14 @@ class FusedModule:
     def _follow_weights(self, call: Call) -> None:
         for index, weights in enumerate(call.weights):
             if weights.hh.requires_grad:
-                keep = self.of_weights.__setitem__
-                self._handles.append(
-                    weights.hh.register_hook(lambda g, i=index, keep=keep: keep(i, g.detach().clone()))
-                )
+                self._handles.append(weights.hh.register_hook(self._guard(functools.partial(self._keep, index))))
+
+    def _keep(self, index: int, gradient: Tensor) -> None:
+        self.of_weights[index] = gradient.detach().clone()
 
     def _arrived(self, called: CalledOnce, name: str, gradient: Tensor) -> None:
         self._began()
-        if torch.is_grad_enabled():
-            raise UsageError(
-                "a backward pass with create_graph=True is not recorded; take it at updates that are not (every=...)"
-            )
-        called.arrived[name] = gradient.detach().clone()
+        called.arrived[name] = gradient
 
     def called(self) -> list[CalledOnce]:
         """The calls that the backward pass under way came back to. Raises UsageError where they were changed since."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from rnnlab.errors import UsageError
 
 
 class Hook:
@@ -40,20 +43,29 @@ def _nothing(*arguments: Any, **keywords: Any) -> None:
     pass
 
 
-def on_gradient(tensor: Tensor, name: str, function: Callable[[str, Tensor], None]) -> bool:
-    """Call `function` with the name and with the gradient of a tensor that some operation gave; False for any other.
+Guard = Callable[[Callable[..., None]], Hook]
+"""Makes a hook of a function, with whoever is told of its errors."""
 
-    The gradient is the one that travels on, after every hook that the user puts on the tensor.
+
+def on_gradient(tensor: Tensor, function: Callable[[Tensor], None], guard: Guard) -> None:
+    """Call `function` with the gradient of a tensor that some operation gave, in every backward pass that reaches it.
+
+    The gradient is the one that travels on, after every hook that the user puts on the tensor. It is detached, and no
+    memory of the user's.
     """
     node = tensor.grad_fn
     if node is None:
-        return False
+        return
     number = tensor.output_nr
 
     def arrived(gradients: tuple[Tensor | None, ...]) -> None:
         gradient = gradients[number]
-        if gradient is not None:
-            function(name, gradient)
+        if gradient is None:
+            return
+        if torch.is_grad_enabled():
+            raise UsageError(
+                "a backward pass with create_graph=True is not recorded; take it at updates that are not (every=...)"
+            )
+        function(gradient.detach().clone())
 
-    node.register_prehook(arrived)
-    return True
+    node.register_prehook(guard(arrived))

@@ -68,9 +68,10 @@ class Watch:
             raise UsageError(f"optimizer must be a torch.optim.Optimizer, not {type(optimizer).__name__}")
         self._optimizer, self._schedule, self._scaler = optimizer, schedule, scaler
         self._check_inputs_every = check_inputs_every
-        self._fused = [FusedModule(name, module, self._backward_begins) for name, module in fused_modules(model)]
+        both = self._backward_begins, self._hook
+        self._fused = [FusedModule(name, module, *both) for name, module in fused_modules(model)]
         of_cells = cell_modules(model, cells or ())
-        self._stepped = [(SteppedModule(name, states, self._backward_begins), module) for name, module in of_cells]
+        self._stepped = [(SteppedModule(name, states, *both), module) for name, module in of_cells]
         self._named: dict[str, SteppedModule] = {}
         if not self._fused and not self._stepped and cells is None:
             raise UsageError(
@@ -82,7 +83,8 @@ class Watch:
                 rule = cell.rule()
                 assert rule is not None
                 fast.prepare(rule, dtype)
-        about = {"device": _device(model), "scan": "replay", "parameters": sum(p.numel() for p in model.parameters())}
+        parameters = sum(p.numel() for p in model.parameters())
+        about = {"watch": {}, "device": _device(model), "scan": "replay", "parameters": parameters}
         self._recording = Recording(path, {**described(model, optimizer), **settings}, about, force=force)
         self._begun, self._process = time.perf_counter(), os.getpid()
         self.closed = False
@@ -117,7 +119,7 @@ class Watch:
         """Name the next state of a recurrence that no module computes, once a timestep; `first` begins a sequence."""
         if self._due and not self.closed and state.requires_grad:
             if name not in self._named:
-                self._named[name] = SteppedModule(name, states_of_output, self._backward_begins)
+                self._named[name] = SteppedModule(name, states_of_output, self._backward_begins, self._hook)
             self._named[name].add({"h": state}, continues=not first)
 
     def close(self) -> None:

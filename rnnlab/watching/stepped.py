@@ -14,7 +14,7 @@ from torch import Tensor
 from rnnlab.errors import UsageError
 from rnnlab.gradients.norm_tables import masked_columns
 from rnnlab.scan.scaled import Scaled
-from rnnlab.watching.hooks import on_gradient
+from rnnlab.watching.hooks import Guard, on_gradient
 
 States = Callable[[Any], Mapping[str, Tensor]]
 _STEPS_TO_LOOK_BACK = 200
@@ -44,8 +44,8 @@ class SteppedModule:
     or in memory (a state that was detached); else a new sequence begins.
     """
 
-    def __init__(self, name: str, states: States, began: Callable[[], None]) -> None:
-        self.name, self._states, self._began = name, states, began
+    def __init__(self, name: str, states: States, began: Callable[[], None], guard: Guard) -> None:
+        self.name, self._states, self._began, self._guard = name, states, began, guard
         self.sequences: list[Sequence] = []
         self._last: list[Tensor] = []
         self._numbers = 0
@@ -70,14 +70,12 @@ class SteppedModule:
         sequence = self.sequences[-1]
         t, sequence.timesteps = sequence.timesteps, sequence.timesteps + 1
         for name, state in states.items():
-            on_gradient(state, name, functools.partial(self._arrived, sequence, t))
+            on_gradient(state, functools.partial(self._arrived, sequence, t, name), self._guard)
         self._last = list(states.values())
 
     def _arrived(self, sequence: Sequence, t: int, name: str, gradient: Tensor) -> None:
         self._began()
-        if torch.is_grad_enabled():
-            raise UsageError("a backward pass with create_graph=True is not recorded")
-        sequence.arrived[name, t] = gradient.detach().clone()
+        sequence.arrived[name, t] = gradient
 
     def _comes_from_last(self, given: list[Tensor]) -> bool:
         memory = {state.data_ptr() for state in self._last}

@@ -269,7 +269,7 @@ def test_an_error_of_the_users_own_is_his(tmp_path: Path) -> None:
 def test_nothing_is_taken_that_cannot_be_watched(tmp_path: Path) -> None:
     model = nn.GRU(2, 3)
     good = sgd(model)
-    for what, match in [
+    attempts: list[tuple[Callable[[], object], str]] = [
         (lambda: rnnlab.watch(nn.Linear(2, 3), tmp_path / "a", optimizer=good), r"cells=\[MyCell\]"),
         (lambda: rnnlab.watch(nn.LSTM(2, 3, proj_size=2), tmp_path / "a", optimizer=good), "proj_size"),
         (lambda: rnnlab.watch(nn.DataParallel(model), tmp_path / "a", optimizer=good), "DistributedDataParallel"),
@@ -277,7 +277,8 @@ def test_nothing_is_taken_that_cannot_be_watched(tmp_path: Path) -> None:
         (lambda: rnnlab.watch(model, tmp_path / "a", optimizer=model), "optimizer must be"),  # type: ignore[arg-type]
         (lambda: rnnlab.watch(3, tmp_path / "a", optimizer=good), "torch.nn.Module"),  # type: ignore[arg-type]
         (lambda: rnnlab.watch(model, tmp_path / "a", optimizer=good, settings={"a": 1, "a.b": 2}), "a.b is inside a"),
-    ]:
+    ]
+    for what, match in attempts:
         with pytest.raises(UsageError, match=match):
             what()
         assert not (tmp_path / "a").exists()

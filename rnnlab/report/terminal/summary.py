@@ -105,6 +105,8 @@ def _other_figures(run: Run) -> Iterable[tuple[str, str]]:
         yield "parameters", f"{parameters:,}"
     if where := ", ".join(str(info[key]) for key in ("device", "dtype") if info.get(key)):
         yield "on", f"{where}, {info['scan']} scan" if info.get("scan") else where
+    if (records := (watch := info.get("watch") or {}).get("records")) is not None:
+        yield "verified", f"{records - (watch.get('not_verified') or 0):,} of {records:,} records"
     if nonfinite := result.get("nonfinite_updates"):
         yield "not finite", f"the gradient of {nonfinite:,} updates"
 

@@ -1,0 +1,57 @@
+"""The commands on a watched run: shown, listed, reported, verified as any other; not trained again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from commands import Call
+from torch import nn
+
+import rnnlab
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A watched run of three updates."""
+    model = nn.LSTM(2, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    settings = {"lr": 0.01, "seed": 3}
+    with rnnlab.watch(model, tmp_path / "runs" / "mine", optimizer=optimizer, every=1, settings=settings) as watch:
+        for _ in range(3):
+            model(torch.randn(20, 4, 2))[0][-1].sum().backward()
+            optimizer.step()
+            watch.log(loss=1.0, accuracy=0.5)
+    return watch.run.path
+
+
+@pytest.mark.usefixtures("run")
+def test_it_is_a_run_like_any_other(rnn: Call) -> None:
+    assert "mine" in rnn("ls", "runs").out
+    shown = rnn("show", "runs/mine")
+    assert (shown.code, "3 of 3 records" in shown.out, "vanishing" in shown.out) == (0, True, True)
+    assert "1 run in 1 group" in rnn("report", "runs", "--html", "page.html").out
+    assert Path("page.html").stat().st_size > 0
+    assert rnn("verify", "runs").code == 0
+    assert {"accuracy", "verified"} <= set(rnnlab.Run("runs/mine").metrics)
+
+
+def test_a_changed_file_is_named(rnn: Call, run: Path) -> None:
+    text = (run / "gradients.csv").read_text()
+    (run / "gradients.csv").write_text(text[:-100])
+    result = rnn("verify", "runs")
+    assert (result.code, "gradients.csv is cut" in result.out) == (3, True)
+
+
+@pytest.mark.usefixtures("run")
+def test_it_is_not_trained_again(rnn: Call) -> None:
+    result = rnn("rerun", "runs/mine", "--check")
+    assert (result.code, "run that program again" in result.err) == (2, True)
+
+
+@pytest.mark.usefixtures("run")
+def test_a_report_says_what_is_not_verified(rnn: Call) -> None:
+    folder = rnnlab.Run("runs/mine").dir
+    folder.update(watch={"records": 3, "not_verified": 2})
+    assert "2 of 3 records of the watched model are not verified" in " ".join(rnn("report", "runs").out.split())
