@@ -142,8 +142,10 @@ def test_a_config_trains(config: Path, tmp_path: Path) -> None:
 
 
 def test_the_python_example_runs(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    watched, block = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     names: dict[str, object] = {}
+    exec(watched, names)
+    assert rnnlab.Run("runs/mine").info["watch"]["not_verified"] == 0
     exec(block, names)
     assert "decades per 100 timesteps" in capsys.readouterr().out
     assert {"lag", "log10_norm", "log10_median"} <= set(names["curve"].columns)  # type: ignore[attr-defined]
