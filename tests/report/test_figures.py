@@ -82,6 +82,18 @@ def test_no_control_character_is_drawn(tmp_path: Path) -> None:
     assert "\\x1b" in (tmp_path / "rates.csv").read_text()
 
 
+def test_dollar_signs_are_drawn_as_they_stand(tmp_path: Path) -> None:
+    """matplotlib reads what stands between two of them as a formula, and refuses what is none."""
+    names = [r"$\frac{$", "$x^$", r"a\$5$\x$"]
+    for value in names:
+        for length in (10, 20):
+            fake_group(tmp_path / "runs", {0: -1, 1: -2}, model__label=value, timesteps=length)
+    write_figures(findings(tmp_path / "runs", "model.label", "task.length"), tmp_path, ["svg"])
+    for figure in ("gradient", "rates", "success", "heatmaps"):
+        svg = (tmp_path / f"{figure}.svg").read_text(encoding="utf-8")  # each text is in a comment beside its shapes
+        assert all(f"<!-- {name}" in svg for name in names), figure
+
+
 def test_what_cannot_be_is_said_before(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"--format pfd: there is no such format; did you mean 'pdf'\?"):
         write_figures(findings(runs), tmp_path, ["pfd"])

@@ -52,6 +52,15 @@ class GroupLabels:
         return escaped(", ".join(values)) or "all runs"
 
 
+def _as_it_stands(text: str) -> str:
+    r"""The text as matplotlib draws it character by character: between two dollar signs it would read a formula.
+
+    >>> _as_it_stands(r"$\frac{$")
+    '\\$\\frac{\\$'
+    """
+    return text.replace("$", r"\$")
+
+
 def height_with_legend(height: float, names: Sequence[str]) -> float:
     """The height with room for the legend above the axes, in two columns if all names are short."""
     lines = len(names) if 1 < len(names) <= _MOST_LINES else 0
@@ -76,7 +85,7 @@ def draw_gradient(figure: Figure, groups: Sequence[MeasuredGroup], names: GroupL
         curve = group.curve
         assert curve is not None
         finite = np.where(np.isfinite(curve.median), curve.median, np.nan)
-        axes.plot(curve.lags, finite, label=names.of(group), **_line_style(number))
+        axes.plot(curve.lags, finite, label=_as_it_stands(names.of(group)), **_line_style(number))
         if len(groups) <= _MOST_LINES:
             shade = _COLOURS[number % len(_COLOURS)]
             axes.fill_between(curve.lags, curve.low, curve.high, color=shade, alpha=0.15, linewidth=0)
@@ -98,7 +107,8 @@ def draw_rates(figure: Figure, groups: Sequence[MeasuredGroup], names: GroupLabe
             axes.plot([rate.low, rate.high], [row, row], color=colour, linewidth=1)
         marker = _MARKERS[(number // len(_COLOURS)) % len(_MARKERS)]
         axes.plot(rate.middle, row, marker, color=colour, markersize=3.5)
-    axes.set_yticks(range(len(groups)), [textwrap.shorten(names.of(group), 40) for group in reversed(groups)])
+    rows = [_as_it_stands(textwrap.shorten(names.of(group), 40)) for group in reversed(groups)]
+    axes.set_yticks(range(len(groups)), rows)
     axes.set_ylim(-0.7, len(groups) - 0.3)
     axes.set_xlabel("decades per 100 timesteps")
 
@@ -119,7 +129,9 @@ def draw_success(figure: Figure, groups: Sequence[MeasuredGroup], names: GroupLa
         y = np.array([rate.middle for rate in rates])
         low, high = (np.array([getattr(rate, end) for rate in rates]) for end in ("low", "high"))
         style = _line_style(number) | {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3.5}
-        axes.errorbar(x, y, np.clip([y - low, high - y], 0, 1), label=name, elinewidth=0.8, capsize=1.5, **style)
+        axes.errorbar(
+            x, y, np.clip([y - low, high - y], 0, 1), label=_as_it_stands(name), elinewidth=0.8, capsize=1.5, **style
+        )
     axes.set_xticks(sorted({float(group.values["task.length"] or 0) for group in groups}))
     axes.set_ylim(-0.04, 1.04)
     axes.set_xlabel("sequence length $T$")
@@ -141,7 +153,7 @@ def draw_heatmaps(figure: Figure, heats: Sequence[HeatMap]) -> None:
         axes.set_facecolor("0.8")
         mesh = axes.pcolormesh(heat.updates, heat.t, heat.values.T, shading="nearest", rasterized=True, **limits)
         note = axes.annotate(
-            textwrap.fill(textwrap.shorten(heat.title, 44), 24),
+            _as_it_stands(textwrap.fill(textwrap.shorten(heat.title, 44), 24)),
             (0.03, 0.97),
             xycoords="axes fraction",
             va="top",
