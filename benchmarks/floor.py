@@ -152,9 +152,13 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-if __name__ == "__main__":
+def main() -> None:
     sizes = ({"cell": "lstm", **dict(zip("BTH", shape, strict=True)), "runs": 1} for shape in (SHAPES[0], TINY))
     options = asked(__doc__, *sizes)
     given = (options.cell, options.B, options.T, options.H, options.runs)
     makers = {"torch": lambda: torch_products(*given), "lab": lambda: lab_products(*given)}
     print(json.dumps(take_turns(makers, ONCE if options.quick else Patience()).ms, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -102,6 +102,10 @@ def opens(page: Path) -> float | None:
         browser.quit()
 
 
-if __name__ == "__main__":
+def main() -> None:
     options = asked(__doc__, USUAL, QUICK)
     print(json.dumps(measure(options.runs, options.updates, options.timesteps), indent=2))
+
+
+if __name__ == "__main__":
+    main()

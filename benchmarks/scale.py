@@ -68,5 +68,9 @@ def timed(*arguments: str) -> Row:
     return {"s": time.perf_counter() - begun, "MiB": usage.ru_maxrss / 1024}
 
 
-if __name__ == "__main__":
+def main() -> None:
     print(json.dumps(measure(asked(__doc__, USUAL, QUICK).runs), indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -62,8 +62,12 @@ def _first(update: Update) -> float:
     return float(curve.columns["log10_norm"][0])
 
 
-if __name__ == "__main__":
+def main() -> None:
     sizes = ({"cell": "lstm", **dict(zip("BTH", shape, strict=True))} for shape in (SHAPE, TINY))
     options = asked(__doc__, *sizes)
     patience = ONCE if options.quick else Patience()
     print(json.dumps(compare(options.cell, (options.B, options.T, options.H), patience), indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,21 +1,26 @@
 """Compiles the scan of every cell in both precisions, where it is not compiled yet; `make test` begins with it.
 
 The tests run in several processes, which would each compile what they meet first: here each has its share. A kernel is
-one of a precision, and so are the functions around it: no two processes compile the same.
+one of a precision, and so are the functions around it: no two processes compile the same. The bytecode of the package
+too: where Python is told to write none, each of the many processes that the tests start would compile it all again.
 """
 
 from __future__ import annotations
 
+import compileall
 import sys
 from itertools import product
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
+import rnnlab
 from rnnlab.cells import CELLS, Cell
 
 
 def main() -> None:
     """Compile float32 in one process and float64 in another."""
+    compileall.compile_dir(Path(rnnlab.__file__).parent, quiet=1)
     with get_context("spawn").Pool(2) as pool:
         compiled = sum(pool.map(compile_all, ["float32", "float64"], chunksize=1))
     print(f"compiled {compiled} scans" if compiled else "every scan is compiled", file=sys.stderr)

@@ -14,39 +14,50 @@ from reports import FORMULA, findings
 from rnnlab.errors import UsageError
 from rnnlab.report.figures import WIDTH, write_figures
 
+# Their figures are drawn once for several tests, and drawing takes a second a figure.
+pytestmark = pytest.mark.xdist_group("figures")
 
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
+KINDS = ["pdf", "svg", "png"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("figures") / "runs"
     for timesteps in (40, 60):
-        fake_group(tmp_path / "runs", {0: -10, 1: -12, 2: -14}, model__cell="rnn", timesteps=timesteps, error=0.5)
-        fake_group(tmp_path / "runs", {0: -1, 1: -2}, model__cell="lstm", timesteps=timesteps)
-    return tmp_path / "runs"
+        fake_group(root, {0: -10, 1: -12, 2: -14}, model__cell="rnn", timesteps=timesteps, error=0.5)
+        fake_group(root, {0: -1, 1: -2}, model__cell="lstm", timesteps=timesteps)
+    return root
 
 
-def test_each_figure_has_its_data_beside_it(runs: Path, tmp_path: Path) -> None:
-    paths = write_figures(findings(runs), tmp_path / "out", ["pdf", "svg", "png"])
-    assert {path.name for path in paths} == {
+@pytest.fixture(scope="module")
+def written(runs: Path) -> list[Path]:
+    """The figures of all runs, of every kind."""
+    return write_figures(findings(runs), runs.parent / "out", KINDS)
+
+
+def test_each_figure_has_its_data_beside_it(written: list[Path]) -> None:
+    assert {path.name for path in written} == {
         f"{name}.{kind}"
         for name in ("gradient", "rates", "success", "heatmaps")
         for kind in ("pdf", "svg", "png", "csv")
     }
-    gradient = pd.read_csv(tmp_path / "out" / "gradient.csv").set_index(["task.length", "model.cell"])
+    gradient = pd.read_csv(written[0].parent / "gradient.csv").set_index(["task.length", "model.cell"])
     assert gradient.loc[[(60, "rnn")], "median"].to_numpy() == pytest.approx(-0.12 * np.arange(60))
     assert gradient.loc[[(60, "lstm")], "low"].isna().all()
-    rates = pd.read_csv(tmp_path / "out" / "rates.csv")
+    rates = pd.read_csv(written[0].parent / "rates.csv")
     assert rates[rates["model.cell"] == "rnn"]["rate"].to_numpy() == pytest.approx([-10, -12, -14] * 2)
-    success = pd.read_csv(tmp_path / "out" / "success.csv")
+    success = pd.read_csv(written[0].parent / "success.csv")
     assert success["rate"].tolist() == [1, 0, 1, 0]
-    heat = pd.read_csv(tmp_path / "out" / "heatmaps.csv")
+    heat = pd.read_csv(written[0].parent / "heatmaps.csv")
     assert set(heat["run"]) >= {"cell=rnn-T40-s1"}
     first = heat[(heat["run"] == "cell=rnn-T40-s1") & (heat["update"] == 0)]
     assert first["log10_norm"].to_numpy() == pytest.approx(-0.12 * np.arange(39, -1, -1))
 
 
-def test_figures_are_vectors_of_a_columns_width_with_their_fonts(runs: Path, tmp_path: Path) -> None:
-    write_figures(findings(runs), tmp_path, ["pdf", "svg"])
+def test_figures_are_vectors_of_a_columns_width_with_their_fonts(written: list[Path]) -> None:
+    folder = written[0].parent
     for name in ("gradient", "rates", "success"):
-        pdf, svg = (tmp_path / f"{name}.pdf").read_bytes(), (tmp_path / f"{name}.svg").read_text()
+        pdf, svg = (folder / f"{name}.pdf").read_bytes(), (folder / f"{name}.svg").read_text()
         assert b"/FontFile2" in pdf
         assert b"/Subtype /Type3" not in pdf
         assert b"/Subtype /Image" not in pdf
@@ -55,10 +66,9 @@ def test_figures_are_vectors_of_a_columns_width_with_their_fonts(runs: Path, tmp
         assert "<image" not in svg
 
 
-def test_the_same_runs_give_the_same_bytes(runs: Path, tmp_path: Path) -> None:
-    once = write_figures(findings(runs), tmp_path / "a", ["pdf", "svg", "png"])
-    again = write_figures(findings(runs), tmp_path / "b", ["pdf", "svg", "png"])
-    assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
+def test_the_same_runs_give_the_same_bytes(runs: Path, written: list[Path], tmp_path: Path) -> None:
+    again = write_figures(findings(runs), tmp_path, KINDS)
+    assert [path.read_bytes() for path in written] == [path.read_bytes() for path in again]
 
 
 def test_comparisons_have_figures_of_their_own(runs: Path, tmp_path: Path) -> None:
@@ -105,11 +115,11 @@ def test_what_cannot_be_is_said_before(runs: Path, tmp_path: Path, monkeypatch: 
         write_figures(findings(runs), tmp_path, ["png"])
 
 
-@pytest.mark.parametrize("groups", [1, 8, 20])
+@pytest.mark.parametrize("groups", [1, 20])
 def test_long_names_and_many_groups_fit(groups: int, tmp_path: Path) -> None:
     """matplotlib warns, and here that is an error, where a label leaves a figure no room."""
     for at in range(groups):
         label = {"model__label": f"a name of some length, number {at}, and then some more"}
         fake_group(tmp_path / "runs", {0: -1.0, 1: -2.0, 2: -2.5}, timesteps=20 + at % 2, **label)
-    written = write_figures(findings(tmp_path / "runs", "model.label", "task.length"), tmp_path, ["png", "svg", "pdf"])
+    written = write_figures(findings(tmp_path / "runs", "model.label", "task.length"), tmp_path, KINDS)
     assert len(written) >= 12

@@ -10,6 +10,9 @@ from numba import njit
 
 from rnnlab.scan.fast.gemm import address, gemm, pack, padded_width, panel_width
 
+# What the tests compile is not kept on disk: one process does it once for all of them.
+pytestmark = pytest.mark.xdist_group("gemm")
+
 
 @njit
 def plus_gemm(unit, start, A, B):  # type: ignore[no-untyped-def]

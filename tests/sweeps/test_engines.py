@@ -16,7 +16,7 @@ import pytest
 from clusters import Cluster
 from engine_sweeps import (
     FAULTS,
-    SIX,
+    FIVE,
     SLOW,
     by_identity,
     every_engine,
@@ -60,9 +60,9 @@ def cluster(faults: dict[str, str]) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """six.yaml and slow.yaml."""
+    """five.yaml and slow.yaml."""
     folder = tmp_path_factory.mktemp("sweeps")
-    (folder / "six.yaml").write_text(json.dumps(SIX))
+    (folder / "five.yaml").write_text(json.dumps(FIVE))
     (folder / "slow.yaml").write_text(json.dumps(SLOW))
     return folder
 
@@ -109,7 +109,7 @@ def test_what_dies_takes_nothing_with_it(
 ) -> None:
     (Path(faults["RNNLAB_FAULTS"]) / "killed").unlink(missing_ok=True)
     where = ["--address", request.getfixturevalue("cluster").address] if engine == "ray" else []
-    call = ["six.yaml", "--engine", engine, *where, "--json"]
+    call = ["five.yaml", "--engine", engine, *where, "--json"]
     done = sweep(*call)
     stdout, stderr = done.communicate(timeout=120)
     if engine == "inline":  # it is the process that was killed, and the next call goes on
@@ -120,24 +120,24 @@ def test_what_dies_takes_nothing_with_it(
     assert (Path(faults["RNNLAB_FAULTS"]) / "killed").exists()
     result = json.loads(stdout)
     assert {name: result[name] for name in ("runs", "completed", "diverged", "elsewhere", "left")} == {
-        "runs": 12,
-        "completed": 8,
+        "runs": 10,
+        "completed": 6,
         "diverged": 2,
         "elsewhere": 0,
         "left": 0,
     }
     assert [failure["why"] for failure in result["failures"]] == ["LookupError: made to fail"] * 2
     assert all("rnnlab train --config" in failure["command"] for failure in result["failures"])
-    trained, expected = by_identity(tmp_path / "runs"), undisturbed(SIX)
+    trained, expected = by_identity(tmp_path / "runs"), undisturbed(FIVE)
     assert trained.keys() == expected.keys()
     for identity, run in trained.items():
         if run.settings["task.length"] != 12:
             same(run, expected[identity])
 
-    again = sweep("six.yaml", "--retry-failed", "--engine", "local", RNNLAB_FAULTS="")
+    again = sweep("five.yaml", "--retry-failed", "--engine", "inline", RNNLAB_FAULTS="")
     stdout, stderr = again.communicate(timeout=120)
     assert again.returncode == 0, stderr
-    assert "12 runs: 10 completed, 2 diverged; 2 trained now" in stdout
+    assert "10 runs: 8 completed, 2 diverged; 2 trained now" in stdout
     for identity, run in by_identity(tmp_path / "runs").items():
         same(run, expected[identity])
 
@@ -152,11 +152,11 @@ def test_without_a_shared_disk_the_files_come_back(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(on_ray, "_token", lambda out: nowhere)
         engine = ENGINES["ray"](address=cluster.client)
-        # The last two fleets of the six, which nothing happens to.
-        fleets = load_sweep({**SIX, "axes": {"grid": {"task.length": [14, 15]}}})
+        # Two fleets of the five, which nothing happens to.
+        fleets = load_sweep({**FIVE, "axes": {"grid": {"task.length": [10, 14]}}})
         result = train_sweep(fleets, engine, SweepOptions(tmp_path / "runs"))
     assert (result.trained, result.completed) == (4, 4)
-    expected = undisturbed(SIX)
+    expected = undisturbed(FIVE)
     for identity, run in by_identity(tmp_path / "runs").items():
         same(run, expected[identity])
 
@@ -171,7 +171,7 @@ def test_a_worker_that_dies_without_a_shared_disk_has_sent_its_checkpoints(
 ) -> None:
     """Its fleet goes on from them, and does not begin again."""
     (Path(faults["RNNLAB_FAULTS"]) / "killed").unlink(missing_ok=True)
-    described = {**SIX, "axes": {"grid": {"task.length": [11]}}}
+    described = {**FIVE, "axes": {"grid": {"task.length": [11]}}}
     fleets, made = load_sweep(described, ["train.checkpoint_seconds=0"]), list[int]()
 
     def on_event(event: SweepEvent) -> None:
@@ -187,7 +187,7 @@ def test_a_worker_that_dies_without_a_shared_disk_has_sent_its_checkpoints(
     assert (result.trained, result.completed) == (2, 2)
     assert len(made) == 2
     assert min(made) > 0
-    expected = undisturbed(SIX)
+    expected = undisturbed(FIVE)
     for identity, run in by_identity(tmp_path / "runs").items():
         same(run, expected[identity])
 
@@ -211,7 +211,7 @@ def test_lost_events_are_all_that_is_lost(cluster: Cluster, tmp_path: Path) -> N
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(on_ray, "_event_queue", dead)
-        fleets = load_sweep({**SIX, "axes": {"grid": {"task.length": [14, 15]}}})
+        fleets = load_sweep({**FIVE, "axes": {"grid": {"task.length": [10, 14]}}})
         result = train_sweep(fleets, ENGINES["ray"](address=cluster.address), SweepOptions(tmp_path / "runs"), on_event)
     assert (result.trained, result.completed) == (4, 4)
     for number in (1, 2):
@@ -270,7 +270,7 @@ def test_an_interrupted_sweep_goes_on(
         index.refresh()
         assert {entry.status for entry in index.entries()} <= {"interrupted", "completed"}
         assert any((tmp_path / "runs" / entry.name / "checkpoint.pt").exists() for entry in index.entries())
-    again = sweep("slow.yaml")
+    again = sweep("slow.yaml", "--engine", "inline")  # one process, where the others start one a fleet
     assert "6 runs: 6 completed" in again.communicate(timeout=120)[0]
     expected = undisturbed(SLOW)
     for identity, run in by_identity(tmp_path / "runs").items():
