@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ from rnnlab.watching.hooks import Guard, on_gradient
 from rnnlab.watching.layers import weights_of
 from rnnlab.watching.replay import Call, Replay
 from rnnlab.watching.sequences import Layout, data_of
+
+_WINDOWS = 8
+"""Calls whose last state a later one may begin with: between two windows there may be an evaluation."""
 
 
 @dataclass
@@ -49,7 +53,7 @@ class FusedModule:
         self.of_weights: dict[int, Tensor] = {}
         """By layer and direction: dL/dW_hh [G*H, H] of the backward pass that is under way."""
         self._numbers = 0
-        self._window: tuple[Tensor, int] | None = None
+        self._windows: deque[tuple[Tensor, int]] = deque(maxlen=_WINDOWS)
         self._random_state: Tensor | None = None
         self._handles: list[Any] = []
 
@@ -71,7 +75,7 @@ class FusedModule:
         layout = Layout.of(x, self.module.batch_first)
         offset = self._continues(first)
         T = layout.time_major(data_of(output)).shape[0] if layout.batch_sizes is None else len(layout.batch_sizes)
-        self._window = (last[0].detach(), offset + T)
+        self._windows.append((last[0].detach(), offset + T))
         if not due or not data_of(output).requires_grad:
             return
         plain = tuple(state.detach() for state in first)
@@ -94,8 +98,7 @@ class FusedModule:
 
     def _continues(self, first: tuple[Tensor, ...]) -> int:
         """How many timesteps of its sequence lie before a call, which begins with the last state of another call."""
-        if first and self._window is not None:
-            last, timesteps = self._window
+        for last, timesteps in reversed(self._windows if first else ()):
             if first[0].data_ptr() == last.data_ptr() and first[0].shape == last.shape:
                 return timesteps
         return 0

@@ -120,6 +120,8 @@ def test_windows_of_truncated_backpropagation_carry_their_offset(tmp_path: Path)
             output, states = model(torch.randn(T, 4, 2), states)
             output.sum().backward()
             optimizer.step()
+            with torch.no_grad():
+                model(torch.randn(5, 4, 2))
             states = tuple(state.detach() for state in states)
     assert watch.run.metrics["offset"].tolist() == [0, 2 * T]
     assert watch.run.metrics["verified"].tolist() == [1, 1]
