@@ -173,8 +173,7 @@ CONFIG = "{task: {name: addition, length: 10}, model: {hidden: 3}, train: {updat
 
 
 @pytest.mark.skipif(os.name != "posix", reason="terminals are POSIX's")
-@pytest.mark.parametrize("columns", [80, 140])
-@pytest.mark.parametrize("command", ["train", "sweep"])
+@pytest.mark.parametrize(("command", "columns"), [("train", 80), ("sweep", 140)])
 def test_a_terminal_shows_it_and_the_result_goes_where_it_belongs(command: str, columns: int, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(CONFIG if command == "train" else f"base: {CONFIG}\nseeds: 2\n")
     more = ["--engine", "inline"] if command == "sweep" else []

@@ -191,6 +191,7 @@ def test_finish_writes_the_end(tmp_path: Path) -> None:
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,  # a hundred take four times as long to draw, and hold nothing that ten do not
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,16 +116,27 @@ train(Config.model_validate(json.loads(sys.argv[1])), out=sys.argv[2])
 """
 
 
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with `cut`, whose process killed itself after four updates."""
+    out, described = tmp_path_factory.mktemp("killed"), config(name="cut", probe={"schedule": 1})
+    command = [sys.executable, "-c", KILLED, json.dumps(described.resolved()), str(out)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    return out
+
+
+@pytest.mark.xdist_group("killed")
 @pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
 @pytest.mark.parametrize("checkpoint", [True, False])
-def test_a_run_killed_in_its_first_minute_is_resumed(status: str, checkpoint: bool, tmp_path: Path) -> None:
+def test_a_run_killed_in_its_first_minute_is_resumed(
+    status: str, checkpoint: bool, killed: Path, tmp_path: Path
+) -> None:
     """Killed (marked as running, its process is gone), or marked by a sweep or by its own error; rows are replaced.
 
     It goes on from the checkpoint that it began with, or begins again where that could not be written.
     """
     described = config(name="cut", probe={"schedule": 1})
-    command = [sys.executable, "-c", KILLED, json.dumps(described.resolved()), str(tmp_path)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
     folder, messages = RunFolder(tmp_path / "cut"), list[str]()
     assert folder.read_run()["status"] == "running"
     assert len(folder.gradients.read_bytes().splitlines()) == 1 + 4 * 12 * 2
