@@ -65,10 +65,11 @@ if TYPE_CHECKING:
     from rnnlab.sweeps.engines import Engine
     from rnnlab.sweeps.results import SweepCallback, SweepResult
     from rnnlab.training.loop import MessageCallback, ProgressCallback
+    from rnnlab.watching.checked import Check
     from rnnlab.watching.session import Watch
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Run", "Runs", "__version__", "load_config", "load_runs", "sweep", "train", "watch"]
+__all__ = ["Config", "Run", "Runs", "__version__", "check", "load_config", "load_runs", "sweep", "train", "watch"]
 
 _HOMES = {
     "Config": "rnnlab.config",
@@ -207,6 +208,33 @@ def watch(
         check_inputs_every=check_inputs_every,
         force=force,
     )
+
+
+def check(
+    model: nn.Module, batch: Any, loss: Callable[[Any], Tensor], *, timesteps: Sequence[int] | None = None
+) -> Check:
+    """Hold the total gradients that rnnlab reads in a model's recurrent modules to finite differences, in one pass.
+
+        print(rnnlab.check(model, x, lambda output: cross_entropy(output, labels)))
+
+    A line for each nn.RNN, nn.LSTM and nn.GRU, layer and direction: dL/dh_t as `retain_grad` on the module's output
+    has it (the direct part alone), the total that rnnlab reads, and whether the total is right. For that a plain loop
+    in float64 is run over what the module took: its adjoint must have the norm that was read, and its product with a
+    random direction must be what central differences give when h_t is moved that way and every later timestep is run
+    again, the difference being brought to one size at each. The gradient that the rest of the model sends back to the
+    module's output is autograd's. The cell state of an LSTM is not checked, nor are cells outside such modules.
+
+    model: its gradients, hooks, mode and the random state stay what they are, since a copy of it is run.
+    batch: what the model is called with, a tensor or a tuple of arguments.
+    loss: from what the model gives to a tensor of one number.
+    timesteps: those that are looked at; without it the first, the middle and the last.
+
+    The result has `agrees`, and `layers` with all the figures. A gradient beyond what float64 holds is not compared,
+    and the line says so. Raises UsageError for a model that cannot be checked.
+    """
+    from rnnlab.watching.check import check
+
+    return check(model, batch, loss, timesteps)
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ PROTOCOL = "a protocol: whatever has its methods is one"
 KERNELS = "arrays of the compiled loops, which nobody makes but the scan"
 GIVEN = "given out by another class, whose example shows it"
 WATCHED = "made by rnnlab.watch, whose example shows it"
+CHECKED = "made by rnnlab.check, which the example of Check calls"
 
 WITHOUT_EXAMPLE = {
     "rnnlab.errors.RnnlabError": EXCEPTION,
@@ -70,6 +71,10 @@ WITHOUT_EXAMPLE = {
     "rnnlab.watching.stepped.Sequence": WATCHED,
     "rnnlab.watching.stepped.SteppedModule": WATCHED,
     "rnnlab.watching.updates.UpdateFigures": WATCHED,
+    "rnnlab.watching.plain_loop.Moved": CHECKED,
+    "rnnlab.watching.plain_loop.Carried": CHECKED,
+    "rnnlab.watching.plain_loop.PlainLoop": CHECKED,
+    "rnnlab.watching.checked.CheckedLayer": CHECKED,
     "rnnlab.watching.recording.Series": WATCHED,
     "rnnlab.watching.recording.Recording": WATCHED,
     "rnnlab.scan.rule.Rule": "two functions; those of each cell are its examples",

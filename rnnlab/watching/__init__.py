@@ -14,4 +14,7 @@ updates       norms before and after the user's clipping
 recording     the run folder
     records       the records of one backward pass
 session       Watch: the hooks, the updates, the beginning and the end
+plain_loop    a call as a plain loop in float64, with small changes of a state carried along by differences
+checked       what a check of readings found, and how it prints
+check         one pass of a model, its readings held to finite differences
 """
