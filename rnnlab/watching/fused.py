@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from rnnlab.errors import UsageError
 from rnnlab.watching.dropout import drops_units
@@ -72,12 +73,12 @@ class FusedModule:
         """Follow the windows of truncated backpropagation; where the update is recorded, keep what the call took."""
         x, first = _taken(arguments, keywords)
         output, last = given[0], _states(given[1])
-        layout = Layout.of(x, self.module.batch_first)
         offset = self._continues(first)
-        T = layout.time_major(data_of(output)).shape[0] if layout.batch_sizes is None else len(layout.batch_sizes)
-        self._windows.append((last[0].detach(), offset + T))
+        self._windows.append((last[0].detach(), offset + self._timesteps(x)))
+        # Whatever comes above this line is paid for at every update of the user's.
         if not due or not data_of(output).requires_grad:
             return
+        layout = Layout.of(x, self.module.batch_first)
         plain = tuple(state.detach() for state in first)
         call = Call(
             self.module,
@@ -95,6 +96,11 @@ class FusedModule:
             on_gradient(tensor, functools.partial(self._arrived, called, name), self._guard)
         if not self._handles:
             self._follow_weights(call)
+
+    def _timesteps(self, x: Any) -> int:
+        if isinstance(x, PackedSequence):
+            return len(x.batch_sizes)
+        return int(x.shape[1 if self.module.batch_first and x.dim() == 3 else 0])
 
     def _continues(self, first: tuple[Tensor, ...]) -> int:
         """How many timesteps of its sequence lie before a call, which begins with the last state of another call."""

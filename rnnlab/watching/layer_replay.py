@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,10 +14,20 @@ from rnnlab.scan.fast import scan as fast
 from rnnlab.scan.fast.layer_arrays import SQUARES
 from rnnlab.scan.layer import Layer
 from rnnlab.scan.scaled import Scaled
-from rnnlab.watching.sequences import add_scaled, reverse, timesteps_of
+from rnnlab.watching.sequences import add_scaled, reverse
 
 Columns = dict[str, dict[str, Any]]
 """By state, the columns of gradients.csv, each [T]."""
+
+
+class Rows(NamedTuple):
+    """Gradients that reach some timesteps, [S, B, N], in the order of the sequence; all others are zero.
+
+    times: int64 [S], ascending.
+    """
+
+    scaled: Scaled
+    times: Tensor
 
 
 @dataclass(frozen=True)
@@ -25,14 +35,15 @@ class Passed:
     """What came out of one layer and direction.
 
     W_hh [G*H, H], as torch's weight_hh; first: the gradients [B, H] of the initial states, by name. total, direct:
-    what goes on to the layer below, [T, B, I].
+    what goes on to the layer below, [T, B, I] and [S, B, I], where it was asked for. total is memory of the replay,
+    good until its next one.
     """
 
     columns: Columns
     W_hh: Scaled
     first: dict[str, Scaled]
-    total: Scaled
-    direct: Scaled
+    total: Rows | None
+    direct: Rows | None
 
 
 class LayerReplay:
@@ -51,28 +62,32 @@ class LayerReplay:
         self._trace = fast.forward(rule, fast.Inputs(rows), layer, lengths[None], self._work, states)
         return self._turned(self._trace.hs[0, 1:])
 
-    def backward(self, total: Scaled, direct: Scaled, last: dict[str, Tensor]) -> Passed:
-        """From the gradients of the states [T, B, H] that come from outside the layer.
+    def backward(self, total: Rows, direct: Rows, last: dict[str, Tensor], *, wants_dx: bool) -> Passed:
+        """From the gradients of the states that come from outside the layer.
 
         total: through every path; direct: through no other timestep. last: by state, the gradients [B, H] of what the
-        layer gives as its last states.
+        layer gives as its last states, whose timesteps are then among those of both. wants_dx: whether anything is
+        asked for that goes on to what is below.
         """
-        total, direct = (self._arriving(rows, last.get("h")) for rows in (total, direct))
-        slots = timesteps_of(self._lengths, total.mantissa.shape[1])[None]
+        times, of_direct = self._times(direct), self._arriving(direct, last.get("h"))
+        slots, of_total = times, of_direct
+        if total is not direct:
+            slots, of_total = self._times(total), self._arriving(total, last.get("h"))
         last_c = None if "c" not in last else Scaled.near(last["c"].double()[None], self._dtype)
-        adjoint = fast.backward(self._trace, fast.Upstream(total, slots, last_c), self._work, wants_dx=True)
-        squares, dgx = fast.direct(self._trace, direct, slots)
-        sizes = {"h": (squares[..., 0], direct.exponent)}
+        upstream = fast.Upstream(of_total, self._slots(slots)[None], last_c)
+        adjoint = fast.backward(self._trace, upstream, self._work, wants_dx=wants_dx)
+        # One timestep back is what reaches c, and what is below; h itself needs none.
+        through = wants_dx or "c" in self._cell.states
+        squares, dgx = fast.direct(self._trace, of_direct, times[None], through=through)
+        sizes = {"h": (squares[..., 0], of_direct.exponent)}
         if "c" in self._cell.states:
-            sizes["c"] = self._direct_c(squares[..., 1], direct, last.get("c"))
-        through = (dgx[0].flatten(0, 1) @ self._layer.W_ih[0].t()).unflatten(0, dgx.shape[1:3])
+            sizes["c"] = self._direct_c(squares[..., 1], of_direct, direct.times, last.get("c"))
         states = {"h": adjoint.first_h, "c": adjoint.first_c}
         return Passed(
-            self._columns(adjoint, sizes, slots),
+            self._columns(adjoint, sizes, self._turned_times(times)[None]),
             Scaled(adjoint.sums["W_hh"][0].t(), adjoint.sums_exponent),
             {name: Scaled(states[name][0].clone(), adjoint.first_exponents[0].clone()) for name in self._cell.states},
-            self._leaving(Scaled(adjoint.dx[0].double(), adjoint.exponents[0])),
-            self._leaving(Scaled(through.double(), direct.exponent[0])),
+            *(self._leaving(adjoint, dgx, of_direct.exponent[0], direct.times) if wants_dx else (None, None)),
         )
 
     @property
@@ -83,40 +98,62 @@ class LayerReplay:
         """Between the order of the sequence and the order in which this direction runs through it."""
         return reverse(rows, self._lengths) if self._reverse else rows
 
-    def _arriving(self, rows: Scaled, last_h: Tensor | None) -> Scaled:
-        """Rows in the order of the scan, with the gradient of the last state added: [1, T, B, H]."""
-        mantissa, exponent = self._turned(rows.mantissa), self._turned(rows.exponent)
+    def _times(self, rows: Rows) -> Tensor:
+        """int64 [S, B]: the timestep of the scan that each row belongs to, -1 beyond a sequence's end."""
+        times = rows.times[:, None]
+        return self._turned_times(times.expand(-1, len(self._lengths)).where(times < self._lengths, -1))
+
+    def _turned_times(self, times: Tensor) -> Tensor:
+        """Timesteps [S, B], -1 for none, between the order of the sequence and that of the scan."""
+        return torch.where(times < 0, times, self._lengths - 1 - times) if self._reverse else times
+
+    def _slots(self, times: Tensor) -> Tensor:
+        """int64 [T, B]: which row each timestep of the scan takes, -1 for none."""
+        T, B = self._trace.hs.shape[1] - 1, times.shape[1]
+        # The row below the last timestep takes what lies beyond a sequence's end.
+        slots, rows = torch.full((T + 1, B), -1), torch.arange(len(times))[:, None]
+        return slots.scatter_(0, times.where(times >= 0, T), rows.expand_as(times))[:T]
+
+    def _end(self, times: Tensor) -> Tensor:
+        """int64 [B]: which row belongs to the last timestep of the scan."""
+        return torch.searchsorted(times, self._lengths * 0 if self._reverse else self._lengths - 1)
+
+    def _arriving(self, rows: Rows, last_h: Tensor | None) -> Scaled:
+        """Rows [1, S, B, H] for the scan, with the gradient of the last state added."""
+        mantissa, exponent = rows.scaled
         if last_h is not None:
             placed = torch.zeros_like(mantissa)
-            placed[self._lengths - 1, torch.arange(len(last_h))] = last_h.to(placed)
-            mantissa, exponent = add_scaled(Scaled(mantissa, exponent), Scaled(placed, torch.zeros_like(exponent)))
-        near, shift = Scaled.near(mantissa.double()[None], self._dtype)
+            placed[self._end(rows.times), torch.arange(len(last_h))] = last_h.to(placed)
+            mantissa, exponent = add_scaled(rows.scaled, Scaled(placed, torch.zeros_like(exponent)))
+        near, shift = Scaled.near(mantissa[None], self._dtype)
         return Scaled(near, exponent[None] + shift)
 
-    def _leaving(self, rows: Scaled) -> Scaled:
-        """Rows [T, B, I] in the order of the sequence."""
-        return Scaled(self._turned(rows.mantissa), self._turned(rows.exponent))
+    def _leaving(self, adjoint: fast.Adjoint, dgx: Tensor, exponent: Tensor, times: Tensor) -> tuple[Rows, Rows]:
+        """Total and direct rows for what is below, in the order of the sequence."""
+        dx, exponents = self._turned(adjoint.dx[0]), self._turned(adjoint.exponents[0])
+        through = (dgx[0].flatten(0, 1) @ self._layer.W_ih[0].t()).unflatten(0, dgx.shape[1:3])
+        return Rows(Scaled(dx, exponents), torch.arange(len(dx))), Rows(Scaled(through, exponent), times)
 
-    def _direct_c(self, squares: Tensor, direct: Scaled, last_c: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Squared norms and exponents [1, T, B] of the direct gradient of c, that of the last c included."""
+    def _direct_c(self, squares: Tensor, direct: Scaled, times: Tensor, last_c: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Squared norms and exponents [1, S, B] of the direct gradient of c, that of the last c included."""
         if last_c is None:
             return squares, direct.exponent
-        rows, end = torch.arange(len(last_c)), self._lengths - 1
+        rows, end, at = torch.arange(len(last_c)), self._lengths - 1, self._end(times)
         o, c = self._trace.gates()[3][0, end, rows].double(), self._trace.cs[0, end + 1, rows].double()
-        of_h = direct.mantissa[0, end, rows].double() * o * (1 - c.tanh().square())
-        both = add_scaled(Scaled(of_h, direct.exponent[0, end, rows]), Scaled(last_c, self._lengths * 0))
+        of_h = direct.mantissa[0, at, rows].double() * o * (1 - c.tanh().square())
+        both = add_scaled(Scaled(of_h, direct.exponent[0, at, rows]), Scaled(last_c, self._lengths * 0))
         squares, exponents = squares.clone(), direct.exponent.clone()
-        squares[0, end, rows] = both.mantissa.square().sum(-1)
-        exponents[0, end, rows] = both.exponent
+        squares[0, at, rows] = both.mantissa.square().sum(-1)
+        exponents[0, at, rows] = both.exponent
         return squares, exponents
 
-    def _columns(self, adjoint: fast.Adjoint, direct: dict[str, tuple[Tensor, Tensor]], slots: Tensor) -> Columns:
-        by_state = {}
-        for state, (squares, exponents) in direct.items():
-            total = adjoint.squares[0, ..., SQUARES.index(state)], adjoint.exponents[0], squares[0], exponents[0]
-            of_total, e_total, of_direct, e_direct = (self._turned(rows)[None] for rows in total)
+    def _columns(self, adjoint: fast.Adjoint, direct: dict[str, tuple[Tensor, Tensor]], times: Tensor) -> Columns:
+        """times [1, S, B]: the timesteps of the direct gradients, in the order of the sequence."""
+        by_state, e_total = {}, self._turned(adjoint.exponents[0])[None]
+        for state, (squares, e_direct) in direct.items():
+            of_total = self._turned(adjoint.squares[0, ..., SQUARES.index(state)])[None]
             columns = compiled_columns(
-                {state: of_total}, e_total, {state: of_direct}, e_direct, self._lengths[None], slots
+                {state: of_total}, e_total, {state: squares}, e_direct, self._lengths[None], times
             )
             by_state[state] = {name: values[0] for name, values in columns[state].items()}
         return by_state

@@ -26,11 +26,14 @@ def read_fused(
         return
     tolerance = verification.tolerance(calls[0].call)
     for called in calls:
-        arrived = {name: gradient.double() / scale for name, gradient in called.arrived.items()}
-        replayed = fused.replay.run(called.call, arrived)
+        arrived = dict(called.arrived)
+        if scale != 1:
+            arrived = {name: gradient.double() / scale for name, gradient in arrived.items()}
+        checks_inputs = recording.records % check_inputs_every == 0
+        replayed = fused.replay.run(called.call, arrived, wants_dx=checks_inputs)
         _write_call(fused, called, replayed, recording, figures)
         figures.add_check(verification.deviation_of_states(called.call, replayed), tolerance)
-        if recording.records % check_inputs_every == 0:
+        if checks_inputs:
             figures.add_check(verification.deviation_of_inputs(called.call, arrived, replayed), tolerance)
         replays.append(replayed)
     of_weights = {index: gradient / scale for index, gradient in fused.of_weights.items()}

@@ -21,6 +21,7 @@ from rnnlab.errors import RunFailedError, UsageError
 from rnnlab.probes.schedules import Schedule
 from rnnlab.runs.run import Run
 from rnnlab.scan.fast import scan as fast
+from rnnlab.scan.fast.threads import own_threads
 from rnnlab.watching.fused import FusedModule
 from rnnlab.watching.hooks import Hook
 from rnnlab.watching.layers import cell_of, directions_of, dtype_of, weights_of
@@ -143,12 +144,11 @@ class Watch:
     def _module_hooks(self) -> list[Any]:
         handles: list[Any] = []
         for fused in self._fused:
-            handles += [
-                fused.module.register_forward_pre_hook(self._hook(functools.partial(self._before_call, fused))),
-                fused.module.register_forward_hook(
-                    self._hook(functools.partial(self._after_call, fused)), with_kwargs=True
-                ),
-            ]
+            before, after = (functools.partial(hook, fused) for hook in (self._before_call, self._after_call))
+            # A single layer drops nothing between layers, and a hook costs time at every update.
+            if fused.module.num_layers > 1:
+                handles.append(fused.module.register_forward_pre_hook(self._hook(before)))
+            handles.append(fused.module.register_forward_hook(self._hook(after), with_kwargs=True))
         for stepped, module in self._stepped:
             hook = self._hook(functools.partial(self._after_timestep, stepped))
             handles.append(module.register_forward_hook(hook, with_kwargs=True))
@@ -190,9 +190,10 @@ class Watch:
         figures, norm = self._figures, gradient_norm(self._optimizer)
         scale = 1.0 if self._scaler is None else float(self._scaler.get_scale())
         figures.norm = None if norm is None else norm / scale
-        for fused in self._fused:
-            read_fused(fused, self._recording, figures, scale, self._check_inputs_every)
-            fused.forget(update=False)
+        with own_threads():
+            for fused in self._fused:
+                read_fused(fused, self._recording, figures, scale, self._check_inputs_every)
+                fused.forget(update=False)
         for stepped in [*(stepped for stepped, _ in self._stepped), *self._named.values()]:
             read_stepped(stepped, self._recording, figures, scale)
             stepped.forget(update=False)

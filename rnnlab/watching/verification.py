@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -43,6 +44,7 @@ def deviation_of_inputs(call: Call, arrived: dict[str, Tensor], replayed: Replay
     itself, as far down as the number format of the layer reaches.
     """
     dx, first = _autograd(call, arrived)
+    assert replayed.dx is not None
     pairs = [(replayed.dx, call.layout.time_major(dx))]
     pairs += [(replayed.first[name], call.layout.states(value)) for name, value in first.items()]
     return max(_deviation_by_timestep(scaled, expected.cpu()) for scaled, expected in pairs)
@@ -94,9 +96,14 @@ def _called(call: Call, x: Tensor, first: list[Tensor]) -> tuple[Tensor, tuple[T
 
 def _relative(found: Tensor, expected: Tensor) -> float:
     """|found - expected| / |expected| in the norm over all entries; 0 where there is no number to compare with."""
-    size, difference = expected.double().norm(), (found.double() - expected.double()).norm()
-    if not expected.isfinite().all():
-        return 0.0 if not found.isfinite().all() else float("inf")
+    size = _norm(expected)
+    # Where the norm is finite so is every entry; the other way round it need not be.
+    if not math.isfinite(size) and not expected.isfinite().all():
+        return 0.0 if not found.isfinite().all() else math.inf
     if size < UNDERFLOW_MARGIN * torch.finfo(expected.dtype).tiny:
         return 0.0
-    return float(difference / size)
+    return _norm(found - expected) / size
+
+
+def _norm(tensor: Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
