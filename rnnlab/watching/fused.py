@@ -49,9 +49,11 @@ class FusedModule:
         self.of_weights: dict[int, Tensor] = {}
         """By layer and direction: dL/dW_hh [G*H, H] of the backward pass that is under way."""
         self._numbers = 0
-        self._window: tuple[Tensor, int] | None = None
+        self._windows: dict[bool, tuple[Tensor, int, int]] = {}
+        """Of the last call in training and in evaluation: its last state, the version of that, the timesteps so far."""
         self._random_state: Tensor | None = None
         self._handles: list[Any] = []
+        self._followed: list[Tensor] = []
 
     def before_call(self) -> None:
         """Remember the generator's state, where the call will draw from it."""
@@ -69,9 +71,9 @@ class FusedModule:
         x, first = _taken(arguments, keywords)
         output, last = given[0], _states(given[1])
         layout = Layout.of(x, self.module.batch_first)
-        offset = self._continues(first)
+        offset = self._continues(first, data_of(output).requires_grad)
         T = layout.time_major(data_of(output)).shape[0] if layout.batch_sizes is None else len(layout.batch_sizes)
-        self._window = (last[0].detach(), offset + T)
+        self._windows[data_of(output).requires_grad] = last[0].detach(), last[0]._version, offset + T
         if not due or not data_of(output).requires_grad:
             return
         plain = tuple(state.detach() for state in first)
@@ -80,7 +82,8 @@ class FusedModule:
             layout,
             data_of(x).detach(),
             plain,
-            data_of(output).detach(),
+            # A copy, since the user may go on with it in place.
+            data_of(output).detach().clone(),
             weights_of(self.module),
             self._random_state,
         )
@@ -89,24 +92,28 @@ class FusedModule:
         self.calls.append(called)
         for name, tensor in zip(("output", "h", "c"), (data_of(output), *last), strict=False):
             on_gradient(tensor, functools.partial(self._arrived, called, name), self._guard)
-        if not self._handles:
-            self._follow_weights(call)
+        self._follow_weights(call)
 
-    def _continues(self, first: tuple[Tensor, ...]) -> int:
+    def _continues(self, first: tuple[Tensor, ...], training: bool) -> int:
         """How many timesteps of its sequence lie before a call, which begins with the last state of another call."""
-        if first and self._window is not None:
-            last, timesteps = self._window
-            if first[0].data_ptr() == last.data_ptr() and first[0].shape == last.shape:
+        if first and training in self._windows:
+            last, version, timesteps = self._windows[training]
+            same = first[0].data_ptr() == last.data_ptr() and first[0].shape == last.shape
+            # A state that was set to zero in place begins another sequence.
+            if same and last._version == version:
                 return timesteps
         return 0
 
     def _follow_weights(self, call: Call) -> None:
         for index, weights in enumerate(call.weights):
-            if weights.hh.requires_grad:
+            if weights.hh.requires_grad and not any(weights.hh is followed for followed in self._followed):
+                self._followed.append(weights.hh)
                 self._handles.append(weights.hh.register_hook(self._guard(functools.partial(self._keep, index))))
 
     def _keep(self, index: int, gradient: Tensor) -> None:
-        self.of_weights[index] = gradient.detach().clone()
+        # A weight that was computed anew for another call (such as one with units dropped) has a gradient of its own.
+        before = self.of_weights.get(index)
+        self.of_weights[index] = gradient.detach().clone() if before is None else before + gradient.detach()
 
     def _arrived(self, called: CalledOnce, name: str, gradient: Tensor) -> None:
         self._began()
@@ -135,6 +142,7 @@ class FusedModule:
             for handle in self._handles:
                 handle.remove()
             self._handles.clear()
+            self._followed.clear()
 
 
 def _taken(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, tuple[Tensor, ...]]:

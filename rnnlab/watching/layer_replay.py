@@ -69,7 +69,8 @@ class LayerReplay:
         states = {"h": adjoint.first_h, "c": adjoint.first_c}
         return Passed(
             self._columns(adjoint, sizes, slots),
-            Scaled(adjoint.sums["W_hh"][0].t(), adjoint.sums_exponent),
+            # Copies, since the next replay uses the same memory, and records are checked after all replays of a pass.
+            Scaled(adjoint.sums["W_hh"][0].t().clone(), adjoint.sums_exponent.clone()),
             {name: Scaled(states[name][0].clone(), adjoint.first_exponents[0].clone()) for name in self._cell.states},
             self._leaving(Scaled(adjoint.dx[0].double(), adjoint.exponents[0])),
             self._leaving(Scaled(through.double(), direct.exponent[0])),
@@ -95,7 +96,7 @@ class LayerReplay:
 
     def _leaving(self, rows: Scaled) -> Scaled:
         """Rows [T, B, I] in the order of the sequence."""
-        return Scaled(self._turned(rows.mantissa), self._turned(rows.exponent))
+        return Scaled(self._turned(rows.mantissa).clone(), self._turned(rows.exponent).clone())
 
     def _direct_c(self, squares: Tensor, direct: Scaled, last_c: Tensor | None) -> tuple[Tensor, Tensor]:
         """Squared norms and exponents [1, T, B] of the direct gradient of c, that of the last c included."""
