@@ -54,9 +54,11 @@ class FusedModule:
         self.of_weights: dict[int, Tensor] = {}
         """By layer and direction: dL/dW_hh [G*H, H] of the backward pass that is under way."""
         self._numbers = 0
-        self._windows: deque[tuple[Tensor, int]] = deque(maxlen=_WINDOWS)
+        self._windows: deque[tuple[Tensor, int, int]] = deque(maxlen=_WINDOWS)
+        """Of the last calls: the last state, its version, and the timesteps so far."""
         self._random_state: Tensor | None = None
         self._handles: list[Any] = []
+        self._followed: list[Tensor] = []
 
     def before_call(self) -> None:
         """Remember the generator's state, where the call will draw from it."""
@@ -74,7 +76,7 @@ class FusedModule:
         x, first = _taken(arguments, keywords)
         output, last = given[0], _states(given[1])
         offset = self._continues(first)
-        self._windows.append((last[0].detach(), offset + self._timesteps(x)))
+        self._windows.append((last[0].detach(), last[0]._version, offset + self._timesteps(x)))
         # Whatever comes above this line is paid for at every update of the user's.
         if not due or not data_of(output).requires_grad:
             return
@@ -85,7 +87,8 @@ class FusedModule:
             layout,
             data_of(x).detach(),
             plain,
-            data_of(output).detach(),
+            # A copy, since the user may go on with it in place.
+            data_of(output).detach().clone(),
             weights_of(self.module),
             self._random_state,
         )
@@ -94,8 +97,7 @@ class FusedModule:
         self.calls.append(called)
         for name, tensor in zip(("output", "h", "c"), (data_of(output), *last), strict=False):
             on_gradient(tensor, functools.partial(self._arrived, called, name), self._guard)
-        if not self._handles:
-            self._follow_weights(call)
+        self._follow_weights(call)
 
     def _timesteps(self, x: Any) -> int:
         if isinstance(x, PackedSequence):
@@ -104,18 +106,23 @@ class FusedModule:
 
     def _continues(self, first: tuple[Tensor, ...]) -> int:
         """How many timesteps of its sequence lie before a call, which begins with the last state of another call."""
-        for last, timesteps in reversed(self._windows if first else ()):
-            if first[0].data_ptr() == last.data_ptr() and first[0].shape == last.shape:
+        for last, version, timesteps in reversed(self._windows if first else ()):
+            same = first[0].data_ptr() == last.data_ptr() and first[0].shape == last.shape
+            # A state that was set to zero in place begins another sequence.
+            if same and last._version == version:
                 return timesteps
         return 0
 
     def _follow_weights(self, call: Call) -> None:
         for index, weights in enumerate(call.weights):
-            if weights.hh.requires_grad:
+            if weights.hh.requires_grad and not any(weights.hh is followed for followed in self._followed):
+                self._followed.append(weights.hh)
                 self._handles.append(weights.hh.register_hook(self._guard(functools.partial(self._keep, index))))
 
     def _keep(self, index: int, gradient: Tensor) -> None:
-        self.of_weights[index] = gradient.detach().clone()
+        # A weight that was computed anew for another call (such as one with units dropped) has a gradient of its own.
+        before = self.of_weights.get(index)
+        self.of_weights[index] = gradient.detach().clone() if before is None else before + gradient.detach()
 
     def _arrived(self, called: CalledOnce, name: str, gradient: Tensor) -> None:
         self._began()
@@ -144,6 +151,7 @@ class FusedModule:
             for handle in self._handles:
                 handle.remove()
             self._handles.clear()
+            self._followed.clear()
 
 
 def _taken(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, tuple[Tensor, ...]]:

@@ -85,7 +85,8 @@ class LayerReplay:
         states = {"h": adjoint.first_h, "c": adjoint.first_c}
         return Passed(
             self._columns(adjoint, sizes, self._turned_times(times)[None]),
-            Scaled(adjoint.sums["W_hh"][0].t(), adjoint.sums_exponent),
+            # Copies, since the next replay uses the same memory, and records are checked after all replays of a pass.
+            Scaled(adjoint.sums["W_hh"][0].t().clone(), adjoint.sums_exponent.clone()),
             {name: Scaled(states[name][0].clone(), adjoint.first_exponents[0].clone()) for name in self._cell.states},
             *(self._leaving(adjoint, dgx, of_direct.exponent[0], direct.times) if wants_dx else (None, None)),
         )

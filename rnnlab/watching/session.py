@@ -29,7 +29,7 @@ from rnnlab.watching.modules import cell_modules, check_model, described, fused_
 from rnnlab.watching.recording import Recording, Series
 from rnnlab.watching.records import read_fused, read_stepped
 from rnnlab.watching.stepped import States, SteppedModule, states_of_output
-from rnnlab.watching.updates import UpdateFigures, gradient_norm, learning_rate
+from rnnlab.watching.updates import UpdateFigures, gradient_norm, learning_rate, name_of_column
 
 _log = logging.getLogger("rnnlab")
 
@@ -72,7 +72,10 @@ class Watch:
         both = self._backward_begins, self._hook
         self._fused = [FusedModule(name, module, *both) for name, module in fused_modules(model)]
         of_cells = cell_modules(model, cells or ())
-        self._stepped = [(SteppedModule(name, states, *both), module) for name, module in of_cells]
+        self._stepped = [
+            (SteppedModule(name, states, *both, of_torch=isinstance(module, nn.modules.rnn.RNNCellBase)), module)
+            for name, module in of_cells
+        ]
         self._named: dict[str, SteppedModule] = {}
         if not self._fused and not self._stepped and cells is None:
             raise UsageError(
@@ -108,16 +111,24 @@ class Watch:
 
     def log(self, **values: float | Tensor) -> None:
         """Figures of the last update for metrics.csv, such as `loss` and `error`; the first row decides the columns."""
+        self._hook(self._log)(values)
+
+    def _log(self, values: dict[str, float | Tensor]) -> None:
         if self.closed:
             return
-        numbers = {name: _number(value) for name, value in values.items()}
-        if self._due and self._figures.backwards:
+        numbers = {name_of_column(name): _number(value) for name, value in values.items()}
+        if self._called or self._figures.backwards:
+            # The update under way, before or after its backward pass; its row is written if it is due.
             self._figures.logged |= numbers
         elif self._pending is not None:
             self._pending.logged |= numbers
 
     def state(self, name: str, state: Tensor, *, first: bool = False) -> None:
         """Name the next state of a recurrence that no module computes, once a timestep; `first` begins a sequence."""
+        self._hook(self._state)(name, state, first)
+
+    def _state(self, name: str, state: Tensor, first: bool) -> None:
+        self._called = self._called or state.requires_grad
         if self._due and not self.closed and state.requires_grad:
             if name not in self._named:
                 self._named[name] = SteppedModule(name, states_of_output, self._backward_begins, self._hook)
@@ -125,7 +136,7 @@ class Watch:
 
     def close(self) -> None:
         """End the recording and take every hook away. What comes after is not recorded."""
-        self._close("completed", "closed by its program")
+        self._hook(self._close)("completed", "closed by its program")
 
     def __enter__(self) -> Self:
         return self
@@ -134,7 +145,7 @@ class Watch:
         if error is None:
             self.close()
         else:
-            self._close("interrupted", f"{type(error).__name__}: {error}".rstrip(": "))
+            self._hook(self._close)("interrupted", f"{type(error).__name__}: {error}".rstrip(": "))
 
     def __deepcopy__(self, memo: object) -> Watch:
         return self
@@ -142,16 +153,17 @@ class Watch:
     # Hooks.
 
     def _module_hooks(self) -> list[Any]:
+        # They come first, so that what a user's own hooks make of an output is not taken for the module's.
         handles: list[Any] = []
         for fused in self._fused:
             before, after = (functools.partial(hook, fused) for hook in (self._before_call, self._after_call))
             # A single layer drops nothing between layers, and a hook costs time at every update.
             if fused.module.num_layers > 1:
                 handles.append(fused.module.register_forward_pre_hook(self._hook(before)))
-            handles.append(fused.module.register_forward_hook(self._hook(after), with_kwargs=True))
+            handles.append(fused.module.register_forward_hook(self._hook(after), with_kwargs=True, prepend=True))
         for stepped, module in self._stepped:
             hook = self._hook(functools.partial(self._after_timestep, stepped))
-            handles.append(module.register_forward_hook(hook, with_kwargs=True))
+            handles.append(module.register_forward_hook(hook, with_kwargs=True, prepend=True))
         return handles
 
     def _optimizer_hooks(self) -> list[Any]:
@@ -164,17 +176,32 @@ class Watch:
         return Hook(function, self._failed)
 
     def _before_call(self, fused: FusedModule, *_: Any) -> None:
+        self._forget_failed_backward()
         if self._due:
             fused.before_call()
 
     def _after_call(self, fused: FusedModule, module: nn.Module, arguments: Any, keywords: Any, given: Any) -> None:
+        self._note_call(module)
         fused.after_call(arguments, keywords, given, due=self._due)
 
     def _after_timestep(
         self, stepped: SteppedModule, module: nn.Module, arguments: Any, keywords: Any, given: Any
     ) -> None:
+        self._note_call(module)
+        self._forget_failed_backward()
         if self._due:
             stepped.after_call(arguments, keywords, given)
+
+    def _note_call(self, module: nn.Module) -> None:
+        # An evaluation between two updates is none of the next one.
+        self._called = self._called or (module.training and torch.is_grad_enabled())
+
+    def _forget_failed_backward(self) -> None:
+        """Forget a backward pass that an error ended, at which autograd does not call back."""
+        if self._in_backward and torch._C._current_graph_task_id() == -1:
+            self._in_backward = False
+            for watched in self._watched():
+                watched.forget(update=False)
 
     def _backward_begins(self) -> None:
         if not self._in_backward:
@@ -207,6 +234,7 @@ class Watch:
             )
 
     def _after_step(self, *_: Any) -> None:
+        self._forget_failed_backward()
         self._write_pending()
         if self._due:
             self._pending = self._figures
@@ -222,6 +250,8 @@ class Watch:
     def _begin_update(self) -> None:
         self._due = self._schedule.due(self.update)
         self._figures = UpdateFigures(self.update)
+        self._called = False
+        """Whether a module was called for the update under way."""
 
     def _series_of_modules(self) -> Iterable[Series]:
         for fused in self._fused:
@@ -263,8 +293,12 @@ class Watch:
             handle.remove()
         for watched in self._watched():
             watched.forget(update=True)
-        self._write_pending()
         recording = self._recording
+        try:
+            self._write_pending()
+        except RunFailedError as error:
+            # The last row has no room; what is before it is kept.
+            status, reason = "failed", str(error)
         recording.finish(status, reason, self.update, time.perf_counter() - self._begun)
         if recording.unverified:
             _log.warning(
@@ -277,7 +311,7 @@ class Watch:
 
     def _at_exit(self) -> None:
         if os.getpid() == self._process:
-            self._close("interrupted", "its program ended before close()")
+            self._hook(self._close)("interrupted", "its program ended before close()")
 
 
 def _device(model: nn.Module) -> str:

@@ -35,19 +35,24 @@ class Sequence:
     number: int | None = None
     """Of the sequences of this recurrence in this update that a gradient came back to."""
     arrived: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+    last: list[Tensor] = field(default_factory=list)
+    """Its states at the last timestep."""
 
 
 class SteppedModule:
     """Watches a cell that is called once a timestep.
 
-    A call continues a sequence where what it is given comes from the states that the call before it gave, in the graph
-    or in memory (a state that was detached); else a new sequence begins.
+    A call continues a sequence where what it is given comes from the last states of that, in the graph or in memory (a
+    state that was detached); else a new sequence begins. Of torch's cells only the state counts and not the input, which
+    may come from the same cell in a layer below.
     """
 
-    def __init__(self, name: str, states: States, began: Callable[[], None], guard: Guard) -> None:
+    def __init__(
+        self, name: str, states: States, began: Callable[[], None], guard: Guard, *, of_torch: bool = False
+    ) -> None:
         self.name, self._states, self._began, self._guard = name, states, began, guard
+        self._of_torch = of_torch
         self.sequences: list[Sequence] = []
-        self._last: list[Tensor] = []
         self._numbers = 0
 
     def after_call(self, arguments: tuple[Any, ...], keywords: dict[str, Any], given: Any) -> None:
@@ -60,28 +65,35 @@ class SteppedModule:
                 )
         if not any(state.requires_grad for state in states.values()):
             return
-        continues = bool(self._last) and self._comes_from_last([*_tensors(arguments), *_tensors(keywords)])
-        self.add(states, continues)
+        self._add(states, self._continued(arguments, keywords))
 
     def add(self, states: Mapping[str, Tensor], continues: bool) -> None:
         """The states of the next timestep, or of the first one of a new sequence."""
-        if not (continues and self.sequences):
-            self.sequences.append(Sequence())
-        sequence = self.sequences[-1]
+        self._add(states, self.sequences[-1] if continues and self.sequences else None)
+
+    def _add(self, states: Mapping[str, Tensor], sequence: Sequence | None) -> None:
+        if sequence is None:
+            sequence = Sequence()
+            self.sequences.append(sequence)
         t, sequence.timesteps = sequence.timesteps, sequence.timesteps + 1
         for name, state in states.items():
             on_gradient(state, functools.partial(self._arrived, sequence, t, name), self._guard)
-        self._last = list(states.values())
+        sequence.last = list(states.values())
 
     def _arrived(self, sequence: Sequence, t: int, name: str, gradient: Tensor) -> None:
         self._began()
         sequence.arrived[name, t] = gradient
 
-    def _comes_from_last(self, given: list[Tensor]) -> bool:
-        memory = {state.data_ptr() for state in self._last}
-        if any(tensor.data_ptr() in memory for tensor in given):
-            return True
-        return _reaches([tensor.grad_fn for tensor in given], {state.grad_fn for state in self._last} - {None})
+    def _continued(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Sequence | None:
+        """The sequence that a call goes on with; None begins another one."""
+        state = keywords.get("hx", arguments[1:]) if self._of_torch else [arguments, keywords]
+        given = _tensors(state)
+        memory = {tensor.data_ptr() for tensor in given}
+        for sequence in reversed(self.sequences):
+            if any(last.data_ptr() in memory for last in sequence.last):
+                return sequence
+        ends = {last.grad_fn: sequence for sequence in self.sequences for last in sequence.last if last.grad_fn}
+        return ends.get(_reached([tensor.grad_fn for tensor in given], set(ends)))
 
     def called(self) -> list[Sequence]:
         """The sequences that the backward pass under way came back to."""
@@ -96,7 +108,7 @@ class SteppedModule:
         for sequence in self.sequences:
             sequence.arrived = {}
         if update:
-            self.sequences, self._last, self._numbers = [], [], 0
+            self.sequences, self._numbers = [], 0
 
 
 def columns_of(sequence: Sequence, state: str, factor: float) -> tuple[Any, dict[str, Any]]:
@@ -132,14 +144,14 @@ def _tensors(given: Any) -> list[Tensor]:
     return [tensor for item in given for tensor in _tensors(item)] if isinstance(given, tuple | list) else []
 
 
-def _reaches(nodes: list[Any], targets: set[Any]) -> bool:
-    """Whether the graph leads from one of these nodes back to one of the targets, within a few operations."""
+def _reached(nodes: list[Any], targets: set[Any]) -> Any:
+    """The first of the targets that the graph leads back to from these nodes, within a few operations, or None."""
     waiting, seen = [node for node in nodes if node is not None], set[Any]()
     while waiting and len(seen) < _STEPS_TO_LOOK_BACK:
         node = waiting.pop(0)
         if node in targets:
-            return True
+            return node
         if node not in seen:
             seen.add(node)
             waiting += [following for following, _ in node.next_functions if following is not None]
-    return False
+    return None

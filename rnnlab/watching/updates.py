@@ -70,6 +70,13 @@ def schedule_of(every: int | Sequence[int] | Schedule) -> Schedule:
     raise UsageError(f"every={every!r} is none of: a whole number from 1 on, a list of updates, a schedule")
 
 
+def name_of_column(name: str) -> str:
+    """The name of a figure that the user logs, if it can head a column. Raises UsageError."""
+    if not name or any(sign in name for sign in ',"\n\r'):
+        raise UsageError(f"log: {name!r} cannot head a column of metrics.csv; leave out commas, quotes and line breaks")
+    return name
+
+
 @torch.no_grad()
 def gradient_norm(optimizer: torch.optim.Optimizer) -> float | None:
     """The L2 norm over the gradients of all parameters, in float64; None where there is no gradient."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnlab.scan.scaled import Scaled
@@ -37,17 +38,18 @@ def deviation_of_weights(replays: Sequence[Replayed], of_weights: dict[int, Tens
     return worst
 
 
-def deviation_of_inputs(call: Call, arrived: dict[str, Tensor], replayed: Replayed) -> float:
-    """Between dL/dx_t and dL/dh_0 of the replay and of the layer itself, run again under autograd.
+def deviation_of_layer(call: Call, arrived: dict[str, Tensor], replayed: Replayed) -> float:
+    """Between dL/dx_t, dL/dh_0 and dL/dW_hh of the replay and of the layer itself, run again under autograd.
 
-    W_hh sums over time, so early timesteps of a vanishing gradient do not show in it; here each timestep counts by
-    itself, as far down as the number format of the layer reaches.
+    W_hh sums over time, so early timesteps of a vanishing gradient do not show in it; in x and h_0 each timestep counts
+    by itself, as far down as the number format of the layer reaches.
     """
-    dx, first = _autograd(call, arrived)
+    dx, first, of_weights = _autograd(call, arrived)
     assert replayed.dx is not None
     pairs = [(replayed.dx, call.layout.time_major(dx))]
     pairs += [(replayed.first[name], call.layout.states(value)) for name, value in first.items()]
-    return max(_deviation_by_timestep(scaled, expected.cpu()) for scaled, expected in pairs)
+    by_timestep = max(_deviation_by_timestep(scaled, expected.cpu()) for scaled, expected in pairs)
+    return max(by_timestep, deviation_of_weights([replayed], of_weights))
 
 
 def _deviation_by_timestep(scaled: Scaled, expected: Tensor) -> float:
@@ -61,28 +63,39 @@ def _deviation_by_timestep(scaled: Scaled, expected: Tensor) -> float:
 
 
 @torch.enable_grad()
-def _autograd(call: Call, arrived: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """dL/d(input) and dL/d(initial states) of the layer itself, called once more with what it was called with."""
+def _autograd(call: Call, arrived: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor], dict[int, Tensor]]:
+    """dL/d(input), dL/d(initial states) and dL/dW_hh of the layer, called once more with what it was called with."""
     x = call.x.clone().requires_grad_()
     first = [state.clone().requires_grad_() for state in call.first]
+    twin, W_hh = _twin(call)
     with torch.random.fork_rng(devices=[], enabled=call.random_state is not None):
         if call.random_state is not None:
             torch.set_rng_state(call.random_state)
-        output, states = _called(call, x, first)
+        output, states = _called(twin, call, x, first)
     given = {"output": output, **dict(zip(("h", "c"), states, strict=False))}
     names = [name for name in given if name in arrived]
     gradients = torch.autograd.grad(
         [given[name] for name in names],
-        [x, *first],
+        [x, *first, *W_hh],
         [arrived[name].to(given[name]) for name in names],
         materialize_grads=True,
     )
-    return gradients[0], dict(zip(("h", "c"), gradients[1:], strict=False))
+    of_first = dict(zip(("h", "c"), gradients[1 : 1 + len(first)], strict=False))
+    return gradients[0], of_first, dict(enumerate(gradients[1 + len(first) :]))
 
 
-def _called(call: Call, x: Tensor, first: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _twin(call: Call) -> tuple[nn.RNNBase, list[Tensor]]:
+    """The module with weights of its own in the same memory, which have no hooks of anybody; and its W_hh."""
+    twin = copy.copy(call.module)
+    own = [[w.detach().requires_grad_() for w in layer if w is not None] for layer in call.weights]
+    twin._flat_weights = [w for layer in own for w in layer]
+    twin.training = call.random_state is not None
+    return twin, [layer[1] for layer in own]
+
+
+def _called(module: nn.RNNBase, call: Call, x: Tensor, first: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The module's own forward, without the hooks of anybody."""
-    module, layout = call.module, call.layout
+    layout = call.layout
     hx = None if not first else tuple(first) if len(first) > 1 else first[0]
     if layout.batch_sizes is None:
         output, states = type(module).forward(module, x, hx)
