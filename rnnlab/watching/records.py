@@ -38,8 +38,8 @@ def read_fused(
     of_user = bool(of_weights) and deviation <= tolerance
     if of_user:
         figures.add_check(deviation, tolerance)
-    # The user's gradient of W_hh may be more than that of these calls: of a penalty, changed by a hook, of a weight that
-    # two modules share; or W_hh is frozen and has none. The layer itself, called again, has none of that.
+    # The user's gradient of W_hh may be more than that of these calls: of a penalty, changed by a hook, of a weight
+    # that two modules share; or W_hh is frozen and has none. The layer itself, called again, has none of that.
     if not of_user or recording.records % check_inputs_every == 0:
         for called, arrived, replayed in zip(calls, passed, replays, strict=True):
             figures.add_check(verification.deviation_of_layer(called.call, arrived, replayed), tolerance)
