@@ -94,6 +94,8 @@ class Watch:
         self.closed = False
         self.update = 0
         """Updates that the optimizer has made."""
+        self._called = False
+        """Whether a module was called for the update under way."""
         self._begin_update()
         self._pending: UpdateFigures | None = None
         self._in_backward = False
@@ -251,7 +253,6 @@ class Watch:
         self._due = self._schedule.due(self.update)
         self._figures = UpdateFigures(self.update)
         self._called = False
-        """Whether a module was called for the update under way."""
 
     def _series_of_modules(self) -> Iterable[Series]:
         for fused in self._fused:

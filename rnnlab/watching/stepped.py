@@ -42,9 +42,9 @@ class Sequence:
 class SteppedModule:
     """Watches a cell that is called once a timestep.
 
-    A call continues a sequence where what it is given comes from the last states of that, in the graph or in memory (a
-    state that was detached); else a new sequence begins. Of torch's cells only the state counts and not the input, which
-    may come from the same cell in a layer below.
+    A call continues a sequence where what it is given comes from the last states of that, in the graph or in memory
+    (a state that was detached); else a new sequence begins. Of torch's cells only the state counts and not the input,
+    which may come from the same cell in a layer below.
     """
 
     def __init__(

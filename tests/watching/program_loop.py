@@ -47,7 +47,7 @@ def carry_out(program: Program, folder: Path | None) -> Outcome:
         watch.close()
         outcome.run = watch.run
     outcome.weights = [p.detach().clone() for p in model.parameters()]
-    outcome.random = (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist())
+    outcome.random = (torch.get_rng_state().tolist(), random.getstate(), repr(np.random.get_state(legacy=False)))
     return outcome
 
 

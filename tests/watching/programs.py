@@ -199,12 +199,14 @@ class Model(nn.Module):
         if program.halved and output.requires_grad:
             output.register_hook(lambda gradient: gradient * 0.5)
         if program.relu:
-            output = output.relu_()
+            # oneDNN's LSTM needs its own output for its backward pass, and torch refuses that it is changed.
+            output = (output * 1 if program.kind == "lstm" else output).relu_()
         if program.model == "attention":
             weights = output.sum(-1, keepdim=True).softmax(0)
-            return self.read((weights * output).sum(0))
+            pooled: Tensor = self.read((weights * output).sum(0))
+            return pooled
         read = {"last": output[-1], "some": output[::2]}.get(program.reads, output)
-        loss = self.read(read).square().sum(-1)
+        loss: Tensor = self.read(read).square().sum(-1)
         if program.reads == "h":
             loss = _h(last).square()
         if program.reads == "c":

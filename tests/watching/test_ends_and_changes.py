@@ -51,7 +51,7 @@ def test_the_model_and_its_optimizer_are_copied_while_watched(tmp_path: Path) ->
         updates(model, optimizer, 1)
         for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
             updates(twin, sgd(twin), 1)
-            assert not torch.equal(twin.weight_hh_l0, model.weight_hh_l0)
+            assert not torch.equal(twin.get_parameter("weight_hh_l0"), model.get_parameter("weight_hh_l0"))
         optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
         updates(model, optimizer, 1)
     assert watch.run.metrics["verified"].tolist() == [1, 1]
