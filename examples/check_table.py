@@ -40,8 +40,9 @@ def check_of(name: str) -> rnnlab.watching.checked.Check:
 
 
 def table() -> str:
-    """The rows in Markdown: in each cell what retain_grad reads, then the total."""
-    lines = ["| | " + " | ".join(f"t = {t}" for t in TIMESTEPS) + " | total against differences |", "| --- " * 6 + "|"]
+    """In Markdown: in each cell what retain_grad reads, then the total."""
+    columns = ["retain_grad / total", *(f"t = {t}" for t in TIMESTEPS), "total against differences"]
+    lines = ["| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
     for name in LAYERS:
         layer = check_of(name).layers[0]
         assert layer.retained is not None

@@ -60,6 +60,8 @@ def _passed(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor]) -> list
         value = loss(twin(*_arguments(batch)))
         if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
             raise UsageError("loss(output) must give a tensor of one number that depends on the model's parameters")
+        if not bool(value.isfinite()):
+            raise UsageError(f"the loss is {value.item()}, so no gradient can be checked")
         # Of these parameters only: backward() would add to gradients of the user's own tensors in the loss.
         torch.autograd.grad(value, parameters, allow_unused=True)
     return watched
@@ -76,6 +78,7 @@ def _checked(fused: FusedModule, called: CalledOnce, timesteps: Sequence[int] | 
     generator = torch.Generator().manual_seed(0)
     direction = torch.randn(min(B, SAMPLES), H, dtype=torch.float64, generator=generator)
     output = layout.time_major(called.call.output).cpu().double()
+    of_scan = verification.deviation_of_states(called.call, replayed)
     for index, columns in enumerate(replayed.columns):
         layer, d = divmod(index, directions_of(fused.module))
         total = np.ma.filled(columns["h"]["log10_norm"], np.nan)[list(at)]
@@ -90,7 +93,7 @@ def _checked(fused: FusedModule, called: CalledOnce, timesteps: Sequence[int] | 
             tuple(map(float, total)),
             tuple(_of_norm(float(log10), float(rows.norm())) for log10, rows in zip(total, adjoint, strict=True)),
             tuple(_of_products(*pair) for pair in zip(adjoint[:, : len(direction)] * direction, found, strict=True)),
-            of_states,
+            max(of_states, of_scan),
             verification.tolerance(called.call),
         )
 

@@ -17,7 +17,7 @@ class CheckedLayer:
     retained: dL/dh_t as `retain_grad` on the module's output has it, the direct part alone; None for a lower layer,
     whose states the output does not hold. total: what rnnlab reads. of_readings: between the total and the norm of the
     adjoint in float64; of_differences: between this adjoint and central differences; both relative, and nan beyond what
-    float64 holds. of_states: between the module's output and that of the loop that gave the adjoint.
+    float64 holds. of_states: between the module's output and that of the loop, or of rnnlab's scan.
     """
 
     module: str
@@ -55,9 +55,11 @@ class CheckedLayer:
             return f"agrees ({figures})" + (f"; {beyond} beyond float64" if beyond else "")
         if not self.held:
             return "not compared: beyond float64"
+        # Along a chaotic sequence rounding grows as the gradient does; a shorter one tells that from a fault.
+        hint = "; rounding may have grown: try model.double() or fewer timesteps"
         if self.of_states > self.tolerance:
-            return f"DIFFERS: already the states do, by {self.of_states:.0e} (rounding that grows? try model.double())"
-        return f"DIFFERS ({figures})"
+            return f"DIFFERS (already the states, by {self.of_states:.0e}){hint}"
+        return f"DIFFERS ({figures})" + (hint if differences <= TOLERANCE else "")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import runpy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,6 +168,19 @@ def test_an_adjoint_that_differences_contradict_is_noticed(monkeypatch: pytest.M
     assert not layer.agrees
 
 
+def test_rounding_that_grew_is_named_as_a_reason() -> None:
+    torch.manual_seed(0)
+    module = nn.RNN(1, 50)
+    nn.init.normal_(module.get_parameter("weight_hh_l0"), 0, 3 / 50**0.5)
+    x = torch.randn(200, 2, 1)
+    layer = rnnlab.check(module, x, lambda given: given[0][-1].sum()).layers[0]
+    assert not layer.agrees
+    assert "already the states" in layer.words
+    assert "rounding may have grown" in layer.words
+    double = rnnlab.check(module.double(), x[:30].double(), lambda given: given[0][-1].sum()).layers[0]
+    assert double.agrees, double.words
+
+
 def test_dropped_units_that_the_replay_forgets_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     from rnnlab.watching import replay
 
@@ -187,6 +202,7 @@ def test_it_prints_a_line_a_layer() -> None:
         (nn.Linear(2, 2), torch.sum, {}, "no nn.RNN, nn.LSTM or nn.GRU"),
         (Reader(nn.GRU(2, 4)), lambda output: output, {}, "a tensor of one number"),
         (Reader(nn.GRU(2, 4)), lambda output: output.detach().sum(), {}, "depends on the model's parameters"),
+        (Reader(nn.GRU(2, 4)), lambda output: output.sum() / 0, {}, "the loss is -?inf"),
         (Reader(nn.GRU(2, 4)), torch.sum, {"timesteps": [9]}, "the timesteps 0 to 8"),
         (Reader(nn.GRU(2, 4)), lambda output: torch.ones(3, requires_grad=True).sum(), {}, "no gradient of the loss"),
     ],
@@ -194,3 +210,17 @@ def test_it_prints_a_line_a_layer() -> None:
 def test_what_cannot_be_checked_is_said(model: nn.Module, loss: Any, options: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         rnnlab.check(model, torch.ones(9, 3, 2), loss, **options)
+
+
+def test_the_table_of_the_documentation_is_what_its_example_prints() -> None:
+    root = Path(__file__).parents[2]
+    made = runpy.run_path(str(root / "examples/check_table.py"))["table"]().splitlines()
+    written = [line for line in (root / "docs/WATCH.md").read_text().splitlines() if line.startswith("|")][: len(made)]
+    assert written[:2] == made[:2]
+    for line, other in zip(written[2:], made[2:], strict=True):
+        assert "| agrees (" in other
+        # Other versions of torch round otherwise.
+        one, two = (
+            [float(figure) for cell in row.split("|")[2:6] for figure in cell.split("/")] for row in (line, other)
+        )
+        np.testing.assert_allclose(one, two, rtol=0.06)
