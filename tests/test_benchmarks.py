@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 PAGE, RESULTS = ROOT / "docs" / "BENCHMARKS.md", BENCHMARKS / "results.json"
-FIGURES = ["floor", "memory", "reading", "scale", "vanishing", "with_jax"]
+FIGURES = ["floor", "memory", "reading", "scale", "vanishing", "watch", "with_jax"]
 """Those that print their figures as JSON."""
 PARTS = {"alternatives", "measure", "options", "targets"}
 """Imported by the others, and not called."""
@@ -46,7 +46,15 @@ def test_all_sections_run_and_their_page_is_written(tmp_path: Path) -> None:
     figures, page = tmp_path / "results.json", tmp_path / "page.md"
     ran = quick("run", "--json", str(figures))
     assert ran.returncode == 0, ran.stderr
-    assert set(json.loads(figures.read_text())) == {"single", "fleets", "memory", "vanishing", "sweeps", "reports"}
+    assert set(json.loads(figures.read_text())) == {
+        "single",
+        "fleets",
+        "memory",
+        "vanishing",
+        "sweeps",
+        "reports",
+        "watch",
+    }
     written = quick("write", "--json", str(figures), "--page", str(page))
     assert (written.returncode, written.stdout) == (0, ""), written.stderr
     assert "Not measured yet" not in page.read_text()
