@@ -1,6 +1,6 @@
 """One training update with every timestep's gradient recorded, against what people use instead, and against its floor.
 
-    make bench      or   python benchmarks/run.py [--only single,fleets,memory,vanishing,sweeps,reports] [--quick]
+    make bench      or   python benchmarks/run.py [--only single,fleets,memory,vanishing,sweeps,reports,watch] [--quick]
 
 single      at four shapes: this lab, recording on | loop: nn.LSTMCell in a loop with retain_grad on every state, norms
             afterwards | torch: nn.LSTM, plain training that records nothing | jax: a jitted lax.scan with perturbations
@@ -13,6 +13,7 @@ memory      peak resident memory of training with recording, against T, and at 1
 vanishing   an update whose gradient vanishes against one whose gradient does not
 sweeps      planning, training and finding 100, 1,000 and 10,000 runs of one update
 reports     a report over ten million rows of gradients, and its page; a list and a report of 10,000 runs
+watch       torch's own layers in a loop of torch: unwatched | watched and not recorded | recorded at every update
 
 The alternatives take turns within one process, so that whatever else the machine does falls on all of them; figures are
 medians. Tables go to stdout, progress to stderr. A whole run writes its figures to benchmarks/results.json, and
@@ -35,6 +36,7 @@ import memory
 import reading
 import scale
 import vanishing
+import watch
 from alternatives import HAS_JAX, SHAPES, TINY, Update, jax_scan, lab, loop, plain
 from floor import lab_products, torch_products
 from measure import ONCE, Patience, Timing, machine, take_turns
@@ -46,7 +48,7 @@ FLOORS: dict[str, Callable[..., Update]] = {"products, torch": torch_products, "
 UNDER = {"healthy": vanishing.healthy, **FLOORS}
 SINGLE: dict[str, Callable[..., Update]] = {"rnnlab": lab, "loop": loop, "torch": plain}
 SINGLE |= {"jax": jax_scan} if HAS_JAX else {}
-SECTIONS = ("single", "fleets", "memory", "vanishing", "sweeps", "reports")
+SECTIONS = ("single", "fleets", "memory", "vanishing", "sweeps", "reports", "watch")
 REPORTS = [(50, 100, 200), (500, 100, 200), (10_000, 1, 10)]
 """Runs, updates, timesteps."""
 MEMORY = [*SHAPES, *((32, T, 128) for T in (500, 1000, 2000, 4000)), (32, 10_000, 128)]
@@ -121,6 +123,14 @@ class Bench:
             rows.append(reading.measure(*size))
             seconds = {name: one["s"] for name, one in rows[-1].items() if isinstance(one, dict)}
             say(f"  {size[0]} runs: " + ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items()))
+        return rows
+
+    def watch(self) -> list[Row]:
+        rows, patience = [], watch.QUICK if self.quick else watch.TURNS
+        for cell, shape in itertools.product(self.cells or ["lstm", "gru", "rnn"], [TINY] if self.quick else SHAPES):
+            begun = time.perf_counter()
+            rows.append(watch.compare(cell, shape, patience))
+            told(f"{cell} {shape}", rows[-1], begun)
         return rows
 
 

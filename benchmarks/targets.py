@@ -36,6 +36,13 @@ def targets(results: dict[str, Any]) -> Iterator[Verdict]:
     yield at_most(2.5, "fleets: at most 2.5 times their products alone (healthy gradients)", fleets, ratio("floor"))
     yield at_most(4, "10,000 timesteps (B 32, H 128) within 4 GiB", long, lambda row: row["peak"] / 2**30, " GiB")
     yield at_most(NOISE, "a vanishing gradient costs no time (within 5%)", vanishing, ratio("rnnlab"))
+    watched = results.get("watch", {}).get("rows", [])
+    yield at_most(0.01, "watch: hooks, timed by themselves, at most 1% of an update", watched, hooks, digits=4)
+    yield at_most(2.3, "watch: a recorded update at most 2.3 times an unwatched one", watched, ratio("recorded"))
+
+
+def hooks(row: Row) -> float | None:
+    return float(row["hooks"] / 1e3 / row["ms"]["unwatched"])
 
 
 def ratio(name: str) -> Callable[[Row], float | None]:
@@ -47,18 +54,22 @@ def at_least(bound: float, what: str, rows: list[Row], figure: Callable[[Row], f
     return verdict(what, min(figures, key=lambda one: one[0], default=None), lambda value: value >= bound)
 
 
-def at_most(bound: float, what: str, rows: list[Row], figure: Callable[[Row], float | None], unit: str = "") -> Verdict:
+def at_most(
+    bound: float, what: str, rows: list[Row], figure: Callable[[Row], float | None], unit: str = "", digits: int = 2
+) -> Verdict:
     figures = measured(rows, figure)
-    return verdict(what, max(figures, key=lambda one: one[0], default=None), lambda value: value <= bound, unit)
+    return verdict(what, max(figures, key=lambda one: one[0], default=None), lambda value: value <= bound, unit, digits)
 
 
 def measured(rows: list[Row], figure: Callable[[Row], float | None]) -> list[tuple[float, Row]]:
     return [(value, row) for row in rows if (value := figure(row)) is not None]
 
 
-def verdict(what: str, worst: tuple[float, Row] | None, holds: Callable[[float], bool], unit: str = "") -> Verdict:
+def verdict(
+    what: str, worst: tuple[float, Row] | None, holds: Callable[[float], bool], unit: str = "", digits: int = 2
+) -> Verdict:
     if worst is None:
         return Verdict(what, "not measured", "-")
     value, row = worst
     where = f"{row['cell']} {row['B']}, {row['T']}, {row['H']}" + (f", {row['runs']} runs" if "runs" in row else "")
-    return Verdict(what, "yes" if holds(value) else "no", f"{value:.2f}{unit} ({where})")
+    return Verdict(what, "yes" if holds(value) else "no", f"{value:.{digits}f}{unit} ({where})")

@@ -44,7 +44,7 @@ def without_comment(text: str) -> str:
 def tables(results: dict[str, Any]) -> dict[str, str]:
     """A Markdown table of each section that is there."""
     of = {"single": single, "fleets": fleets, "memory": memory, "vanishing": vanishing, "sweeps": sweeps}
-    of["reports"] = reports
+    of |= {"reports": reports, "watch": watch}
     return {name: of[name](section["rows"]) for name, section in results.items() if section["rows"]}
 
 
@@ -178,6 +178,17 @@ def reports(rows: list[Row]) -> str:
         line += [f"{one['again']['s']:.1f}", f"{most:.0f}", f"{one['kept'] / 1e6:.0f}", f"{one['page']['s']:.1f}"]
         lines.append([*line, f"{one['page bytes'] / 1e6:.1f}", opens, f"{one['ls again']['s']:.1f}"])
     return table(["runs"], heads, lines)
+
+
+def watch(rows: list[Row]) -> str:
+    names = ["unwatched", "not recorded", "recorded"]
+    heads = [*(f"{name} (ms)" for name in names), *names[1:], "hooks (ms)", "hooks / update"]
+    lines = []
+    for one in rows:
+        hooks = one["hooks"] / 1e3
+        shown = [*times(one, names), *ratios(one, names[1:]), f"{hooks:.3f}", f"{hooks / one['ms']['unwatched']:.2%}"]
+        lines.append([one["cell"], shape(one), *shown])
+    return table(["cell", "B, T, H"], heads, lines) + turns(rows)
 
 
 def table(left: Sequence[str], right: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 PAGE, RESULTS = ROOT / "docs" / "BENCHMARKS.md", BENCHMARKS / "results.json"
-FIGURES = ["floor", "memory", "reading", "scale", "vanishing", "with_jax"]
+FIGURES = ["floor", "memory", "reading", "scale", "vanishing", "watch", "with_jax"]
 """Those that print their figures as JSON."""
 OTHERS = {"reading": {"runs": 3, "updates": 4, "timesteps": 20}, "scale": {"runs": 10}}
 """Those that measure other processes, and the sizes that --quick is. Their measuring is a section of `run`."""
@@ -80,6 +80,19 @@ def test_all_sections_run_and_their_page_is_written(quick: Quick, tmp_path: Path
     quick("run", "--json", str(figures))
     assert set(json.loads(figures.read_text())) == {"single", "fleets", "memory", "vanishing", "sweeps", "reports"}
     assert quick("write", "--json", str(figures), "--page", str(page)) == ("", "")
+    ran = quick("run", "--json", str(figures))
+    assert ran.returncode == 0, ran.stderr
+    assert set(json.loads(figures.read_text())) == {
+        "single",
+        "fleets",
+        "memory",
+        "vanishing",
+        "sweeps",
+        "reports",
+        "watch",
+    }
+    written = quick("write", "--json", str(figures), "--page", str(page))
+    assert (written.returncode, written.stdout) == (0, ""), written.stderr
     assert "Not measured yet" not in page.read_text()
     assert quick("write") == (PAGE.read_text(), "")
     assert (PAGE.read_bytes(), RESULTS.read_bytes()) == before
