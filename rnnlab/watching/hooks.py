@@ -25,6 +25,9 @@ class Hook:
         self._function, self._failed = function, failed
 
     def __call__(self, *arguments: Any, **keywords: Any) -> None:
+        # Inside a graph that torch.compile makes there is nothing to see; to break the graph would change the training.
+        if torch.compiler.is_compiling():
+            return
         try:
             self._function(*arguments, **keywords)
         except Exception as error:

@@ -58,6 +58,11 @@ def described(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, A
     return {**settings, "optimizer.name": type(optimizer).__name__.lower()}
 
 
+def device_of(model: nn.Module) -> str:
+    """Where the model's first parameter is."""
+    return str(next((p.device for p in model.parameters()), torch.device("cpu")))
+
+
 def _modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for name, module in model.named_modules():
         yield name or "model", module

@@ -66,6 +66,7 @@ class Recording:
         self._columns: tuple[Column, ...] = (*METRICS, *OWN_COLUMNS)
         self.series: dict[Series, int] = {}
         self.latest: dict[str, float] = {}
+        self._updates, self._rows = 0, 0
         self.records, self.unverified, self.clipped, self.nonfinite = 0, 0, 0, 0
         self._curves: dict[int, tuple[Any, ...]] = {}
 
@@ -76,6 +77,7 @@ class Recording:
     def write_rows(self, update: int, series: Series, state: str, t: Any, lag: Any, columns: Mapping[str, Any]) -> None:
         """The rows of one series and state of one update."""
         number = self.number_of(series)
+        self._rows += len(t)
         self._gradients.write(update, number, state, t, lag, **columns)
         total = np.ma.asarray(columns["log10_norm"])
         if state == "h" and np.isfinite(total.filled(-1)).all():
@@ -91,9 +93,24 @@ class Recording:
         names = {column.name for column in self._columns}
         self._metrics.write({name: value for name, value in row.items() if name in names})
         self.latest |= {name: value for name, value in row.items() if value is not None}
+        self._updates += 1
         self.records += row.get("verified") is not None
         self.unverified += row.get("verified") == 0
         self.clipped += bool(row.get("clipped"))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether updates were recorded, and no gradient in any of them."""
+        return self._updates > 0 and not self._rows
+
+    def warning(self, reason: str) -> str:
+        """What the user has to know at the end; empty where all is well. reason: why the run ended."""
+        if self.unverified:
+            return (
+                f"{self.unverified} of {self.records} records are not verified: the replay and autograd differ by more "
+                "than the number format explains (see deviation in metrics.csv)"
+            )
+        return reason if self.is_empty else ""
 
     def finish(self, status: str, reason: str, updates: int, seconds: float) -> None:
         """Close the files, and write how the run ended, with the length and hash of each of them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from torch import Tensor
 
@@ -12,6 +14,17 @@ from rnnlab.watching.recording import Recording, Series
 from rnnlab.watching.replay import Replayed
 from rnnlab.watching.stepped import SteppedModule, columns_of
 from rnnlab.watching.updates import UpdateFigures
+
+
+def begin_series(recording: Recording, fused: Iterable[FusedModule], stepped: Iterable[SteppedModule]) -> None:
+    """Number what each module gives at its first call of an update, whichever is called first."""
+    for module in fused:
+        for index in range(module.module.num_layers):
+            # Forward last: readers take the highest number where they are not told which.
+            for reverse in reversed(range(directions_of(module.module))):
+                recording.number_of(Series(module.name, index, bool(reverse), 0, 0))
+    for cell in stepped:
+        recording.number_of(Series(cell.name, 0, False, 0, 0))
 
 
 def read_fused(

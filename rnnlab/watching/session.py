@@ -24,12 +24,12 @@ from rnnlab.scan.fast import scan as fast
 from rnnlab.scan.fast.threads import own_threads
 from rnnlab.watching.fused import FusedModule
 from rnnlab.watching.hooks import Hook
-from rnnlab.watching.layers import cell_of, directions_of, dtype_of, weights_of
-from rnnlab.watching.modules import cell_modules, check_model, described, fused_modules
-from rnnlab.watching.recording import Recording, Series
-from rnnlab.watching.records import read_fused, read_stepped
+from rnnlab.watching.layers import cell_of, dtype_of, weights_of
+from rnnlab.watching.modules import cell_modules, check_model, described, device_of, fused_modules
+from rnnlab.watching.recording import Recording
+from rnnlab.watching.records import begin_series, read_fused, read_stepped
 from rnnlab.watching.stepped import States, SteppedModule, states_of_output
-from rnnlab.watching.updates import UpdateFigures, gradient_norm, learning_rate, name_of_column
+from rnnlab.watching.updates import UpdateFigures, gradient_norm, learning_rate, name_of_column, number_of
 
 _log = logging.getLogger("rnnlab")
 
@@ -88,7 +88,7 @@ class Watch:
                 assert rule is not None
                 fast.prepare(rule, dtype)
         parameters = sum(p.numel() for p in model.parameters())
-        about = {"watch": {}, "device": _device(model), "scan": "replay", "parameters": parameters}
+        about = {"watch": {}, "device": device_of(model), "scan": "replay", "parameters": parameters}
         self._recording = Recording(path, {**described(model, optimizer), **settings}, about, force=force)
         self._begun, self._process = time.perf_counter(), os.getpid()
         self.closed = False
@@ -99,8 +99,7 @@ class Watch:
         self._begin_update()
         self._pending: UpdateFigures | None = None
         self._in_backward = False
-        for series in self._series_of_modules():
-            self._recording.number_of(series)
+        begin_series(self._recording, self._fused, [stepped for stepped, _ in self._stepped])
         self._handles = [*self._module_hooks(), *self._optimizer_hooks()]
         atexit.register(self._at_exit)
 
@@ -118,7 +117,7 @@ class Watch:
     def _log(self, values: dict[str, float | Tensor]) -> None:
         if self.closed:
             return
-        numbers = {name_of_column(name): _number(value) for name, value in values.items()}
+        numbers = {name_of_column(name): number_of(value) for name, value in values.items()}
         if self._called or self._figures.backwards:
             # The update under way, before or after its backward pass; its row is written if it is due.
             self._figures.logged |= numbers
@@ -184,6 +183,7 @@ class Watch:
 
     def _after_call(self, fused: FusedModule, module: nn.Module, arguments: Any, keywords: Any, given: Any) -> None:
         self._note_call(module)
+        self._forget_failed_backward()
         fused.after_call(arguments, keywords, given, due=self._due)
 
     def _after_timestep(
@@ -254,15 +254,6 @@ class Watch:
         self._figures = UpdateFigures(self.update)
         self._called = False
 
-    def _series_of_modules(self) -> Iterable[Series]:
-        for fused in self._fused:
-            for index in range(fused.module.num_layers):
-                # Forward last: readers take the highest number where they are not told which.
-                for reverse in reversed(range(directions_of(fused.module))):
-                    yield Series(fused.name, index, bool(reverse), 0, 0)
-        for stepped, _ in self._stepped:
-            yield Series(stepped.name, 0, False, 0, 0)
-
     def _watched(self) -> Sequence[FusedModule | SteppedModule]:
         return [*self._fused, *(stepped for stepped, _ in self._stepped), *self._named.values()]
 
@@ -300,24 +291,14 @@ class Watch:
         except RunFailedError as error:
             # The last row has no room; what is before it is kept.
             status, reason = "failed", str(error)
-        recording.finish(status, reason, self.update, time.perf_counter() - self._begun)
-        if recording.unverified:
-            _log.warning(
-                "%s: %d of %d records are not verified: the replay and autograd differ by more than the number format "
-                "explains (see deviation in metrics.csv)",
-                recording.dir.path,
-                recording.unverified,
-                recording.records,
+        if status == "completed" and recording.is_empty:
+            reason = (
+                "no gradient came back to a watched module; one inside torch.compile gives none: watch it uncompiled"
             )
+        recording.finish(status, reason, self.update, time.perf_counter() - self._begun)
+        if warning := recording.warning(reason):
+            _log.warning("%s: %s", recording.dir.path, warning)
 
     def _at_exit(self) -> None:
         if os.getpid() == self._process:
             self._hook(self._close)("interrupted", "its program ended before close()")
-
-
-def _device(model: nn.Module) -> str:
-    return str(next((p.device for p in model.parameters()), torch.device("cpu")))
-
-
-def _number(value: float | Tensor) -> float:
-    return float(value.detach()) if isinstance(value, Tensor) else float(value)

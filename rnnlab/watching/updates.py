@@ -91,5 +91,10 @@ def learning_rate(optimizer: torch.optim.Optimizer) -> float | None:
     return None if rate is None else float(rate)
 
 
+def number_of(value: float | Tensor) -> float:
+    """A figure that the user logs."""
+    return float(value.detach()) if isinstance(value, Tensor) else float(value)
+
+
 def _dense(gradient: Tensor) -> Tensor:
     return gradient.coalesce().values() if gradient.is_sparse else gradient
