@@ -104,10 +104,14 @@ def hooks_alone(hand: Hand, repeats: int, count: int = 200) -> float:
     return statistics.median(times)
 
 
-if __name__ == "__main__":
+def main() -> None:
     usual = {"cell": "lstm", "B": 20, "T": 100, "H": 50}
     options = asked(__doc__, usual, {"cell": "lstm", **dict(zip("BTH", TINY, strict=True))})
     if options.cell not in GATES:
         raise SystemExit(f"the cell is one of {', '.join(GATES)}, not {options.cell}")
     patience = QUICK if options.quick else TURNS
     print(json.dumps(compare(options.cell, (options.B, options.T, options.H), patience), indent=2))
+
+
+if __name__ == "__main__":
+    main()

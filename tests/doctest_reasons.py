@@ -61,6 +61,8 @@ WITHOUT_EXAMPLE = {
     "rnnlab.gradients.pass_base.Pass": ABSTRACT,
     "rnnlab.watching.layers.FusedWeights": WATCHED,
     "rnnlab.watching.sequences.Layout": WATCHED,
+    "rnnlab.compare.repetitions.Replaced": GIVEN,
+    "rnnlab.watching.layer_replay.Rows": WATCHED,
     "rnnlab.watching.layer_replay.Passed": WATCHED,
     "rnnlab.watching.layer_replay.LayerReplay": WATCHED,
     "rnnlab.watching.replay.Call": WATCHED,

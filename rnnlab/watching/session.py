@@ -230,10 +230,8 @@ class Watch:
 
     def _before_step(self, *_: Any) -> None:
         if self._due:
-            self._figures.norm_clipped, self._figures.lr = (
-                gradient_norm(self._optimizer),
-                learning_rate(self._optimizer),
-            )
+            self._figures.norm_clipped = gradient_norm(self._optimizer)
+            self._figures.lr = learning_rate(self._optimizer)
 
     def _after_step(self, *_: Any) -> None:
         self._forget_failed_backward()
@@ -246,8 +244,6 @@ class Watch:
             self._recording.nonfinite += norm is not None and not math.isfinite(norm)
         self.update += 1
         self._begin_update()
-
-    # Beginning and end.
 
     def _begin_update(self) -> None:
         self._due = self._schedule.due(self.update)
@@ -266,11 +262,9 @@ class Watch:
         """Say it once, and end the recording."""
         if self.closed:
             return
-        self.closed = True
         known = isinstance(error, (UsageError, RunFailedError))
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         _log.warning("rnnlab.watch ends its recording at update %d, and the training goes on: %s", self.update, reason)
-        self.closed = False
         try:
             self._close("failed", reason)
         except Exception as second:  # on a full disk nothing can be written about it either
