@@ -44,6 +44,10 @@ METRICS = (*_OF_AN_UPDATE, *_OF_PROBES, _SECONDS)
 """What every metrics.csv begins with, whichever probes a run has."""
 
 
+RESULTS = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
+"""The columns of metrics.csv whose last values are the result in run.json."""
+
+
 def metrics_columns(probes: Iterable[Probe]) -> tuple[Column, ...]:
     """The columns of a run with these probes: METRICS, then those of probes that were added to the table."""
     known = {column.name for column in METRICS}

@@ -58,6 +58,11 @@ class Seal(NamedTuple):
         raise RunFolderError(f"{path} {fault}{remedy}")
 
 
+def fields_of(seals: Mapping[str, Seal]) -> dict[str, dict[str, int | str]]:
+    """The seals of files by their names, as run.json and a checkpoint hold them."""
+    return {name: seal.as_dict() for name, seal in seals.items()}
+
+
 class Sealer:
     """Computes the seal of a file that grows.
 

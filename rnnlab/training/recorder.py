@@ -17,9 +17,9 @@ from rnnlab.errors import RnnlabError
 from rnnlab.gradients.readings import Curve
 from rnnlab.progress import Progress, median_of
 from rnnlab.provenance import this_process
-from rnnlab.runs.columns import metrics_columns
+from rnnlab.runs.columns import RESULTS, metrics_columns
 from rnnlab.runs.folder import RunFolder
-from rnnlab.runs.seals import Seal, seal_of_file
+from rnnlab.runs.seals import Seal, fields_of, seal_of_file
 from rnnlab.runs.writers import GradientLog, MetricsLog
 from rnnlab.training.checkpoints import State, forget_damaged, kept_files, write_checkpoint
 from rnnlab.training.plan import is_evaluated
@@ -100,8 +100,7 @@ class Recorder:
     def write_metrics(self, figures: Mapping[str, float | None]) -> None:
         """Write a row of metrics.csv."""
         assert self._metrics is not None
-        names = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
-        self.latest |= {name: figures[name] for name in names if figures.get(name) is not None}
+        self.latest |= {name: figures[name] for name in RESULTS if figures.get(name) is not None}
         self._metrics.write(figures)
 
     def clip_rate(self) -> float | None:
@@ -130,7 +129,7 @@ class Recorder:
         end: dict[str, Any] = {"updates": self.done, "updates_per_second": self.done / seconds, "result": result}
         if self.curve is not None:
             end["verdict"] = verdict_of(*self.curve).as_dict()
-        self.dir.finish(status, reason, **end, files=_fields(files))
+        self.dir.finish(status, reason, **end, files=fields_of(files))
         # The run needs no checkpoint to fall back on any more.
         with contextlib.suppress(OSError):
             self.dir.previous_checkpoint.unlink(missing_ok=True)
@@ -144,13 +143,12 @@ class Recorder:
                 reason,
                 updates=self.done,
                 result=self._result(),
-                files=_fields(self._sync() | self._config_seal()),
+                files=fields_of(self._sync() | self._config_seal()),
             )
         self.close()
 
     def _result(self) -> dict[str, Any]:
-        names = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
-        latest = {name: self.latest.get(name) for name in names}
+        latest = {name: self.latest.get(name) for name in RESULTS}
         return {**latest, "clip_rate": self.clip_rate(), "nonfinite_updates": self.skipped}
 
     def save(self, state: State, seconds: float) -> dict[str, Seal]:
@@ -161,7 +159,7 @@ class Recorder:
         files = self._sync()
         record = {"clipped": self.clipped, "skipped": self.skipped, "broken": self.broken, "latest": self.latest}
         curve = self.curve and [torch.from_numpy(np.array(array)) for array in self.curve]
-        record |= {"seconds": seconds, "curve": curve, "row": self.row, "files": _fields(files)}
+        record |= {"seconds": seconds, "curve": curve, "row": self.row, "files": fields_of(files)}
         saved = write_checkpoint(self.dir, self.done, {"record": record, **state})
         return {**files, **self._config_seal(), self.dir.checkpoint.name: saved}
 
@@ -177,11 +175,6 @@ class Recorder:
         for log in (self._gradients, self._metrics):
             if log is not None:
                 log.close()
-
-
-def _fields(files: Mapping[str, Seal]) -> dict[str, dict[str, int | str]]:
-    """The seals as run.json and a checkpoint hold them."""
-    return {name: seal.as_dict() for name, seal in files.items()}
 
 
 def progress_of(

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from rnnlab.cells import Cell, Gru, Lstm, Rnn
 from rnnlab.scan.layer import Layer
 
-_CELLS: dict[str, Cell] = {
+CELLS: dict[str, Cell] = {
     "RNN_TANH": Rnn(nonlinearity="tanh"),
     "RNN_RELU": Rnn(nonlinearity="relu"),
     "LSTM": Lstm(),
     "GRU": Gru(),
 }
+"""By the mode of torch's fused module, the cell that it runs."""
 
 
 class FusedWeights(NamedTuple):
@@ -30,7 +31,7 @@ class FusedWeights(NamedTuple):
 
 def cell_of(module: nn.RNNBase) -> Cell:
     """The cell that a fused module runs."""
-    return _CELLS[module.mode]
+    return CELLS[module.mode]
 
 
 def weights_of(module: nn.RNNBase) -> list[FusedWeights]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from rnnlab.errors import UsageError
-from rnnlab.watching.layers import cell_of
+from rnnlab.watching.layers import CELLS, cell_of
 
 _WRAPPERS = {
     "FullyShardedDataParallel": "FSDP flattens the parameters; watch the model on one device before it is wrapped",
@@ -23,7 +23,7 @@ def fused_modules(model: nn.Module) -> list[tuple[str, nn.RNNBase]]:
     for name, module in found:
         if module.proj_size:
             raise UsageError(f"{name}: proj_size is not read; leave it out and put an nn.Linear behind the layer")
-        if module.mode not in ("RNN_TANH", "RNN_RELU", "LSTM", "GRU"):
+        if module.mode not in CELLS:
             raise UsageError(f"{name}: the mode {module.mode} is not known; name its cell with cells=[...]")
     return found
 

@@ -16,10 +16,10 @@ from rnnlab.atomic import atomic
 from rnnlab.column import Column
 from rnnlab.errors import RnnlabError, UsageError
 from rnnlab.provenance import git_state, machine, versions
-from rnnlab.runs.columns import METRICS
+from rnnlab.runs.columns import METRICS, RESULTS
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run_config import fault_of_config
-from rnnlab.runs.seals import Seal
+from rnnlab.runs.seals import Seal, fields_of
 from rnnlab.runs.writers import GradientLog, MetricsLog
 
 OWN_COLUMNS = (
@@ -47,8 +47,7 @@ class Series(NamedTuple):
 class Recording:
     """Writes one run; opened when it is made, closed by `finish`.
 
-    names: columns of metrics.csv that the user fills with `log`. Raises UsageError, RunExistsError and RunFolderError
-    before anything is written.
+    Raises UsageError, RunExistsError and RunFolderError before anything is written.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], about: Mapping[str, Any], *, force: bool) -> None:
@@ -120,15 +119,14 @@ class Recording:
             with contextlib.suppress(RnnlabError):
                 seals[path.name] = log.sync()
             log.close()
-        names = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
-        result = {name: self.latest.get(name) for name in names} | {"nonfinite_updates": self.nonfinite}
+        result = {name: self.latest.get(name) for name in RESULTS} | {"nonfinite_updates": self.nonfinite}
         end: dict[str, Any] = {
             "updates": updates,
             "updates_per_second": updates / seconds,
             "result": result | {"clip_rate": self.clipped / self.records if self.records else None},
             "layers": [{"layer": number, **series._asdict()} for series, number in self.series.items()],
             "watch": {"records": self.records, "not_verified": self.unverified},
-            "files": {name: seal.as_dict() for name, seal in seals.items()},
+            "files": fields_of(seals),
         }
         if self._curves:
             end["verdict"] = verdict_of(*self._curves[max(self._curves)]).as_dict()

@@ -82,11 +82,10 @@ class Watch:
                 "the model has no nn.RNN, nn.LSTM, nn.GRU or cell of torch; name your own with cells=[MyCell], "
                 "or give cells=[] and name states in the loop with watch.state"
             )
-        for dtype in {dtype_of(weights_of(fused.module)) for fused in self._fused}:
-            for cell in {cell_of(fused.module) for fused in self._fused}:
-                rule = cell.rule()
-                assert rule is not None
-                fast.prepare(rule, dtype)
+        for cell, dtype in {(cell_of(fused.module), dtype_of(weights_of(fused.module))) for fused in self._fused}:
+            rule = cell.rule()
+            assert rule is not None
+            fast.prepare(rule, dtype)
         parameters = sum(p.numel() for p in model.parameters())
         about = {"watch": {}, "device": device_of(model), "scan": "replay", "parameters": parameters}
         self._recording = Recording(path, {**described(model, optimizer), **settings}, about, force=force)
@@ -99,7 +98,7 @@ class Watch:
         self._begin_update()
         self._pending: UpdateFigures | None = None
         self._in_backward = False
-        begin_series(self._recording, self._fused, [stepped for stepped, _ in self._stepped])
+        begin_series(self._recording, self._fused, self._recurrences())
         self._handles = [*self._module_hooks(), *self._optimizer_hooks()]
         atexit.register(self._at_exit)
 
@@ -223,7 +222,7 @@ class Watch:
             for fused in self._fused:
                 read_fused(fused, self._recording, figures, scale, self._check_inputs_every)
                 fused.forget(update=False)
-        for stepped in [*(stepped for stepped, _ in self._stepped), *self._named.values()]:
+        for stepped in self._recurrences():
             read_stepped(stepped, self._recording, figures, scale)
             stepped.forget(update=False)
         figures.backwards += 1
@@ -251,7 +250,10 @@ class Watch:
         self._called = False
 
     def _watched(self) -> Sequence[FusedModule | SteppedModule]:
-        return [*self._fused, *(stepped for stepped, _ in self._stepped), *self._named.values()]
+        return [*self._fused, *self._recurrences()]
+
+    def _recurrences(self) -> Sequence[SteppedModule]:
+        return [*(stepped for stepped, _ in self._stepped), *self._named.values()]
 
     def _write_pending(self) -> None:
         if self._pending is not None:

@@ -49,6 +49,18 @@ def unroll(cell: nn.Module, x: Tensor, cut: int | None = None) -> list[Any]:
     return states
 
 
+def step_through(timestep: Callable[[Tensor, Tensor], Tensor], optimizer: torch.optim.SGD) -> list[Tensor]:
+    """One update on the sum of the last state of a recurrence; all its states, with their gradients."""
+    h, hs = torch.zeros(4, 3), []
+    for x in torch.randn(T, 4, 2):
+        h = timestep(x, h)
+        h.retain_grad()
+        hs.append(h)
+    h.sum().backward()
+    optimizer.step()
+    return hs
+
+
 @pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("cut", [None, 4])
 def test_a_cell_that_is_called_once_a_timestep(kind: str, cut: int | None, tmp_path: Path) -> None:
@@ -75,13 +87,7 @@ def test_a_cell_of_ones_own(tmp_path: Path) -> None:
     optimizer = sgd(cell)
     options: dict[str, Any] = {"cells": [MyCell], "states": lambda output: {"h": output["state"]}}
     with rnnlab.watch(cell, tmp_path / "run", optimizer=optimizer, every=1, **options) as watch:
-        h, hs = torch.zeros(4, 3), []
-        for x in torch.randn(T, 4, 2):
-            h = cell(x, h * 0.9)["state"]
-            h.retain_grad()
-            hs.append(h)
-        h.sum().backward()
-        optimizer.step()
+        hs = step_through(lambda x, h: cell(x, h * 0.9)["state"], optimizer)
     np.testing.assert_allclose(watch.run.gradients["norm"], norms_of(hs), rtol=1e-6)
 
 
@@ -89,14 +95,13 @@ def test_states_that_a_loop_names(tmp_path: Path) -> None:
     layer = nn.Linear(5, 3)
     optimizer = sgd(layer)
     with rnnlab.watch(layer, tmp_path / "run", optimizer=optimizer, every=1, cells=[]) as watch:
-        h, hs = torch.zeros(4, 3), []
-        for x in torch.randn(T, 4, 2):
-            h = layer(torch.cat([x, h], -1)).tanh()
-            watch.state("h", h)
-            h.retain_grad()
-            hs.append(h)
-        h.sum().backward()
-        optimizer.step()
+
+        def timestep(x: Tensor, h: Tensor) -> Tensor:
+            state: Tensor = layer(torch.cat([x, h], -1)).tanh()
+            watch.state("h", state)
+            return state
+
+        hs = step_through(timestep, optimizer)
     np.testing.assert_allclose(watch.run.gradients["norm"], norms_of(hs), rtol=1e-6)
 
 
