@@ -29,6 +29,7 @@ from engine_sweeps import (
 )
 
 from rnnlab.cli.sweep_view import SweepView
+from rnnlab.errors import DeviceMissingError
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.index import Index
 from rnnlab.runs.run import Run
@@ -190,6 +191,29 @@ def test_a_worker_that_dies_without_a_shared_disk_has_sent_its_checkpoints(
     expected = undisturbed(FIVE)
     for identity, run in by_identity(tmp_path / "runs").items():
         same(run, expected[identity])
+
+
+@needs_ray
+@on_cluster
+def test_a_client_whose_server_ended_at_once_gets_another(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once is forgiven; after twice Ray is as it was, and another connection can be made."""
+    from ray.util.client.worker import Worker
+
+    real, failures = Worker._server_init, [1, 2, 3]
+
+    def failing(*arguments: Any, **options: Any) -> None:
+        if failures:
+            failures.pop()
+            raise ConnectionAbortedError("Initialization failure from server:\npsutil.ZombieProcess")
+        real(*arguments, **options)
+
+    monkeypatch.setattr(Worker, "_server_init", failing)
+    with pytest.raises(DeviceMissingError, match="there is no Ray cluster at ray:"), on_ray._connected(cluster.client):
+        pass
+    for address in (cluster.client, cluster.address):
+        with on_ray._connected(address) as ray:
+            assert ray.cluster_resources()["CPU"] >= 1
+    assert not failures
 
 
 @needs_ray

@@ -169,14 +169,27 @@ def _connected(address: str) -> Iterator[Any]:
         return
     _check_reachable(address)
     try:
-        with _same_handlers():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            _connect(ray, address)
+        except ConnectionAbortedError:
+            # The process that a cluster starts for each client may end at once: then another one is asked for.
+            _connect(ray, address)
     except Exception as error:  # the type depends on the address and on Ray's version
         raise DeviceMissingError(_unreachable(address, _first_line(error))) from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Connect, or leave Ray as it was: after a client that failed it would refuse every other connection."""
+    try:
+        with _same_handlers():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception:
+        ray.shutdown()
+        raise
 
 
 @contextlib.contextmanager
