@@ -11,6 +11,15 @@ from torch import nn
 from rnnlab.errors import UsageError
 from rnnlab.watching.layers import CELLS, cell_of
 
+COMPILED = (
+    "a call inside what torch.compile takes whole, or of a module after module.compile(), is not seen; compile the "
+    "recurrent module alone, module = torch.compile(module), or watch it uncompiled"
+)
+"""What to do where a module's calls are compiled away."""
+
+_INSIDE = "_orig_mod"
+"""What torch.compile's wrapper calls the module inside it."""
+
 _WRAPPERS = {
     "FullyShardedDataParallel": "FSDP flattens the parameters; watch the model on one device before it is wrapped",
     "DataParallel": "DataParallel runs copies of the model; use DistributedDataParallel and watch one process",
@@ -32,6 +41,22 @@ def cell_modules(model: nn.Module, cells: Iterable[type[nn.Module]]) -> list[tup
     """The modules that are called once a timestep: torch's cells, and those of the types in `cells`."""
     types: tuple[type[nn.Module], ...] = (nn.modules.rnn.RNNCellBase, *cells)
     return [(name, module) for name, module in _modules(model) if isinstance(module, types)]
+
+
+def compiled_alone(model: nn.Module) -> dict[nn.Module, nn.Module]:
+    """By module that torch.compile wrapped, the wrapper: its hooks run, those inside are compiled away."""
+    return {wrapped: module for _, module in _modules(model) if (wrapped := _wrapped(module)) is not None}
+
+
+def check_not_compiled(model: nn.Module, read: Iterable[tuple[str, nn.Module]]) -> None:
+    """Raise UsageError where one of the modules to read is part of something larger that torch.compile takes whole."""
+    alone, to_read = compiled_alone(model), {module: name for name, module in read}
+    for outer in model.modules():
+        if (whole := _wrapped(outer)) is None:
+            whole = outer if getattr(outer, "_compiled_call_impl", None) is not None else None
+        for inner in () if whole is None else whole.modules():
+            if inner in to_read and alone.get(inner) is not outer:
+                raise UsageError(f"{to_read[inner]}: {COMPILED}")
 
 
 def check_model(model: Any) -> None:
@@ -65,4 +90,9 @@ def device_of(model: nn.Module) -> str:
 
 def _modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for name, module in model.named_modules():
-        yield name or "model", module
+        yield ".".join(part for part in name.split(".") if part != _INSIDE) or "model", module
+
+
+def _wrapped(module: nn.Module) -> nn.Module | None:
+    """What torch.compile wrapped in this module. Its type is known by name, since to import it loads the compiler."""
+    return getattr(module, _INSIDE) if type(module).__name__ == "OptimizedModule" else None

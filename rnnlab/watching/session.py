@@ -22,10 +22,10 @@ from rnnlab.probes.schedules import Schedule
 from rnnlab.runs.run import Run
 from rnnlab.scan.fast import scan as fast
 from rnnlab.scan.fast.threads import own_threads
+from rnnlab.watching import modules
 from rnnlab.watching.fused import FusedModule
 from rnnlab.watching.hooks import Hook
 from rnnlab.watching.layers import cell_of, dtype_of, weights_of
-from rnnlab.watching.modules import cell_modules, check_model, described, device_of, fused_modules
 from rnnlab.watching.recording import Recording
 from rnnlab.watching.records import begin_series, read_fused, read_stepped
 from rnnlab.watching.stepped import States, SteppedModule, states_of_output
@@ -64,14 +64,16 @@ class Watch:
         check_inputs_every: int,
         force: bool,
     ) -> None:
-        check_model(model)
+        modules.check_model(model)
         if not hasattr(optimizer, "register_step_pre_hook"):
             raise UsageError(f"optimizer must be a torch.optim.Optimizer, not {type(optimizer).__name__}")
         self._optimizer, self._schedule, self._scaler = optimizer, schedule, scaler
         self._check_inputs_every = check_inputs_every
         both = self._backward_begins, self._hook
-        self._fused = [FusedModule(name, module, *both) for name, module in fused_modules(model)]
-        of_cells = cell_modules(model, cells or ())
+        fused, of_cells = modules.fused_modules(model), modules.cell_modules(model, cells or ())
+        modules.check_not_compiled(model, [*fused, *of_cells])
+        self._callers = modules.compiled_alone(model)
+        self._fused = [FusedModule(name, module, *both) for name, module in fused]
         self._stepped = [
             (SteppedModule(name, states, *both, of_torch=isinstance(module, nn.modules.rnn.RNNCellBase)), module)
             for name, module in of_cells
@@ -82,13 +84,13 @@ class Watch:
                 "the model has no nn.RNN, nn.LSTM, nn.GRU or cell of torch; name your own with cells=[MyCell], "
                 "or give cells=[] and name states in the loop with watch.state"
             )
-        for cell, dtype in {(cell_of(fused.module), dtype_of(weights_of(fused.module))) for fused in self._fused}:
+        for cell, dtype in {(cell_of(module), dtype_of(weights_of(module))) for _, module in fused}:
             rule = cell.rule()
             assert rule is not None
             fast.prepare(rule, dtype)
         parameters = sum(p.numel() for p in model.parameters())
-        about = {"watch": {}, "device": device_of(model), "scan": "replay", "parameters": parameters}
-        self._recording = Recording(path, {**described(model, optimizer), **settings}, about, force=force)
+        about = {"watch": {}, "device": modules.device_of(model), "scan": "replay", "parameters": parameters}
+        self._recording = Recording(path, {**modules.described(model, optimizer), **settings}, about, force=force)
         self._begun, self._process = time.perf_counter(), os.getpid()
         self.closed = False
         self.update = 0
@@ -99,7 +101,9 @@ class Watch:
         self._pending: UpdateFigures | None = None
         self._in_backward = False
         begin_series(self._recording, self._fused, self._recurrences())
-        self._handles = [*self._module_hooks(), *self._optimizer_hooks()]
+        before, after = self._hook(self._before_step), self._hook(self._after_step)
+        self._handles = [*self._module_hooks(), optimizer.register_step_pre_hook(before)]
+        self._handles.append(optimizer.register_step_post_hook(after))
         atexit.register(self._at_exit)
 
     # What the user calls.
@@ -155,22 +159,17 @@ class Watch:
     def _module_hooks(self) -> list[Any]:
         # They come first, so that what a user's own hooks make of an output is not taken for the module's.
         handles: list[Any] = []
-        for fused in self._fused:
-            before, after = (functools.partial(hook, fused) for hook in (self._before_call, self._after_call))
+        hooked: list[tuple[Any, nn.Module, Any]] = [(fused, fused.module, self._after_call) for fused in self._fused]
+        hooked += [(stepped, module, self._after_timestep) for stepped, module in self._stepped]
+        for watched, module, after in hooked:
+            called = self._callers.get(module, module)
             # A single layer drops nothing between layers, and a hook costs time at every update.
-            if fused.module.num_layers > 1:
-                handles.append(fused.module.register_forward_pre_hook(self._hook(before)))
-            handles.append(fused.module.register_forward_hook(self._hook(after), with_kwargs=True, prepend=True))
-        for stepped, module in self._stepped:
-            hook = self._hook(functools.partial(self._after_timestep, stepped))
-            handles.append(module.register_forward_hook(hook, with_kwargs=True, prepend=True))
+            if isinstance(watched, FusedModule) and watched.module.num_layers > 1:
+                before = self._hook(functools.partial(self._before_call, watched))
+                handles.append(called.register_forward_pre_hook(before))
+            hook = self._hook(functools.partial(after, watched))
+            handles.append(called.register_forward_hook(hook, with_kwargs=True, prepend=True))
         return handles
-
-    def _optimizer_hooks(self) -> list[Any]:
-        return [
-            self._optimizer.register_step_pre_hook(self._hook(self._before_step)),
-            self._optimizer.register_step_post_hook(self._hook(self._after_step)),
-        ]
 
     def _hook(self, function: Any) -> Hook:
         return Hook(function, self._failed)
@@ -288,9 +287,7 @@ class Watch:
             # The last row has no room; what is before it is kept.
             status, reason = "failed", str(error)
         if status == "completed" and recording.is_empty:
-            reason = (
-                "no gradient came back to a watched module; one inside torch.compile gives none: watch it uncompiled"
-            )
+            reason = f"no gradient came back to a watched module; {modules.COMPILED}"
         recording.finish(status, reason, self.update, time.perf_counter() - self._begun)
         if warning := recording.warning(reason):
             _log.warning("%s: %s", recording.dir.path, warning)
