@@ -118,6 +118,8 @@ def _times_power(rows: Tensor, power: Tensor) -> Tensor:
 def _all_near(largest: Tensor) -> bool:
     """Whether no number of these sizes needs an exponent: all within 2^+-NO_EXPONENT, or zero."""
     sizes = largest.cpu().numpy()
+    if not sizes.size:
+        return True
     if sizes.min() >= 0.5**NO_EXPONENT and sizes.max() < 2.0**NO_EXPONENT:
         return True
     return bool(((sizes == 0) | ((sizes >= 0.5 ** (NO_EXPONENT + 1)) & (sizes < 2.0**NO_EXPONENT))).all())

@@ -183,3 +183,20 @@ def test_packed_and_unbatched_sequences_keep_their_layout(batch_first: bool, tmp
     optimizer.step()
     watch.close()
     assert watch.run.metrics["verified"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("module", [nn.RNN(2, 3), nn.LSTM(2, 3), nn.GRU(2, 3, 2)])
+def test_a_gradient_of_zeros_is_read_as_zeros(module: nn.RNNBase, tmp_path: Path) -> None:
+    """A dead ReLU behind the layer, or a loss whose samples are all masked: no timestep has anything to read."""
+    watch, optimizer = watched(module, tmp_path)
+    for factor in (0.0, 1.0):
+        (module(torch.randn(4, 2, 2))[0].square().sum() * factor).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    watch.close()
+    gradients, metrics = watch.run.gradients, watch.run.metrics
+    assert watch.run.status == "completed"
+    assert gradients.groupby("update")["norm"].apply(lambda norms: norms.eq(0).all()).tolist() == [True, False]
+    assert len(gradients.query("update == 0")) == len(gradients.query("update == 1")) > 0
+    assert gradients["log10_norm"].notna().all()  # not lost to underflow
+    assert metrics["verified"].tolist() == [1, 1]
