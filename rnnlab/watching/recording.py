@@ -15,6 +15,7 @@ from rnnlab.analysis.verdict import verdict_of
 from rnnlab.atomic import atomic
 from rnnlab.column import Column
 from rnnlab.errors import RnnlabError, UsageError
+from rnnlab.gradients.readings import Curve
 from rnnlab.provenance import git_state, machine, versions
 from rnnlab.runs.columns import METRICS, RESULTS
 from rnnlab.runs.folder import RunFolder
@@ -78,9 +79,11 @@ class Recording:
         number = self.number_of(series)
         self._rows += len(t)
         self._gradients.write(update, number, state, t, lag, **columns)
-        total = np.ma.asarray(columns["log10_norm"])
-        if state == "h" and np.isfinite(total.filled(-1)).all():
-            self._curves[number] = np.asarray(lag), np.where(np.ma.getmaskarray(total), np.nan, total.data)
+        curve = Curve(number, state, t, lag, dict(columns))
+        if state == "h" and (curve.is_finite or number not in self._curves):
+            # Of a user's own cell the direct part is not known, and every entry is masked.
+            known = ["log10_norm", "log10_direct"][: 1 + (not np.ma.getmaskarray(columns["log10_direct"]).all())]
+            self._curves[number] = lag, *(curve.with_sentinels(name) for name in known)
 
     def write_metrics(self, row: Mapping[str, float | None]) -> None:
         """A row of metrics.csv. The first one decides which columns of the user's own there are."""

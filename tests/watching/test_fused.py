@@ -200,3 +200,20 @@ def test_a_gradient_of_zeros_is_read_as_zeros(module: nn.RNNBase, tmp_path: Path
     assert len(gradients.query("update == 0")) == len(gradients.query("update == 1")) > 0
     assert gradients["log10_norm"].notna().all()  # not lost to underflow
     assert metrics["verified"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(("gain", "word"), [(0.0, "none"), (1e-30, "vanishing"), (1e3, "exploding")])
+def test_the_verdict_is_on_the_curve_of_the_last_record(gain: float, word: str, tmp_path: Path) -> None:
+    """Exact zeros, and what float32 cannot hold, are part of the curve; one read-out is counted as one."""
+    module = nn.RNN(2, 3, nonlinearity="relu")
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.fill_(0.1)
+        module.all_weights[0][1].copy_(gain * torch.eye(3))
+    watch, optimizer = watched(module, tmp_path)
+    module(torch.rand(8, 2, 2))[0][-1].sum().backward()
+    optimizer.step()
+    watch.close()
+    verdict = watch.run.verdict()
+    assert (verdict.word, verdict.readouts) == (word, 1)
+    assert verdict.zeros == (7 if gain == 0 else 0)
