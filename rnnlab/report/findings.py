@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rnnlab.compare.group import MeasuredGroup
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_COMPARISONS = 12
+MOST_NOTES = 10
+"""Of one kind, each on one run."""
 
 
 class Findings:
@@ -110,23 +113,9 @@ class Findings:
             yield f"of the same settings and seed as another, and not counted: {repeated}"
 
     def _reading_notes(self) -> Iterator[str]:
-        left_out = self.measured.left_out
-        for name, reason in list(left_out.items())[:10]:
-            yield f"left out: {name}: {reason}"
-        if len(left_out) > 10:
-            yield f"left out: {len(left_out) - 10} more"
-        faults = self.groups.metrics_faults
-        for name, fault in list(faults.items())[:10]:
-            yield f"without its metrics: {name}: {fault}"
-        if len(faults) > 10:
-            yield f"without their metrics: {len(faults) - 10} more"
-        for run in [run for group in self.measured for run in group.runs]:
-            watch = run.info.get("watch") or {}
-            if watch.get("not_verified"):
-                yield (
-                    f"{run.name}: {watch['not_verified']} of {watch['records']} records of the watched model are not "
-                    "verified: they differ from autograd by more than the number format explains"
-                )
+        yield from _first_of(self.measured.left_out, "left out", "left out")
+        yield from _first_of(self.groups.metrics_faults, "without its metrics", "without their metrics")
+        yield from _first_of(self._unverified(), "not verified", "not verified")
         readings = [reading for group in self.measured for reading in group.measured]
         unfit = sum(reading.rate is None for reading in readings)
         if unfit:
@@ -134,6 +123,15 @@ class Findings:
         below_range = sum(bool(reading.verdict.zeros or reading.verdict.underflow) for reading in readings)
         if below_range:
             yield f"with zeros or underflow, which are in no fit: {format_count(below_range, 'run')}"
+
+    def _unverified(self) -> dict[str, str]:
+        watched = {self.groups.name_of(run): run.info.get("watch") or {} for run in self.groups.runs}
+        return {
+            name: f"{watch['not_verified']} of {watch['records']} records of the watched model differ from autograd by "
+            "more than the number format explains"
+            for name, watch in watched.items()
+            if watch.get("not_verified")
+        }
 
     def _definition_notes(self) -> Iterator[str]:
         if any(group.ended for group in self.measured):
@@ -148,3 +146,11 @@ class Findings:
         import pandas as pd
 
         return pd.DataFrame([numbers(group) for group in self.measured])
+
+
+def _first_of(reasons: Mapping[str, str], one: str, many: str) -> Iterator[str]:
+    """A note on each of the first runs by name, and how many more there are."""
+    for name, reason in islice(reasons.items(), MOST_NOTES):
+        yield f"{one}: {name}: {reason}"
+    if len(reasons) > MOST_NOTES:
+        yield f"{many}: {len(reasons) - MOST_NOTES} more"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from commands import Call
 from torch import nn
 
 import rnnlab
+from rnnlab.runs.seals import fields_of, seal_of_file
 
 
 @pytest.fixture
@@ -50,8 +52,18 @@ def test_it_is_not_trained_again(rnn: Call) -> None:
     assert (result.code, "run that program again" in result.err) == (2, True)
 
 
-@pytest.mark.usefixtures("run")
-def test_a_report_says_what_is_not_verified(rnn: Call) -> None:
-    folder = rnnlab.Run("runs/mine").dir
-    folder.update(watch={"records": 3, "not_verified": 2})
-    assert "2 of 3 records of the watched model are not verified" in " ".join(rnn("report", "runs").out.split())
+def test_a_report_says_what_is_not_verified(rnn: Call, run: Path) -> None:
+    """With its folder where two runs have one name, and of the first ten."""
+    rnnlab.Run(run).dir.update(watch={"records": 3, "not_verified": 2})
+    for seed in range(100, 111):
+        # In a folder of its own each, under the name that all have.
+        copy = shutil.copytree(run, run.parent / str(seed) / run.name)
+        config = copy / "config.yaml"
+        config.write_text(config.read_text().replace("seed: 3", f"seed: {seed}"))
+        files = {**rnnlab.Run(copy).info["files"], **fields_of({config.name: seal_of_file(config)})}
+        rnnlab.Run(copy).dir.update(files=files)
+    folders = [f"runs/{seed}" for seed in range(100, 111)]
+    told = " ".join(rnn("report", "runs", *folders).out.split())
+    assert told.count("2 of 3 records of the watched model differ from autograd") == 10
+    assert "not verified: 100/mine: 2 of 3" in told
+    assert "not verified: 2 more" in told
