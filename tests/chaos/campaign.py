@@ -12,10 +12,12 @@ from chaos.faulting import NUMBERS, Bench, Outcome
 from chaos.forks import Warm
 from chaos.outages import PowerBench
 from chaos.scenarios import SCENARIOS
+from chaos.watched import WATCH
 
 Kind = Literal["operations", "moments", "power"]
 MIXED = 4
 """Random mixtures of what a disk may keep, for each moment of a power failure."""
+ALL = {**SCENARIOS, WATCH.name: WATCH}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Part:
         """The outcomes of a share of the cases: the number of the share, and how many there are."""
         count, (number, shares) = self.count(long=long), share
         kind = PowerBench if self.kind == "power" else Bench
-        with contextlib.closing(kind(SCENARIOS[self.scenario], warm)) as bench:
+        with contextlib.closing(kind(ALL[self.scenario], warm)) as bench:
             if isinstance(bench, PowerBench):
                 cases = [_bound(bench.judge, outage) for outage in bench.outages(MIXED if long else 1)]
             elif self.kind == "operations":
@@ -71,6 +73,9 @@ PARTS = (
     Part("sweep", "power", 3, 200),
     Part("local", "operations", 3, 150),
     Part("local", "moments", 1, 60),
+    Part("watch", "operations", 5),
+    Part("watch", "moments", 2, 60),
+    Part("watch", "power", 3),
     Part("report", "operations", 2),
     Part("report", "moments", 1, 30),
     Part("report", "power", 1),

@@ -78,6 +78,7 @@ class Bench:
         ended = scenario.run(work, warm, scenario.plan(work, record=True))
         self.seconds = time.monotonic() - begun
         assert ended.code == 0, ended
+        self.undisturbed = ended
         self.expected: dict[str, Record] = scenario.result(work)
         lines = (work.parent / "state" / "log").read_text().splitlines()
         self.log: list[dict[str, Any]] = [*map(json.loads, lines)]
@@ -119,8 +120,9 @@ class Bench:
 
     def _judged(self, work: Path, fault: str, ended: Ended, at: str) -> Outcome:
         _put_back(work / self.scenario.folder)
-        # Where the folder vanished, there is what there was then.
-        wrong = [*unclear(fault, ended), *self.believed(work, all_there=ended.code == 0 and fault != "vanish")]
+        all_there = ended.code == 0 and fault not in self.scenario.loses
+        wrong = [*unclear(fault, ended), *self.believed(work, all_there=all_there)]
+        wrong += self.scenario.more_laws(work, fault, ended, self.undisturbed, self.expected)
         _age(work)
         then = self.scenario.go_on(work, self.warm)
         last = then[-1]

@@ -43,19 +43,26 @@ def _record(folder: Path) -> Record:
         return Record("unreadable", {})
     if info["status"] not in ("completed", "diverged"):
         return Record(info["status"], {})
-    if missing := [name for name in FILES if not (folder / name).is_file()]:
+    # Of a watched loop there is no checkpoint.
+    files = FILES[:3] if "watch" in info else FILES
+    if missing := [name for name in files if not (folder / name).is_file()]:
         return Record(info["status"], {}, [f"complete without {name}" for name in missing])
     contents = {
         "gradients.csv": (folder / "gradients.csv").read_bytes(),
-        "metrics.csv": _without_seconds((folder / "metrics.csv").read_text()),
-        "weights": _weights(folder),
-        "result": json.dumps([info["result"], info["updates"], info["seed"], info["identity"]]).encode(),
+        "metrics.csv": without_seconds((folder / "metrics.csv").read_text()),
+        "weights": _weights(folder) if "checkpoint.pt" in files else b"",
+        "result": json.dumps([info.get(name) for name in ("result", "updates", "seed", "identity")]).encode(),
         "config.yaml": (folder / "config.yaml").read_bytes(),
     }
     return Record(info["status"], contents, _unsealed(folder, info.get("files") or {}))
 
 
-def _without_seconds(text: str) -> bytes:
+def without_seconds(text: str) -> bytes:
+    """metrics.csv without its column of times.
+
+    >>> without_seconds("update,seconds,loss\\n0,0.1,2\\n")
+    b'update,loss\\n0,2\\n'
+    """
     rows = [line.split(",") for line in text.split("\n")]
     at = rows[0].index("seconds") if "seconds" in rows[0] else -1
     return "\n".join(",".join(cell for k, cell in enumerate(row) if k != at) for row in rows).encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Scenario:
     """What counts, and what vanishes."""
     many: bool = False
     """The operations of its processes come in no fixed order."""
+    loses: frozenset[str] = frozenset({"vanish"})
+    """The faults after which it may end well without all of its result."""
 
     def prepare(self, folder: Path, warm: Warm, start: Path | None = None) -> Path:
         """Make the folder that the command is called in; `start`: one that an earlier call gave."""
@@ -103,6 +105,12 @@ class Scenario:
             page = work / PAGE
             return {PAGE: Record("completed", {PAGE: without_minute(page.read_bytes())})} if page.exists() else {}
         return records(work / "runs")
+
+    def more_laws(
+        self, work: Path, fault: str, ended: Ended, undisturbed: Ended, expected: dict[str, Record]
+    ) -> Iterator[str]:
+        """What is wrong with how it ended, by laws of this scenario alone."""
+        return iter(())
 
     def remains(self, work: Path) -> list[str]:
         """Drafts and half-made folders that were left."""

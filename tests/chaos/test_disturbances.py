@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from chaos.forks import Warm
 from chaos.outages import PowerBench
 from chaos.power import Disk, File, Folder
 from chaos.scenarios import PAGE, SCENARIOS
+from chaos.watched import WATCH
 from fakes import fake_group
 
 from rnnlab.compare.collection import load_runs
@@ -78,6 +80,15 @@ def test_a_wrong_byte_is_noticed(warm: Warm) -> None:
         right = bench.expected["r"]
         bench.expected["r"] = type(right)("completed", {**right.contents, "gradients.csv": b"other rows"})
         assert "r differs: gradients.csv" in str(bench.case(40, "kill"))
+
+
+def test_a_watched_training_that_is_changed_and_rows_of_another_are_noticed(warm: Warm) -> None:
+    with contextlib.closing(Bench(WATCH, warm)) as bench:
+        right = bench.expected["r"]
+        bench.undisturbed = replace(bench.undisturbed, out="other weights")
+        assert "the user's training is changed" in str(bench.case(25, "clock+"))
+        bench.expected["r"] = replace(right, contents={**right.contents, "gradients.csv": b"other rows"})
+        assert "gradients.csv is no beginning of the undisturbed one" in str(bench.case(25, "kill"))
 
 
 def test_only_its_minute_tells_two_equal_pages_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ process, so a caller can stand for it: `launcher` does, for the workers of the e
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import importlib
 import json
 import os
 import random
@@ -150,6 +152,8 @@ def _run(arguments: list[str]) -> int:
             _unblock()
             work()
             return 0
+        if arguments[:1] == ["python"]:
+            return _run_program(*arguments[1:])
         from rnnlab.cli import main
 
         # The engine local divides the processors among the fleets that are left, and a run has the same bytes only with
@@ -163,6 +167,18 @@ def _run(arguments: list[str]) -> int:
         signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_RNNLAB)
         return end.code if isinstance(end.code, int) else 1
     return 0
+
+
+def _run_program(module: str, *arguments: str) -> int:
+    """A program of a user's, and at its end what it registered for the end of Python, which this process skips."""
+    program = importlib.import_module(module)
+    atexit._clear()
+    _unblock()
+    try:
+        return int(program.main(arguments))
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_RNNLAB)
+        atexit._run_exitfuncs()
 
 
 def _unblock() -> None:
@@ -189,6 +205,8 @@ def _warm_up(folder: Path) -> None:
         os.chdir(folder)
         with contextlib.suppress(SystemExit):
             main(arguments)
+    # What torch's optimizers load at their first step takes 3 s.
+    importlib.import_module("chaos.users_loop").main(["--force"])
 
 
 if __name__ == "__main__":
