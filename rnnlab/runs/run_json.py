@@ -23,7 +23,7 @@ from rnnlab.runs.run_keys import KEYS, STATUSES, fault_of, is_deep
 from rnnlab.runs.seals import REMEDY
 from rnnlab.wording import shortened
 
-__all__ = ["ENDED", "STATUSES", "now", "read_run_json", "status_of", "write_run_json"]
+__all__ = ["ENDED", "STATUSES", "has_checksum", "now", "read_run_json", "status_of", "write_run_json"]
 
 ENDED = ("completed", "diverged")
 """A run with one of these statuses has come to its end: it counts as a result, and is not trained again."""
@@ -51,6 +51,11 @@ def _agrees(data: bytes, info: dict[str, Any]) -> bool:
     """Whether a file has the content that its checksum was made of; an earlier version wrote none."""
     at = data.rfind(_CHECKSUM)
     return data[at:] == _ending(data[:at]) if at >= 0 else not _ends_in_hash(info)
+
+
+def has_checksum(path: Path) -> bool:
+    """Whether the file, which can be read, has one."""
+    return _CHECKSUM in read_regular(path, _MOST_BYTES)
 
 
 def _ends_in_hash(info: dict[str, Any]) -> bool:

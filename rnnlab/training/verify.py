@@ -14,7 +14,7 @@ from rnnlab.runs.checkpoint_file import checked_checkpoint
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.readers import as_frame, gradients_of, metrics_of
 from rnnlab.runs.run_config import read_config
-from rnnlab.runs.run_json import ENDED
+from rnnlab.runs.run_json import ENDED, has_checksum
 from rnnlab.runs.seals import seal_of_file
 from rnnlab.training.checkpoints import last_checkpoint
 from rnnlab.training.rows import faults_of_rows
@@ -58,8 +58,10 @@ def verify_run(path: str | Path) -> Verification:
     files = info.get("files") or {}
     if not files and status != "running":
         killed = status == "interrupted" and info.get("status") == "running"
-        reason = "its process was killed" if killed else "an earlier version wrote it"
+        reason = "its process was killed, or the disk was full" if killed else "an earlier version wrote it"
         remarks.append(f"run.json has no length and hash of its files: {reason}")
+    if not has_checksum(folder.run):
+        remarks.append("run.json has no checksum: an earlier version wrote it, or somebody else")
     faults += _faults_of_files(folder, files)
     if "watch" in info:
         # Its config and checkpoints are its own program's; what rnnlab wrote is here.

@@ -214,3 +214,17 @@ def test_each_problem_of_a_config_has_its_line(desk: Path, rnn: Call) -> None:
     lines = rnn("verify").out.splitlines()
     assert any(line.strip().startswith("runs/whole/config.yaml:1:7: task: ") for line in lines), lines
     assert any(line.strip().startswith("runs/whole/config.yaml:2:7: seed: ") for line in lines), lines
+
+
+def test_a_run_json_without_a_checksum_is_not_verified(desk: Path, rnn: Call) -> None:
+    """It is read, since an earlier version wrote none."""
+    path = desk / "runs/whole/run.json"
+    info = json.loads(path.read_text())
+    del info["checksum"]
+    path.write_text(json.dumps(info, indent=2))
+    verification = verify_run("runs/whole")
+    assert (verification.whole, verification.remarks) == (
+        True,
+        ("run.json has no checksum: an earlier version wrote it, or somebody else",),
+    )
+    assert "not verified: run.json has no checksum" in rnn("verify", "runs/whole").out
