@@ -1,7 +1,7 @@
 """log10 of norms whose size no number format can hold.
 
 Nothing here takes log(x + eps). An exact zero is -inf, what is not finite stays so, and a value that float32 lost on
-the way is `underflow`, which only the general scan can meet.
+the way is `underflow`: the general scan can meet it within one timestep, and `watch` in cells.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A pass on the general scan: autograd over the cell's definition (any device, any cell)."""
+"""A pass on the general scan: the cell's definition, a timestep at a time (any device, any cell)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rnnlab.cells import Cell
 from rnnlab.gradients.direct import log10_direct
+from rnnlab.gradients.head import head
 from rnnlab.gradients.norm_tables import Floats, Table, masked_columns, to_numpy
 from rnnlab.gradients.pass_base import Bound, Pass, Readings, Sequences, bounds_of, share_of_entries
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 from rnnlab.scan import general
-from rnnlab.scan.layer import Layer
+from rnnlab.scan.general_backward import Adjoint, Arriving, backward
 from rnnlab.scan.scaled import Scaled
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class AutogradPass(Pass):
-    """A pass under autograd. It owns its tensors; direct gradients need the weights that it was made with.
+    """A pass on the general scan. It owns its tensors; direct gradients need the weights that it was made with.
 
     >>> from rnnlab.cells import Gru
     >>> from rnnlab.inits import Inits
@@ -32,8 +32,8 @@ class AutogradPass(Pass):
     >>> shape = Shape(inputs=2, hidden=3, layers=1, outputs=1, recurrent_bias=True)
     >>> network = Network.stack(Gru(), shape, [draw(Gru(), shape, Inits(), seed=0)])
     >>> batch = Sequences(torch.ones(1, 5, 4, 2), torch.zeros(1, 4, 1), lengths=torch.full((1, 4), 5))
-    >>> general_pass(network, batch, Objective("value", "last", False)).readings[0].limited
-    'float32'
+    >>> general_pass(network, batch, Objective("value", "last", False)).readings[0].lost.any()
+    tensor(False)
     """
 
     traces: list[general.Trace]
@@ -63,9 +63,11 @@ class AutogradPass(Pass):
         """Norms and percentiles [R, T] of total and direct gradients, for each layer and state; lengths [R, B]."""
         for index, readings in enumerate(self.readings):
             direct = self.direct_log10(network, index)
+            assert readings.lost is not None
+            exponents, lost = readings.exponents, to_numpy(readings.lost)
             for state, squares in readings.squares.items():
                 at_all = self._at_all_timesteps(direct[state])
-                yield index, state, masked_columns(squares, readings.exponents, at_all, lengths, readings.limited)
+                yield index, state, masked_columns(squares, exponents, at_all, lengths, lost)
 
     def _at_all_timesteps(self, logs: Tensor) -> Floats:
         """log10 values [R, S, B] at the read-out timesteps to [R, T, B], -inf where nothing is read out."""
@@ -74,79 +76,66 @@ class AutogradPass(Pass):
         return rows
 
 
+@torch.no_grad()
 def general_forward(network: Network, batch: Sequences) -> Tensor:
     """The top layer's hidden states [R, T, B, H], by the cell's definition."""
-    x = batch.x
-    for layer in network.layers:
-        x = _layer_forward(network.cell, layer, x, batch.lengths).h
-    return x
+    return _forward(network, batch, back=False)[1]
 
 
-@torch.enable_grad()
+@torch.no_grad()
 def general_pass(network: Network, batch: Sequences, objective: Objective, *, bound: Bound = None) -> AutogradPass:
-    """Forward and backward by autograd over the cell's definition."""
+    """Forward and backward by the cell's definition, a timestep at a time."""
     bounds = bounds_of(bound, network)
-    leaves = {name: p.detach().requires_grad_() for name, p in network.parameters.items()}
-    copy = Network(network.cell, network.shape, leaves)
-    traces: list[general.Trace] = []
-    inputs = [batch.x]
-    for layer in copy.layers:
-        traces.append(_layer_forward(network.cell, layer, inputs[-1], batch.lengths, bounds))
-        inputs.append(traces[-1].h)
-    top = inputs.pop()
+    traces, top, inputs = _forward(network, batch, back=True)
     read_out = objective.read_out(batch.lengths, top.shape[1])
-    read = read_out.gather(top).double()
-    outputs, targets = copy.read_out(read), objective.targets(batch.y, read_out)
-    losses = objective.losses(outputs, targets, read_out)
-    states = [part for trace in traces for state in trace.states for part in state]
-    values = torch.autograd.grad(
-        losses.sum(), [*leaves.values(), read, *states], allow_unused=True, materialize_grads=True
-    )
-    none = torch.zeros(network.replicas, dtype=torch.int64, device=top.device)
-    adjoints = iter(values[len(leaves) + 1 :])
+    targets = objective.targets(batch.y, read_out)
+    of_top = head(network, objective, read_out, read_out.gather(top), targets)
+    arriving = Arriving(Scaled.of(of_top.direct).to(top.dtype), read_out.slots)
+    adjoints = _backward(network, traces, inputs, arriving, bounds)
+    by_name = {f"layer{k}.{name}": value for k, adjoint in enumerate(adjoints) for name, value in adjoint.sums.items()}
+    by_name |= of_top.gradients
     return AutogradPass(
-        losses=losses.detach(),
-        outputs=outputs.detach(),
+        losses=of_top.losses,
+        outputs=of_top.outputs,
         targets=targets,
         read_out=read_out,
-        gradients={name: Scaled(value, none) for name, value in zip(leaves, values, strict=False)},
-        readings=[_readings(network.cell, trace, _by_state(trace, adjoints), bounds) for trace in traces],
+        gradients={name: by_name[name] for name in network.parameters},
+        readings=[Readings(adjoint.squares, adjoint.exponents, adjoint.lost) for adjoint in adjoints],
         bounds=bounds,
-        clamped=None
-        if bounds is None
-        else share_of_entries(_clamped(traces, bounds, network.replicas), network, batch),
+        clamped=None if bounds is None else share_of_entries(_clamped(adjoints), network, batch),
         traces=traces,
-        inputs=[x.detach() for x in inputs],
-        direct_rows=values[len(leaves)],
+        inputs=inputs,
+        direct_rows=of_top.direct,
     )
 
 
-def _layer_forward(cell: Cell, layer: Layer, x: Tensor, lengths: Tensor, bounds: Tensor | None = None) -> general.Trace:
-    gx = torch.baddbmm(layer.b[:, None], x.flatten(1, 2), layer.W_ih).unflatten(1, x.shape[1:3])
-    return general.forward(cell.definition, gx, layer.W_hh, layer.b_hh, lengths, states=len(cell.states), bounds=bounds)
+def _forward(network: Network, batch: Sequences, *, back: bool) -> tuple[list[general.Trace], Tensor, list[Tensor]]:
+    """By layer its trace, the top layer's states, and by layer what it read. back: whether a way back is to follow."""
+    traces, inputs, definition = list[general.Trace](), [batch.x], network.cell.definition
+    for layer in network.layers:
+        states = len(network.cell.states)
+        traces.append(general.forward(definition, layer, inputs[-1], batch.lengths, states=states, back=back))
+        inputs.append(traces[-1].h)
+    top = inputs.pop()
+    return traces, top, inputs
 
 
-def _by_state(trace: general.Trace, adjoints: Iterator[Tensor]) -> list[Tensor]:
-    """The next adjoints, which come timestep by timestep and state by state, as [R, T, B, H] by state."""
-    by_timestep = ([next(adjoints) for _ in state] for state in trace.states)
-    return [torch.stack(parts, 1) for parts in zip(*by_timestep, strict=True)]
+def _backward(
+    network: Network, traces: list[general.Trace], inputs: list[Tensor], arriving: Arriving, bounds: Tensor | None
+) -> list[Adjoint]:
+    """From the top layer down; in the order of the layers."""
+    adjoints: list[Adjoint] = []
+    for index in reversed(range(network.shape.layers)):
+        layer = network.layer(index)
+        adjoint = backward(traces[index], layer, inputs[index], arriving, network.cell.states, bounds)
+        adjoints.insert(0, adjoint)
+        mantissa, exponent = adjoint.dgx
+        below = torch.bmm(mantissa.flatten(1, 2), layer.W_ih.mT).unflatten(1, mantissa.shape[1:3])
+        arriving = Arriving(Scaled(below, exponent))
+    return adjoints
 
 
-def _readings(cell: Cell, trace: general.Trace, adjoints: list[Tensor], bounds: Tensor | None) -> Readings:
-    rows = dict(zip(cell.states, adjoints, strict=True))
-    if bounds is not None:
-        T = range(len(trace.states))
-        nothing = torch.zeros_like(torch.cat(trace.gates[0], -1))
-        rows["a"] = torch.stack([trace.before.get(t, nothing) for t in T], 1)
-        rows["a_clipped"] = torch.stack([trace.after.get(t, nothing) for t in T], 1)
-    # One exponent a row for all its states; squares of float64 values may leave float64's range without it.
-    mantissa, exponents = Scaled.of(torch.cat(list(rows.values()), -1).double())
-    parts = mantissa.split([value.shape[-1] for value in rows.values()], -1)
-    squares = {name: part.square().sum(-1) for name, part in zip(rows, parts, strict=True)}
-    return Readings(squares, exponents, "float32" if adjoints[0].dtype == torch.float32 else "float64")
-
-
-def _clamped(traces: list[general.Trace], bounds: Tensor, replicas: int) -> Tensor:
-    """How many entries of dL/da_t are beyond the bounds, [R]."""
-    counts = [(g.abs() > bounds[:, None, None]).sum((1, 2)) for trace in traces for g in trace.before.values()]
-    return torch.stack(counts).sum(0) if counts else torch.zeros(replicas, device=traces[0].states[0][0].device)
+def _clamped(adjoints: list[Adjoint]) -> Tensor:
+    """How many entries of dL/da_t are beyond the bounds, in all layers, [R]."""
+    counts = [adjoint.clamped for adjoint in adjoints if adjoint.clamped is not None]
+    return torch.stack(counts).sum(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,28 +64,25 @@ def _of_block(work: Callable[[int, int], None]) -> Callable[[int, int, int, int]
 
 
 def masked_columns(
-    squares: Tensor,
-    exponents: Tensor,
-    direct: Floats,
-    lengths: Tensor,
-    limited: Literal["float32", "float64"] | None,
+    squares: Tensor, exponents: Tensor, direct: Floats, lengths: Tensor, lost: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """The columns of one layer and state, with what the number format `limited` lost masked.
+    """The columns of one layer and state, with what the number format lost masked.
 
-    squares, exponents [R, T, B]; direct: log10 of the row norms of the direct gradients [R, T, B]; lengths [R, B].
+    squares, exponents [R, T, B]; direct: log10 of the row norms of the direct gradients [R, T, B]; lengths [R, B];
+    lost [R, T, B]: the rows whose value is not known.
     """
     samples = log10_of_squares(to_numpy(squares), to_numpy(exponents))
     _, T, B = samples.shape
     alive = np.arange(T)[None, :, None] < to_numpy(lengths)[:, None]
     samples = np.where(alive, samples, -np.inf)
     total = log10_total(samples)
-    lost = np.zeros(total.shape, bool)
-    if limited is not None:
-        lost = underflowed(total, limited, log10_total(direct))
-        samples = np.where(underflowed(samples, limited, direct), _LOST, samples)
+    # What is lost is nothing beside a row that is not, whatever it was.
+    known = log10_total(np.where(lost, -np.inf, samples))
+    samples = np.where(lost & alive, _LOST, samples)
     values = log10_percentiles(samples, alive, PERCENTS) + np.log10(B)
     percentiles = np.ma.masked_array(values, np.isfinite(values) & (values < _NO_NUMBER))
-    columns = power_of_ten(total), np.ma.masked_array(total, lost), *percentiles, log10_total(direct)
+    gone = np.isneginf(known) & (lost & alive).any(-1)
+    columns = power_of_ten(total), np.ma.masked_array(total, gone), *percentiles, log10_total(direct)
     return dict(zip(COLUMNS, columns, strict=True))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -41,12 +40,12 @@ class Readings:
     squares: by state (`h`, `c`; with the adjoint clip `a` and `a_clipped`), each float64 [R, T, B], or [R, S, B] for
     direct gradients.
     exponents: int64 of the same shape.
-    limited: the number format, where the rows had no exponent of their own in the scan, so that it may have lost some.
+    lost: bool of the same shape, where a scan can say which rows left the number format at one timestep.
     """
 
     squares: dict[str, Tensor]
     exponents: Tensor
-    limited: Literal["float32", "float64"] | None = None
+    lost: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

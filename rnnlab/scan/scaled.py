@@ -48,6 +48,10 @@ class Scaled(NamedTuple):
         far = exponent.abs() > NO_EXPONENT
         return cls(torch.where(far[..., None], mantissa, rows).to(dtype), exponent.where(far, 0))
 
+    def to(self, dtype: torch.dtype) -> Scaled:
+        """The same with a mantissa of this dtype."""
+        return Scaled(self.mantissa.to(dtype), self.exponent)
+
     def plain(self) -> Tensor:
         """The value in the dtype of the mantissa: inf where it overflows, 0 where it is below the smallest normal."""
         value, limits = self.mantissa, torch.finfo(self.mantissa.dtype)
@@ -71,9 +75,13 @@ class Scaled(NamedTuple):
         """Clamped to [-bound, bound], bounds float64 [R], in true values; normalized. None clamps nothing."""
         if bounds is None:
             return self
-        shift = -self.exponent.double().clamp(-ANY_FLOAT64, ANY_FLOAT64)
-        limit = self._spread(bounds.reshape(-1, *[1] * (shift.dim() - 1)) * shift.exp2())
+        limit = self.limit(bounds)
         return Scaled.of(self.mantissa.clamp(-limit, limit), self.exponent)
+
+    def limit(self, bounds: Tensor) -> Tensor:
+        """Bounds float64 [R] in units of each row's exponent, so that they can be held against the mantissa."""
+        shift = -self.exponent.double().clamp(-ANY_FLOAT64, ANY_FLOAT64)
+        return self._spread(bounds.reshape(-1, *[1] * (shift.dim() - 1)) * shift.exp2())
 
     def log10_norm(self) -> Tensor:
         """log10 of the L2 norm of each float64 row, [*E]: -inf for exact zero."""
@@ -92,6 +100,50 @@ class Scaled(NamedTuple):
     def _spread(self, of_exponent: Tensor) -> Tensor:
         """A tensor [*E] so that it multiplies the mantissa."""
         return of_exponent.reshape(*of_exponent.shape, *[1] * (self.mantissa.dim() - of_exponent.dim()))
+
+
+def add(a: Scaled, b: Scaled) -> Scaled:
+    """The sum of rows [*E, N] with exponents of their own, whose mantissas have one dtype."""
+    parts = [Scaled.of(*rows) for rows in (a, b)]
+    sizes = [_sizes(part) for part in parts]
+    top = torch.maximum(*sizes)
+    first, second = (
+        part.mantissa * _power(size - top, part.mantissa.dtype)[..., None]
+        for part, size in zip(parts, sizes, strict=True)
+    )
+    return Scaled(first + second, top.masked_fill(top == _NOTHING, 0))
+
+
+def sum_of_products(left: Tensor | None, right: Scaled) -> Scaled:
+    """sum left^T right over all rows of a replica: [R, M, N], or [R, N] where left is None (ones), with exponents [R].
+
+    left [R, ..., M]; right: rows [R, ..., N]. A row counts by the size of its own product: a large state beside a small
+    gradient is as much as the other way round.
+    """
+    rows = Scaled.of(*right)
+    sizes = _sizes(rows)
+    if left is not None:
+        left, of_left = Scaled.of(left)
+        sizes = sizes + _sizes(Scaled(left, of_left))
+    top = sizes.flatten(1).amax(1)
+    top = top.masked_fill(top < _NOTHING // 2, 0)
+    factor = _power((sizes.flatten(1) - top[:, None]).view_as(sizes), rows.mantissa.dtype)
+    weighted = (rows.mantissa * factor[..., None]).flatten(1, -2)
+    return Scaled(weighted.sum(1) if left is None else torch.bmm(left.flatten(1, -2).mT, weighted), top)
+
+
+_NOTHING = -(1 << 40)
+"""The exponent of a row of zeros: below all others."""
+
+
+def _sizes(rows: Scaled) -> Tensor:
+    """The exponents of normalized rows, int64 [*E]; of rows of zeros _NOTHING."""
+    return rows.exponent.masked_fill(rows.mantissa.abs().amax(-1) == 0, _NOTHING)
+
+
+def _power(exponent: Tensor, dtype: torch.dtype) -> Tensor:
+    """2^exponent of exponents of at most 0: 0 where the dtype cannot hold it."""
+    return exponent.clamp(min=-1100).to(dtype).exp2()
 
 
 def log2_norm(gradients: Sequence[Scaled]) -> Tensor:

@@ -13,8 +13,8 @@ from rnnlab.gradients.norm_tables import compiled_columns
 from rnnlab.scan.fast import scan as fast
 from rnnlab.scan.fast.layer_arrays import SQUARES
 from rnnlab.scan.layer import Layer
-from rnnlab.scan.scaled import Scaled
-from rnnlab.watching.sequences import add_scaled, reverse
+from rnnlab.scan.scaled import Scaled, add
+from rnnlab.watching.sequences import reverse
 
 Columns = dict[str, dict[str, Any]]
 """By state, the columns of gradients.csv, each [T]."""
@@ -125,7 +125,7 @@ class LayerReplay:
         if last_h is not None:
             placed = torch.zeros_like(mantissa)
             placed[self._end(rows.times), torch.arange(len(last_h))] = last_h.to(placed)
-            mantissa, exponent = add_scaled(rows.scaled, Scaled(placed, torch.zeros_like(exponent)))
+            mantissa, exponent = add(rows.scaled.to(torch.float64), Scaled(placed.double(), torch.zeros_like(exponent)))
         near, shift = Scaled.near(mantissa[None], self._dtype)
         return Scaled(near, exponent[None] + shift)
 
@@ -142,7 +142,7 @@ class LayerReplay:
         rows, end, at = torch.arange(len(last_c)), self._lengths - 1, self._end(times)
         o, c = self._trace.gates()[3][0, end, rows].double(), self._trace.cs[0, end + 1, rows].double()
         of_h = direct.mantissa[0, at, rows].double() * o * (1 - c.tanh().square())
-        both = add_scaled(Scaled(of_h, direct.exponent[0, at, rows]), Scaled(last_c, self._lengths * 0))
+        both = add(Scaled(of_h, direct.exponent[0, at, rows]), Scaled(last_c.double(), self._lengths * 0))
         squares, exponents = squares.clone(), direct.exponent.clone()
         squares[0, at, rows] = both.mantissa.square().sum(-1)
         exponents[0, at, rows] = both.exponent

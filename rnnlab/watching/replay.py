@@ -12,11 +12,11 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from rnnlab.scan.scaled import Scaled
+from rnnlab.scan.scaled import Scaled, add
 from rnnlab.watching.dropout import dropout_masks
 from rnnlab.watching.layer_replay import Columns, LayerReplay, Passed, Rows
 from rnnlab.watching.layers import FusedWeights, cell_of, directions_of, dtype_of, layer_of
-from rnnlab.watching.sequences import Layout, add_scaled
+from rnnlab.watching.sequences import Layout
 
 
 @dataclass(frozen=True)
@@ -140,5 +140,5 @@ def _below(directions: list[Rows | None], mask: Tensor | None) -> Rows:
     rows = [part for part in directions if part is not None]
     (mantissa, exponent), times = rows[0]
     if len(rows) > 1:
-        mantissa, exponent = add_scaled(rows[0].scaled, rows[1].scaled)
+        mantissa, exponent = add(*(part.scaled.to(torch.float64) for part in rows))
     return Rows(Scaled(mantissa if mask is None else mantissa * mask[times], exponent), times)

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from rnnlab.scan.scaled import Scaled
-
 Given = Tensor | PackedSequence
 
 
@@ -69,19 +67,3 @@ def reverse(rows: Tensor, lengths: Tensor) -> Tensor:
     t = torch.arange(T)[:, None]
     source = torch.where(t < lengths, lengths - 1 - t, t)
     return rows.gather(0, source.reshape(*source.shape, *[1] * (rows.dim() - 2)).expand_as(rows))
-
-
-def add_scaled(a: Scaled, b: Scaled) -> Scaled:
-    """The sum of rows [..., N] with exponents of their own, in float64."""
-    parts = [Scaled.of(rows.double(), exponent) for rows, exponent in (a, b)]
-    sizes = [part.exponent.masked_fill(part.mantissa.abs().amax(-1) == 0, _NOTHING) for part in parts]
-    top = torch.maximum(*sizes)
-    total = sum(
-        part.mantissa * (size - top).clamp(min=_NEGLIGIBLE).double().exp2()[..., None]
-        for part, size in zip(parts, sizes, strict=True)
-    )
-    assert isinstance(total, Tensor)
-    return Scaled(total, top.masked_fill(top == _NOTHING, 0))
-
-
-_NOTHING, _NEGLIGIBLE = -(1 << 40), -1000

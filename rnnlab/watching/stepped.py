@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rnnlab.errors import UsageError
-from rnnlab.gradients.norm_tables import masked_columns
+from rnnlab.gradients.norm_tables import masked_columns, underflowed
+from rnnlab.logspace import log10_of_squares
 from rnnlab.scan.scaled import Scaled
 from rnnlab.watching.hooks import Guard, on_gradient
 
@@ -119,7 +120,7 @@ def columns_of(sequence: Sequence, state: str, factor: float) -> tuple[Any, dict
     """
     times = sorted(t for name, t in sequence.arrived if name == state)
     rows = [sequence.arrived[state, t].cpu() for t in times]
-    limited: Literal["float32", "float64"] = "float64" if rows[0].dtype == torch.float64 else "float32"
+    limited = "float64" if rows[0].dtype == torch.float64 else "float32"
     sizes = [row.reshape(-1, row.shape[-1]) if row.dim() else row.reshape(1, 1) for row in rows]
     batch = max(row.shape[0] for row in sizes)
     alive = torch.tensor([[row.shape[0] > b for b in range(batch)] for row in sizes])
@@ -131,7 +132,8 @@ def columns_of(sequence: Sequence, state: str, factor: float) -> tuple[Any, dict
         squares[0, index, : len(row)] = mantissa.square().sum(-1) * factor**2
         exponents[0, index, : len(row)] = exponent
     unknown = np.full(squares.shape, -np.inf)
-    columns = masked_columns(squares, exponents, unknown, alive.sum(0)[None], limited)
+    norms = log10_of_squares(squares.numpy(), exponents.numpy())
+    columns = masked_columns(squares, exponents, unknown, alive.sum(0)[None], underflowed(norms, limited))
     columns["log10_direct"] = np.ma.masked_all((1, len(rows)))
     return np.array(times), {name: values[0] for name, values in columns.items()}
 

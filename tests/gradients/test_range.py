@@ -1,4 +1,4 @@
-"""The range of the compiled scan: every figure right where the number format ended long ago, in every cell.
+"""The range of both scans: every figure right where the number format ended long ago, in every cell.
 
 A network of float32 numbers is read in both formats; the truth, in 30 digits, is one.
 """
@@ -14,10 +14,11 @@ import pytest
 import torch
 from mp_oracle import Numbers, Truth, log10_norms, no_range, numbers, truth
 from oracles import F64, FAST_CELLS, cell_name, make_batch, make_network
+from scans import both_scans, run
 
 from rnnlab.cells import Cell, Rnn
 from rnnlab.clips import ClipNorm
-from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_pass
+from rnnlab.gradients.passes import Pass, Sequences
 from rnnlab.gradients.readings import Curve, curves
 from rnnlab.network.flat import Gradient, Layout
 from rnnlab.network.network import Network
@@ -119,10 +120,10 @@ def exact(cell: Cell, kind: str, loss: str, timesteps: int = T, bound: float | N
 
 
 def read(
-    cell: Cell, kind: str, loss: str, dtype: torch.dtype, timesteps: int = T, bound: float | None = None
+    scan: str, cell: Cell, kind: str, loss: str, dtype: torch.dtype, timesteps: int = T, bound: float | None = None
 ) -> tuple[Network, Sequences, Pass]:
     network, batch = in_format(*made(cell, kind, loss, timesteps), dtype)
-    return network, batch, fast_pass(network, batch, LOSSES[loss], Scratch(LAYERS), bound=bound)
+    return network, batch, run(scan, network, batch, LOSSES[loss], bound)
 
 
 def columns(found: Truth, layer: int, state: str, lengths: list[int]) -> dict[str, np.ndarray]:
@@ -190,10 +191,11 @@ every_loss = pytest.mark.parametrize("loss", LOSSES)
 @every_loss
 @every_kind
 @every_cell
-def test_every_column_beyond_the_format(cell: Cell, kind: str, loss: str, dtype: torch.dtype) -> None:
+@both_scans
+def test_every_column_beyond_the_format(scan: str, cell: Cell, kind: str, loss: str, dtype: torch.dtype) -> None:
     """A loss at the last timestep is the one that reaches so far down; one at all of them adds to every timestep."""
     true = exact(cell, kind, loss)
-    network, batch, found = read(cell, kind, loss, dtype)
+    network, batch, found = read(scan, cell, kind, loss, dtype)
     (rows,) = curves(network, found, batch.lengths)
     check_curves(rows, true, batch.lengths[0].tolist(), cell.states, DECADES[dtype])
     lowest, highest = rows[0].columns["log10_norm"].min(), rows[0].columns["log10_norm"].max()
@@ -215,11 +217,12 @@ def test_every_column_beyond_the_format(cell: Cell, kind: str, loss: str, dtype:
     ],
 )
 @every_cell
+@both_scans
 def test_every_column_under_the_adjoint_clip(
-    cell: Cell, kind: str, loss: str, timesteps: int, bound: float, dtype: torch.dtype
+    scan: str, cell: Cell, kind: str, loss: str, timesteps: int, bound: float, dtype: torch.dtype
 ) -> None:
     true = exact(cell, kind, loss, timesteps, bound)
-    network, batch, found = read(cell, kind, loss, dtype, timesteps, bound)
+    network, batch, found = read(scan, cell, kind, loss, dtype, timesteps, bound)
     (rows,) = curves(network, found, batch.lengths)
     states = (*cell.states, "a", "a_clipped")
     check_curves(rows, true, batch.lengths[0].tolist(), states, DECADES[dtype])
@@ -232,10 +235,13 @@ def test_every_column_under_the_adjoint_clip(
 @both_formats
 @pytest.mark.parametrize(("timesteps", "decades"), [(60, 60), (T, 400)])
 @every_cell
-def test_the_norm_clip_keeps_the_true_direction(cell: Cell, timesteps: int, decades: int, dtype: torch.dtype) -> None:
+@both_scans
+def test_the_norm_clip_keeps_the_true_direction(
+    scan: str, cell: Cell, timesteps: int, decades: int, dtype: torch.dtype
+) -> None:
     true = exact(cell, "exploding", "last", timesteps).gradient()
     assert log10_norm(true) > decades
-    network, _, found = read(cell, "exploding", "last", dtype, timesteps)
+    network, _, found = read(scan, cell, "exploding", "last", dtype, timesteps)
     gradient = as_taken(network, found)
     rows, shares = ClipNorm.act([ClipNorm(threshold=0.25)] * len(gradient.log2_norm), gradient)
     assert shares.tolist() == [1.0]
@@ -247,14 +253,15 @@ def test_the_norm_clip_keeps_the_true_direction(cell: Cell, timesteps: int, deca
 
 @every_loss
 @every_cell
-def test_one_that_vanishes_beside_one_that_explodes_is_read_as_alone(cell: Cell, loss: str) -> None:
+@both_scans
+def test_one_that_vanishes_beside_one_that_explodes_is_read_as_alone(scan: str, cell: Cell, loss: str) -> None:
     both = [in_format(*made(cell, kind, loss), F32) for kind in MAKERS]
     replicas = [{name: value[0].numpy() for name, value in network.parameters.items()} for network, _ in both]
     network = Network.stack(cell, both[0][0].shape, replicas, F32)
     batch = Sequences(*(torch.cat([getattr(one, name) for _, one in both]) for name in ("x", "y", "lengths")))
-    together = curves(network, fast_pass(network, batch, LOSSES[loss], Scratch(LAYERS)), batch.lengths)
+    together = curves(network, run(scan, network, batch, LOSSES[loss]), batch.lengths)
     for rows, kind in zip(together, MAKERS, strict=True):
-        network, batch, found = read(cell, kind, loss, F32)
+        network, batch, found = read(scan, cell, kind, loss, F32)
         for curve, alone in zip(rows, curves(network, found, batch.lengths)[0], strict=True):
             for name, values in alone.columns.items():
                 np.testing.assert_array_equal(curve.columns[name], values, err_msg=name)
@@ -271,7 +278,8 @@ def long_ago(cell: Cell) -> tuple[Network, Sequences]:
 # The sums of a layer's parameter gradients go by the size of dL/dh_t, and drop what is 2^70 below it. Where dL/da_t is
 # much smaller than dL/dh_t (dead, saturated), that is not the size of what is summed.
 @both_formats
-def test_a_gradient_beyond_the_format_gives_rows_of_zero(dtype: torch.dtype) -> None:
+@both_scans
+def test_a_gradient_beyond_the_format_gives_rows_of_zero(scan: str, dtype: torch.dtype) -> None:
     """1e-400 for a whole layer: its norm is known, and what the optimizer gets is exactly zero.
 
     So too where the clip acts, on the gradient of all layers together.
@@ -279,7 +287,7 @@ def test_a_gradient_beyond_the_format_gives_rows_of_zero(dtype: torch.dtype) -> 
     network, batch = long_ago(Rnn(nonlinearity="relu"))
     true = truth(network, batch, LAST).gradients
     network, batch = in_format(network, batch, dtype)
-    found = fast_pass(network, batch, LAST, Scratch(LAYERS))
+    found = run(scan, network, batch, LAST)
     names = [name for name in true if name.startswith("layer0")]
     lower, parts = np.concatenate([true[name].ravel() for name in names]), [found.gradients[name] for name in names]
     assert log10_norm(lower) < -400
@@ -300,8 +308,9 @@ def test_a_gradient_beyond_the_format_gives_rows_of_zero(dtype: torch.dtype) -> 
 @pytest.mark.parametrize(
     ("nonlinearity", "late"), [("relu", -1.0), ("tanh", -30.0), ("sigmoid", 80.0), ("sigmoid", -80.0)]
 )
+@both_scans
 def test_what_a_layer_learns_from_long_ago_while_it_is_saturated(
-    nonlinearity: str, late: float, dtype: torch.dtype
+    scan: str, nonlinearity: str, late: float, dtype: torch.dtype
 ) -> None:
     """One unit a layer: the lower is saturated from the second timestep on, and learns from the first one alone.
 
@@ -317,7 +326,7 @@ def test_what_a_layer_learns_from_long_ago_while_it_is_saturated(
     network, batch = rounded(network, batch)
     true = truth(network, batch, LAST).gradients
     network, batch = in_format(network, batch, dtype)
-    found = fast_pass(network, batch, LAST, Scratch(LAYERS)).gradients
+    found = run(scan, network, batch, LAST).gradients
     for name in ("layer0.W_ih", "layer0.b"):
         assert apart(in_one_row([found[name]]), true[name].ravel()) < RELATIVE[dtype]
 
@@ -343,32 +352,35 @@ VALUE = Objective("value", "last", per_timestep=False)
 
 
 @both_formats
-def test_states_that_grow_as_fast_as_the_gradient_vanishes_count_alike(dtype: torch.dtype) -> None:
+@both_scans
+def test_states_that_grow_as_fast_as_the_gradient_vanishes_count_alike(scan: str, dtype: torch.dtype) -> None:
     """h_t = 2^t and dL/dh_t ~ 2^(T-t): all T - 1 terms of dL/dW_hh are equal, though the rows differ by 2^100 and more.
 
     dL/dW_hh = d 2^(T-2) (T - 1) and dL/dW_ih = d 2^(T-1), where d is dL/dh at the last timestep.
     """
     length = 110
-    found = fast_pass(linear(2.0, dtype), pulse(length, 1.0, dtype), VALUE, Scratch(1)).gradients
+    found = run(scan, linear(2.0, dtype), pulse(length, 1.0, dtype), VALUE).gradients
     (hh, e_hh), (ih, e_ih) = found["layer0.W_hh"], found["layer0.W_ih"]
     ratio = hh[0, 0, 0].double() / ih[0, 0, 0].double() * 2.0 ** float(e_hh - e_ih)
     assert ratio.item() == pytest.approx((length - 1) / 2, rel=RELATIVE[dtype])
 
 
-def test_sums_beyond_float32_keep_their_direction() -> None:
+@both_scans
+def test_sums_beyond_float32_keep_their_direction(scan: str) -> None:
     """States of 1e37 at every timestep: their sum over time would be infinite without an exponent."""
     network, batch = linear(1.0, F32), pulse(100, 1e37, F32)
-    found = fast_pass(network, batch, VALUE, Scratch(1)).gradients
+    found = run(scan, network, batch, VALUE).gradients
     wide = {name: w.double() for name, w in network.parameters.items()}
     sizes = Sequences(batch.x.double(), batch.y.double(), batch.lengths)
-    true = fast_pass(Network(network.cell, network.shape, wide), sizes, VALUE, Scratch(1)).gradients
+    true = run(scan, Network(network.cell, network.shape, wide), sizes, VALUE).gradients
     names = ["layer0.W_ih", "layer0.W_hh"]
     ours, theirs = (in_one_row([gradients[name] for name in names]) for gradients in (found, true))
     assert apart(ours, theirs) < RELATIVE[F32]
 
 
 @both_formats
-def test_rows_of_zeros_that_arrive_carry_no_exponent(dtype: torch.dtype) -> None:
+@both_scans
+def test_rows_of_zeros_that_arrive_carry_no_exponent(scan: str, dtype: torch.dtype) -> None:
     """The upper layer is dead before timestep 150: from there on only zeros arrive below, and the lower reads on."""
     length = 300
     network = linear(0.125, dtype, nonlinearity="relu", layers=2)
@@ -376,7 +388,7 @@ def test_rows_of_zeros_that_arrive_carry_no_exponent(dtype: torch.dtype) -> None
     batch = pulse(length, 1.0, dtype)
     batch.x[:, :150], batch.x[:, 150:] = -1.0, 1.0
     network.parameters["layer0.b"][:], network.parameters["layer1.b"][:] = 3.0, -7.0
-    found = fast_pass(network, batch, VALUE, Scratch(2))
+    found = run(scan, network, batch, VALUE)
     (rows,) = curves(network, found, batch.lengths)
     lower, upper = (curve.columns["log10_norm"] for curve in rows)
     assert np.isneginf(upper[:149]).all()  # what h_149 gets is its successor's
@@ -386,7 +398,8 @@ def test_rows_of_zeros_that_arrive_carry_no_exponent(dtype: torch.dtype) -> None
 
 @both_formats
 @pytest.mark.parametrize("gain", [1e-30, 1e30])
-def test_one_timestep_may_change_the_size_by_thirty_decades(gain: float, dtype: torch.dtype) -> None:
+@both_scans
+def test_one_timestep_may_change_the_size_by_thirty_decades(scan: str, gain: float, dtype: torch.dtype) -> None:
     network, batch = linear(gain, dtype), pulse(9, 0.0, dtype)
-    (rows,) = curves(network, fast_pass(network, batch, VALUE, Scratch(1)), batch.lengths)
+    (rows,) = curves(network, run(scan, network, batch, VALUE), batch.lengths)
     np.testing.assert_allclose(np.diff(rows[0].columns["log10_norm"]), -math.log10(gain), atol=1e-4)
