@@ -16,35 +16,41 @@ from torch.nn.functional import pad
 
 from rnnlab.scan.general import Step, Trace
 from rnnlab.scan.layer import Layer
-from rnnlab.scan.scaled import Scaled, add, sum_of_products
-from rnnlab.scan.thresholds import UNDERFLOW_MARGIN
+from rnnlab.scan.scaled import NOTHING, Scaled, add, power, sum_of_products
+from rnnlab.scan.thresholds import ANY_FLOAT64, SMALLEST_FLOAT32, UNDERFLOW_MARGIN
 
 
-@dataclass(frozen=True)
 class Arriving:
     """What reaches h from outside the layer: rows [R, S, B, H], and which of them each timestep takes, -1 for none.
 
     slots: int64 [R, T, B]; None where timestep t takes row t.
     """
 
-    rows: Scaled
-    slots: Tensor | None = None
+    def __init__(self, rows: Scaled, slots: Tensor | None = None) -> None:
+        largest = rows.mantissa.abs().amax(-1)
+        self._rows = _near_one(rows, largest)
+        sizes = _sizes(self._rows.exponent, largest)
+        if slots is not None:
+            there, slots = slots >= 0, slots.clamp(min=0)
+            sizes = sizes.gather(1, slots).where(there, NOTHING)
+        self._slots = slots
+        self.sizes = sizes
+        """The exponents of the rows by timestep, int64 [R, T, B]; NOTHING where zeros arrive, or no row."""
 
-    def timesteps(self, T: int) -> list[bool]:
+    def timesteps(self) -> list[bool]:
         """At which timesteps anything arrives."""
-        if self.slots is None:
-            return [True] * T
-        anything: list[bool] = (self.slots >= 0).any(2).any(0).tolist()
+        if self._slots is None:
+            return [True] * self.sizes.shape[1]
+        anything: list[bool] = (self.sizes != NOTHING).any(2).any(0).tolist()
         return anything
 
-    def at(self, t: int) -> Scaled:
-        """The rows [R, B, H] of one timestep; zeros where nothing arrives."""
-        mantissa, exponent = self.rows
-        if self.slots is None:
-            return Scaled(mantissa[:, t], exponent[:, t])
-        there, slot = self.slots[:, t] >= 0, self.slots[:, t, None].clamp(min=0)
-        rows = mantissa.gather(1, slot[..., None].expand(-1, -1, -1, mantissa.shape[-1]))[:, 0]
-        return Scaled(rows.where(there[..., None], 0), exponent.gather(1, slot)[:, 0].where(there, 0))
+    def at(self, t: int) -> tuple[Tensor, Tensor]:
+        """The mantissas [R, B, H] of one timestep, of any values where nothing arrives, and their sizes [R, B]."""
+        mantissa = self._rows.mantissa
+        if self._slots is None:
+            return mantissa[:, t], self.sizes[:, t]
+        slot = self._slots[:, t, None, :, None].expand(-1, -1, -1, mantissa.shape[-1])
+        return mantissa.gather(1, slot)[:, 0], self.sizes[:, t]
 
 
 @dataclass(frozen=True)
@@ -81,15 +87,14 @@ def backward(
     h_before = torch.stack([step.before[0] for step in steps], 1).detach()
     zero = torch.zeros_like(torch.cat(steps[0].before, -1))
     rows = Scaled(zero, torch.zeros(zero.shape[:2], dtype=torch.int64, device=zero.device))
-    lost = torch.zeros_like(rows.exponent, dtype=torch.bool)
-    kept, arrives = _Kept(), arriving.timesteps(len(steps))
+    kept, arrives, largest = _Kept(), arriving.timesteps(), zero[..., 0]
     for t in reversed(range(len(steps))):
-        rows, lost = _joined(rows, lost, arriving.at(t)) if arrives[t] else (Scaled.of(*rows), lost)
-        kept.lost.append(lost)
+        rows = _near_one(rows, largest)
+        if arrives[t]:
+            rows = _joined(rows, largest, *arriving.at(t))
         # A graph that has served takes memory.
-        rows, gone = _through(steps.pop(), rows, layer.W_hh, bounds, kept)
-        lost = lost | gone
-    return kept.adjoint(states, layer, x, h_before, bounds)
+        rows, largest = _through(steps.pop(), rows, layer.W_hh, bounds, kept)
+    return kept.adjoint(states, layer, x, h_before, arriving.sizes != NOTHING, bounds)
 
 
 @dataclass
@@ -102,10 +107,17 @@ class _Kept:
     """dL/d(gx_t), before the clip."""
     dgx: list[Scaled] = field(default_factory=list)
     dgh: list[Scaled] = field(default_factory=list)
-    lost: list[Tensor] = field(default_factory=list)
+    largest: list[Tensor] = field(default_factory=list)
+    """The largest entries of the rows [R, B] that the timestep gave, from rows of size 1."""
 
     def adjoint(
-        self, states: tuple[str, ...], layer: Layer, x: Tensor, h_before: Tensor, bounds: Tensor | None
+        self,
+        states: tuple[str, ...],
+        layer: Layer,
+        x: Tensor,
+        h_before: Tensor,
+        arrives: Tensor,
+        bounds: Tensor | None,
     ) -> Adjoint:
         totals, dgx, dgh = _over_time(self.totals), _over_time(self.dgx), _over_time(self.dgh)
         parts = totals.mantissa.chunk(len(states), -1)
@@ -122,18 +134,37 @@ class _Kept:
         }
         if layer.b_hh is not None:
             sums["b_hh"] = sum_of_products(None, dgh)
-        return Adjoint(squares, totals.exponent, torch.stack(self.lost[::-1], 1), sums, dgx, clamped)
+        gone = _gone(torch.stack(self.largest[::-1], 1), dgh.mantissa)
+        return Adjoint(squares, totals.exponent, _lost(gone, arrives), sums, dgx, clamped)
 
 
-def _joined(rows: Scaled, lost: Tensor, outside: Scaled) -> tuple[Scaled, Tensor]:
-    """Rows [R, B, S*H] of all states with what reaches h from outside, [R, B, H]; beside it nothing counts as lost."""
-    lost = lost & (outside.mantissa.abs().amax(-1) == 0)
-    others = rows.mantissa.shape[-1] - outside.mantissa.shape[-1]
-    return add(rows, Scaled(pad(outside.mantissa, (0, others)), outside.exponent)), lost
+def _near_one(rows: Scaled, largest: Tensor) -> Scaled:
+    """Rows whose largest entries are these, so that they are in [0.5, 1); exact.
+
+    As far as one factor goes that is a number of the format: a row of subnormal numbers stays below.
+    """
+    mantissa, exponent = rows
+    most = -SMALLEST_FLOAT32 if mantissa.dtype == torch.float32 else ANY_FLOAT64
+    shift = torch.frexp(largest.nan_to_num(0, 0, 0)).exponent.clamp(-most, most)
+    return Scaled(mantissa * (-shift).to(mantissa.dtype).exp2()[..., None], exponent + shift)
+
+
+def _sizes(exponent: Tensor, largest: Tensor) -> Tensor:
+    return exponent.masked_fill(largest == 0, NOTHING)
+
+
+def _joined(rows: Scaled, largest: Tensor, outside: Tensor, sizes: Tensor) -> Scaled:
+    """Rows [R, B, S*H] near 1 of all states, with rows near 1 that reach h from outside, [R, B, H]."""
+    own = _sizes(rows.exponent, largest)
+    top = torch.maximum(own, sizes)
+    mantissa = rows.mantissa * power(own - top, outside.dtype)[..., None]
+    arriving = outside * power(sizes - top, outside.dtype)[..., None]
+    mantissa[..., : outside.shape[-1]] += arriving.where((sizes != NOTHING)[..., None], 0)
+    return Scaled(mantissa, top.masked_fill(top == NOTHING, 0))
 
 
 def _through(step: Step, rows: Scaled, W_hh: Tensor, bounds: Tensor | None, kept: _Kept) -> tuple[Scaled, Tensor]:
-    """One timestep back: the rows of the states before, and which of them the number format has lost, [R, B]."""
+    """One timestep back: the rows of the states before, and their largest entries."""
     total, dgx, dgh, before = _vjp(step, rows.mantissa)
     kept.totals.append(Scaled(total, rows.exponent))
     of_gx, of_gh = Scaled(dgx, rows.exponent), Scaled(dgh, rows.exponent)
@@ -143,12 +174,15 @@ def _through(step: Step, rows: Scaled, W_hh: Tensor, bounds: Tensor | None, kept
     kept.dgx.append(of_gx)
     kept.dgh.append(of_gh)
     product = torch.bmm(of_gh.mantissa, W_hh.mT)
-    through = pad(product, (0, before.shape[-1] - product.shape[-1]))
+    others = before.shape[-1] - product.shape[-1]
+    through = pad(product, (0, others)) if others else product
     if bounds is None:  # both have the one exponent
         previous = Scaled(before + through, rows.exponent)
-        return previous, _is_lost(previous.mantissa.abs().amax(-1), dgh)
-    largest = torch.maximum(before.abs().amax(-1), product.abs().amax(-1))
-    return add(Scaled(before, rows.exponent), Scaled(through, of_gh.exponent)), _is_lost(largest, dgh)
+        kept.largest.append(previous.mantissa.abs().amax(-1))
+        return previous, kept.largest[-1]
+    kept.largest.append(torch.maximum(before.abs().amax(-1), product.abs().amax(-1)))
+    previous = add(Scaled(before, rows.exponent), Scaled(through, of_gh.exponent))
+    return previous, previous.mantissa.abs().amax(-1)
 
 
 def _vjp(step: Step, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -163,14 +197,27 @@ def _vjp(step: Step, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return torch.cat([parts[0], *others[n:]], -1), dgx, dgh, torch.cat(others[:n], -1)
 
 
-def _is_lost(largest: Tensor, dgh: Tensor) -> Tensor:
-    """From the largest entries of rows that one timestep gave from rows of size 1: whether the format ended on the way.
+def _gone(largest: Tensor, dgh: Tensor) -> Tensor:
+    """Whether a timestep took its row out of the format, [R, T, B]; dgh [R, T, B, N].
 
     A zero may be exact, as a dead relu's is; not if a factor was so small that its product with another can vanish.
     """
     tiny, of_gates = torch.finfo(dgh.dtype).tiny, dgh.abs().amax(-1)
     vanished = (largest == 0) & (of_gates > 0) & (of_gates < tiny**0.5)
-    lost: Tensor = vanished | ((largest > 0) & (largest < UNDERFLOW_MARGIN * tiny))
+    gone: Tensor = vanished | ((largest > 0) & (largest < UNDERFLOW_MARGIN * tiny))
+    return gone
+
+
+def _lost(gone: Tensor, arrives: Tensor) -> Tensor:
+    """Whether a row is one that a later timestep lost, with nothing arriving since; bool [R, T, B]."""
+    T = gone.shape[1]
+    after = torch.arange(1, T + 1, device=gone.device)[:, None]
+    # The timestep whose loss, and the one whose arrival, is the last to have come back to t.
+    loss, arrival = (
+        torch.where(flags, T + 1 - after, 0).flip(1).cummax(1).values.flip(1)
+        for flags in (pad(gone[:, 1:], (0, 0, 0, 1)), arrives)
+    )
+    lost: Tensor = loss > arrival
     return lost
 
 

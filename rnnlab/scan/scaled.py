@@ -108,10 +108,10 @@ def add(a: Scaled, b: Scaled) -> Scaled:
     sizes = [_sizes(part) for part in parts]
     top = torch.maximum(*sizes)
     first, second = (
-        part.mantissa * _power(size - top, part.mantissa.dtype)[..., None]
+        part.mantissa * power(size - top, part.mantissa.dtype)[..., None]
         for part, size in zip(parts, sizes, strict=True)
     )
-    return Scaled(first + second, top.masked_fill(top == _NOTHING, 0))
+    return Scaled(first + second, top.masked_fill(top == NOTHING, 0))
 
 
 def sum_of_products(left: Tensor | None, right: Scaled) -> Scaled:
@@ -126,22 +126,22 @@ def sum_of_products(left: Tensor | None, right: Scaled) -> Scaled:
         left, of_left = Scaled.of(left)
         sizes = sizes + _sizes(Scaled(left, of_left))
     top = sizes.flatten(1).amax(1)
-    top = top.masked_fill(top < _NOTHING // 2, 0)
-    factor = _power((sizes.flatten(1) - top[:, None]).view_as(sizes), rows.mantissa.dtype)
+    top = top.masked_fill(top < NOTHING // 2, 0)
+    factor = power((sizes.flatten(1) - top[:, None]).view_as(sizes), rows.mantissa.dtype)
     weighted = (rows.mantissa * factor[..., None]).flatten(1, -2)
     return Scaled(weighted.sum(1) if left is None else torch.bmm(left.flatten(1, -2).mT, weighted), top)
 
 
-_NOTHING = -(1 << 40)
+NOTHING = -(1 << 40)
 """The exponent of a row of zeros: below all others."""
 
 
 def _sizes(rows: Scaled) -> Tensor:
-    """The exponents of normalized rows, int64 [*E]; of rows of zeros _NOTHING."""
-    return rows.exponent.masked_fill(rows.mantissa.abs().amax(-1) == 0, _NOTHING)
+    """The exponents of normalized rows, int64 [*E]; of rows of zeros NOTHING."""
+    return rows.exponent.masked_fill(rows.mantissa.abs().amax(-1) == 0, NOTHING)
 
 
-def _power(exponent: Tensor, dtype: torch.dtype) -> Tensor:
+def power(exponent: Tensor, dtype: torch.dtype) -> Tensor:
     """2^exponent of exponents of at most 0: 0 where the dtype cannot hold it."""
     return exponent.clamp(min=-1100).to(dtype).exp2()
 
