@@ -42,7 +42,7 @@ def rerun(
 ) -> None:
     """Train a run again; --check compares it with the first."""
     from rnnlab.cli.show import chosen_run
-    from rnnlab.cli.train import report_interruption, show_run, train_shown
+    from rnnlab.cli.train import check_written, report_interruption, show_run, train_shown
     from rnnlab.config import load_config
 
     if check and (name or force):
@@ -52,6 +52,7 @@ def rerun(
         with report_interruption():
             _check(chosen, as_json, quiet)
         return
+    check_written(str(chosen.dir.config))
     config = load_config(chosen.dir.config, [f"name={name or chosen.name + '-again'}"])
     show_run(train_shown(config, str(chosen.path.parent), force, False, quiet), as_json, quiet)
 

@@ -17,6 +17,10 @@ EXAMPLES = """\b
 Examples:
   rnnlab show demo
   rnnlab show runs/demo --json
+
+\b
+What can be read of a damaged run is shown; then the damaged files are named,
+and the exit code is 3. --json reads run.json and config.yaml only.
 """
 
 
@@ -53,10 +57,13 @@ def chosen_run(named: str, *, trust: bool) -> Run:
 
 def _show(run: Run) -> None:
     from rnnlab.cli.streams import stdout_console
+    from rnnlab.errors import DamagedError
     from rnnlab.report.terminal.listing import details
-    from rnnlab.report.terminal.summary import summary, supports_unicode
+    from rnnlab.report.terminal.summary import damaged_files, summary, supports_unicode
 
     console, unicode = stdout_console(), supports_unicode(sys.stdout.encoding)
     console.print(summary(run, console.width, unicode=unicode))
     console.print()
     console.print(details(run, unicode=unicode))
+    if damaged := damaged_files(run):
+        raise DamagedError(f"{run.path} has damaged files: {', '.join(damaged)}")

@@ -14,7 +14,7 @@ import typer
 from rnnlab.cli.completion import complete_keys
 from rnnlab.cli.signals import exit_code, install_handlers
 from rnnlab.cli.streams import print_error, stdout_console
-from rnnlab.errors import DivergedError, UsageError
+from rnnlab.errors import DivergedError, RunFolderError, UsageError
 from rnnlab.wording import shortened
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def train(
     """
     from rnnlab.config import load_config
 
+    check_written(config)
     described = load_config(config, [*(sets or ()), *_options(device=device, seed=seed, name=name)])
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: give one of them")
@@ -91,6 +92,20 @@ def train(
     show_run(run, as_json, quiet)
     if fail_on_diverged and run.status == "diverged":
         raise DivergedError(f"{run.name} diverged: {run.info.get('reason', '')}".rstrip(": "))
+
+
+def check_written(config: str) -> None:
+    """Raise RunFolderError where a file is the config of a run that stopped before it wrote one."""
+    from pathlib import Path
+
+    from rnnlab.runs.folder import RunFolder
+
+    folder = RunFolder(Path(config).parent)
+    if Path(config) != folder.config or not folder.is_run or folder.config.exists():
+        return
+    if unwritten := folder.why_unwritten(folder.config):
+        remedy = f"begin it again with the config that it was started with, and --name {folder.name} --resume"
+        raise RunFolderError(f"{unwritten}; {remedy}")
 
 
 def _check_resumable(config: Config, out: str) -> None:

@@ -78,7 +78,7 @@ def _lines(verification: Verification) -> Iterator[str]:
     for fault in verification.faults:
         yield f"         {printable(fault)}"
     for remark in verification.remarks:
-        yield f"         not verified: {remark}"
+        yield f"         not verified: {printable(remark)}"
     if verification.restore:
         restore = printable(verification.restore)
         yield f"         {'goes on with' if verification.whole else 'restore'}: {restore}"

@@ -15,9 +15,12 @@ from rnnlab.compare.pairs import Pair, pairs
 from rnnlab.errors import UsageError
 from rnnlab.report.formatting import format_count, format_setting
 from rnnlab.report.headings import HEADINGS, UNFINISHED, numbers, short_names
+from rnnlab.runs.run_json import NO_CHECKSUM, has_checksum
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from rnnlab.runs.run import Run
 
 MOST_COMPARISONS = 12
 MOST_NOTES = 10
@@ -125,13 +128,8 @@ class Findings:
             yield f"with zeros or underflow, which are in no fit: {format_count(below_range, 'run')}"
 
     def _unverified(self) -> dict[str, str]:
-        watched = {self.groups.name_of(run): run.info.get("watch") or {} for run in self.groups.runs}
-        return {
-            name: f"{watch['not_verified']} of {watch['records']} records of the watched model differ from autograd by "
-            "more than the number format explains"
-            for name, watch in watched.items()
-            if watch.get("not_verified")
-        }
+        reasons = {self.groups.name_of(run): "; ".join(_unverified(run)) for run in self.groups.runs}
+        return {name: reason for name, reason in reasons.items() if reason}
 
     def _definition_notes(self) -> Iterator[str]:
         if any(group.ended for group in self.measured):
@@ -146,6 +144,17 @@ class Findings:
         import pandas as pd
 
         return pd.DataFrame([numbers(group) for group in self.measured])
+
+
+def _unverified(run: Run) -> Iterator[str]:
+    watch = run.info.get("watch") or {}
+    if watch.get("not_verified"):
+        yield (
+            f"{watch['not_verified']} of {watch['records']} records of the watched model differ from autograd by more "
+            "than the number format explains"
+        )
+    if not has_checksum(run.dir.run):
+        yield NO_CHECKSUM
 
 
 def _first_of(reasons: Mapping[str, str], one: str, many: str) -> Iterator[str]:

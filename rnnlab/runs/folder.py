@@ -17,7 +17,7 @@ from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError
 from rnnlab.names import check_name
 from rnnlab.provenance import this_process, trained_by
 from rnnlab.runs.remains import hidden_name, settle
-from rnnlab.runs.run_json import STATUSES, now, read_run_json, status_of, write_run_json
+from rnnlab.runs.run_json import ENDED, STATUSES, now, read_run_json, status_of, why_stopped, write_run_json
 from rnnlab.runs.seals import Seal
 
 RUN_FILE = "run.json"
@@ -167,6 +167,19 @@ class RunFolder:
         """
         fields = None if self.trust else (self.read_run().get("files") or {}).get(path.name)
         return None if fields is None else Seal.from_fields(fields)
+
+    def why_unwritten(self, path: Path) -> str | None:
+        """Why this run has not written a file of it, as a sentence; None where it has, or ought to have.
+
+        config.yaml, gradients.csv, metrics.csv and the checkpoint are begun in this order. Raises RunFolderError.
+        """
+        order = [self.config, self.gradients, self.metrics, self.checkpoint, self.previous_checkpoint]
+        if any(later.exists() for later in order[order.index(path) :]):
+            return None
+        info = self.read_run()
+        if (status := status_of(info)) in ENDED or path.name in (info.get("files") or {}):
+            return None
+        return f"{path} is not written yet" if status == "running" else f"{path} was not written: {why_stopped(info)}"
 
     def write_run(self, info: Mapping[str, Any]) -> None:
         """Write `run.json` whole. Raises RunFailedError, and then the old one is as it was."""

@@ -54,11 +54,13 @@ def _held(run: RunFolder, path: Path, read: Callable[[Seal | None], pa.Table]) -
     seal = run.seal_of(path)
     try:
         return read(seal)
-    except RunFolderError:
+    except RunFolderError as error:
         # Another process may have begun to write there just now.
-        if (again := run.seal_of(path)) == seal:
-            raise
-        return read(again)
+        if (again := run.seal_of(path)) != seal:
+            return read(again)
+        if unwritten := run.why_unwritten(path):
+            raise RunFolderError(unwritten) from error
+        raise
 
 
 def read_table(

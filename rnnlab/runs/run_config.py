@@ -33,6 +33,8 @@ def read_config(run: RunFolder) -> dict[str, Any]:
             seal.check(run.config, Seal.of(raw), "run.json", REMEDY)
         config = _parsed(raw, str(run.config))
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and (unwritten := run.why_unwritten(run.config)):
+            raise RunFolderError(unwritten) from error
         raise RunFolderError(f"{run.config} cannot be read: {error.strerror or error}") from error
     except RunFolderError:
         raise

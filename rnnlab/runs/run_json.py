@@ -23,10 +23,22 @@ from rnnlab.runs.run_keys import KEYS, STATUSES, fault_of, is_deep
 from rnnlab.runs.seals import REMEDY
 from rnnlab.wording import shortened
 
-__all__ = ["ENDED", "STATUSES", "has_checksum", "now", "read_run_json", "status_of", "write_run_json"]
+__all__ = [
+    "ENDED",
+    "NO_CHECKSUM",
+    "STATUSES",
+    "has_checksum",
+    "now",
+    "read_run_json",
+    "status_of",
+    "why_stopped",
+    "write_run_json",
+]
 
 ENDED = ("completed", "diverged")
 """A run with one of these statuses has come to its end: it counts as a result, and is not trained again."""
+NO_CHECKSUM = "run.json has no checksum: an earlier version wrote it, or somebody else"
+"""What is said of such a run, whose figures cannot be verified."""
 _CHECKSUM, _DIGITS = b'"checksum": "', 64
 _MOST_BYTES = 4 << 20
 _DEEPEST = 50
@@ -54,8 +66,11 @@ def _agrees(data: bytes, info: dict[str, Any]) -> bool:
 
 
 def has_checksum(path: Path) -> bool:
-    """Whether the file, which can be read, has one."""
-    return _CHECKSUM in read_regular(path, _MOST_BYTES)
+    """Whether the file has one; True also where it cannot be read."""
+    try:
+        return _CHECKSUM in read_regular(path, _MOST_BYTES)
+    except OSError:
+        return True
 
 
 def _ends_in_hash(info: dict[str, Any]) -> bool:
@@ -116,6 +131,13 @@ def status_of(info: Mapping[str, Any]) -> str:
     """The status in a `run.json`; `running` becomes `interrupted` where its process is known to be gone."""
     status = str(info.get("status") or "failed")
     return "interrupted" if status == "running" and is_gone(info.get("process") or {}) else status
+
+
+def why_stopped(info: Mapping[str, Any]) -> str:
+    """Why a run stopped before its end: the reason in its run.json, or what leaves none there."""
+    if info.get("status") == "running":
+        return "its process was killed, or the disk was full"
+    return shortened(str(info.get("reason") or "the run failed"), 300)
 
 
 def now() -> str:

@@ -136,15 +136,12 @@ class Recorder:
 
     def give_up(self, status: str, reason: str) -> None:
         """Close a run that did not reach its end; rows that are written stay."""
+        files = self._config_seal()
+        with contextlib.suppress(RnnlabError):
+            files |= self._sync()
         # On a full disk this cannot be written; the error that is already on its way says so.
         with contextlib.suppress(RnnlabError, OSError):
-            self.dir.finish(
-                status,
-                reason,
-                updates=self.done,
-                result=self._result(),
-                files=fields_of(self._sync() | self._config_seal()),
-            )
+            self.dir.finish(status, reason, updates=self.done, result=self._result(), files=fields_of(files))
         self.close()
 
     def _result(self) -> dict[str, Any]:

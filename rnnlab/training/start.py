@@ -98,9 +98,10 @@ def check_resumable(folder: RunFolder, config: Config) -> None:
     if status not in ("interrupted", "failed"):
         raise RunFolderError(f"{folder.path} is {status}; only an interrupted or a failed run can be resumed")
     if info.get("identity") != config.identity():
+        theirs = f"--config {folder.config}" if folder.config.exists() else "the config that it was started with"
         raise RunFolderError(
             f"{folder.path} is a run of another config{_difference(folder, config)}; "
-            f"resume it with --config {folder.config}, or choose another --name"
+            f"resume it with {theirs}, or choose another --name"
         )
 
 

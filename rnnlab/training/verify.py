@@ -14,7 +14,7 @@ from rnnlab.runs.checkpoint_file import checked_checkpoint
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.readers import as_frame, gradients_of, metrics_of
 from rnnlab.runs.run_config import read_config
-from rnnlab.runs.run_json import ENDED, has_checksum
+from rnnlab.runs.run_json import ENDED, NO_CHECKSUM, has_checksum, why_stopped
 from rnnlab.runs.seals import seal_of_file
 from rnnlab.training.checkpoints import last_checkpoint
 from rnnlab.training.rows import faults_of_rows
@@ -56,23 +56,27 @@ def verify_run(path: str | Path) -> Verification:
     except RunFolderError as error:
         return Verification(folder.path, "broken", (str(error),), (), _again(folder))
     files = info.get("files") or {}
-    if not files and status != "running":
-        killed = status == "interrupted" and info.get("status") == "running"
-        reason = "its process was killed, or the disk was full" if killed else "an earlier version wrote it"
-        remarks.append(f"run.json has no length and hash of its files: {reason}")
+    unwritten = [*filter(None, map(folder.why_unwritten, _sealed_by(folder)))]
+    if unwritten:
+        remarks.append(unwritten[0])
+    elif status != "running" and (unsealed := _unsealed(folder, files)):
+        reason = "an earlier version wrote it" if status in ENDED else why_stopped(info)
+        remarks.append(f"run.json has no length and hash of {unsealed}: {reason}")
     if not has_checksum(folder.run):
-        remarks.append("run.json has no checksum: an earlier version wrote it, or somebody else")
+        remarks.append(NO_CHECKSUM)
     faults += _faults_of_files(folder, files)
     if "watch" in info:
         # Its config and checkpoints are its own program's; what rnnlab wrote is here.
         faults += _faults_of_tables(RunFolder(folder.path, trust=True))
-        return Verification(folder.path, status, tuple(dict.fromkeys(faults)), tuple(remarks), "")
+        faults = [fault for fault in dict.fromkeys(faults) if fault not in unwritten]
+        return Verification(folder.path, status, tuple(faults), tuple(remarks), "")
     faults += _faults_of_content(folder, info.get("updates"), status)
+    faults = [fault for fault in faults if fault not in unwritten]
     damaged_checkpoint, can_go_on = _checkpoints(folder, status)
-    if not faults and can_go_on:
+    if not faults and can_go_on and folder.config.exists():
         restore = _command(folder, "--resume")
     else:
-        restore = _again(folder) if faults or damaged_checkpoint else ""
+        restore = _again(folder) if faults or damaged_checkpoint or can_go_on else ""
     faults = list(dict.fromkeys([*damaged_checkpoint, *faults]))
     return Verification(folder.path, status, tuple(faults), tuple(remarks), restore)
 
@@ -87,6 +91,17 @@ def leftovers(root: str | Path) -> list[Path]:
 
 def _is_leftover(name: str) -> bool:
     return ".new-" in name or ".old-" in name
+
+
+def _sealed_by(folder: RunFolder) -> Sequence[Path]:
+    """The files that run.json has the length and hash of, however the run ended."""
+    return folder.config, folder.gradients, folder.metrics
+
+
+def _unsealed(folder: RunFolder, files: dict[str, dict[str, object]]) -> str:
+    """The files of which run.json has no length and hash, in words; empty where it has all."""
+    names = [path.name for path in _sealed_by(folder) if path.name not in files]
+    return " and ".join(names) if files else "its files"
 
 
 def _faults_of_files(folder: RunFolder, files: dict[str, dict[str, object]]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from chaos.calls import called
 from chaos.forks import Ended, Warm
 from chaos.records import Record, without_seconds
 from chaos.scenarios import Scenario
@@ -54,9 +55,14 @@ def _without_seconds(rows: bytes) -> bytes:
 
 
 def _misread(folder: Path) -> Iterator[str]:
-    """A reader takes the rows of gradients.csv that are whole, or names the file."""
+    """A reader takes the rows of gradients.csv that are whole, or names the file; and no command calls it damaged."""
     path = folder / "gradients.csv"
-    if not (folder / "run.json").exists() or not path.exists():
+    if not (folder / "run.json").exists():
+        return
+    # Raises where one of them ends as a bug.
+    codes = {command: called(command, str(folder)).code for command in ("ls", "show", "report", "verify")}
+    yield from (f"`rnnlab {command}` ends with {code}" for command, code in codes.items() if code)
+    if not path.exists():
         return
     whole = max(0, path.read_bytes().count(b"\n") - 1)
     try:

@@ -196,3 +196,37 @@ def test_a_changed_run_json_is_left_out_and_named(key: str, runs: Path, call: Ca
     assert "left out: s1: " in words(call("report").out)
     assert Run(path.parent, trust=True).info["name"] == "s1"
     assert "s1" in call("ls", "--trust").out
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, lambda _: b"no table\n"])
+@pytest.mark.parametrize("name", ["config.yaml", "gradients.csv", "metrics.csv"])
+def test_show_names_what_is_damaged_and_ends_as_verify_does(
+    name: str, damage: Callable[[bytes], bytes], runs: Path, call: Call
+) -> None:
+    assert call("show", "s1").code == 0
+    path = runs / "s1" / name
+    path.write_bytes(damage(path.read_bytes()))
+    shown = call("show", "s1")
+    assert (shown.code, shown.err) == (3, f"rnnlab: runs/s1 has damaged files: {name}\n")
+    assert f"runs/s1/{name}" in words(shown.out)
+    assert call("verify", "s1").code == 3
+
+
+def test_what_is_trusted_is_not_named_as_damaged(runs: Path, call: Call) -> None:
+    path = runs / "s1" / "gradients.csv"
+    path.write_bytes(without_a_middle_row(path.read_bytes()))
+    shown = call("show", "s1", "--trust")
+    assert (shown.code, shown.err) == (0, "")
+
+
+def test_a_run_json_without_a_checksum_is_named(runs: Path, call: Call) -> None:
+    """Its figures count, since an earlier version wrote none; who reads them knows that nothing vouches for them."""
+    assert "checksum" not in call("report").out + call("show", "s1").out
+    path = runs / "s1" / "run.json"
+    info = json.loads(path.read_text())
+    del info["checksum"]
+    path.write_text(json.dumps(info))
+    named = "not verified: {}run.json has no checksum: an earlier version wrote it, or somebody else"
+    assert named.format("s1: ") in words(call("report").out)
+    assert named.format("") in words(call("show", "s1").out)
+    assert call("show", "s1").code == 0

@@ -103,7 +103,7 @@ def test_a_run_that_failed_before_its_first_row_still_has_its_summary(tmp_path: 
     text = rendered(Run(run.path), 80)
     assert "one: failed, the disk was full" in text
     # A path that is longer than the line is broken.
-    assert "gradients.csvcannotberead" in "".join(text.split())
+    assert "gradients.csvwasnotwritten:thediskwasfull" in "".join(text.split())
 
 
 def test_colour_is_for_terminals_and_not_under_no_color(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

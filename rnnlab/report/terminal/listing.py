@@ -119,7 +119,8 @@ def _origin(run: Run) -> Iterator[tuple[str, str]]:
         yield "data", " ".join(str(value) for value in file.values()) if isinstance(file, dict) else str(file)
     if command := info.get("command"):
         yield "command", shlex.join(map(str, command))
-    yield "repeat", repeat_command(run)
+    if run.dir.config.exists():
+        yield "repeat", repeat_command(run)
 
 
 def repeat_command(run: Run) -> str:

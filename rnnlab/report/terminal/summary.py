@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -10,10 +10,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from rnnlab.clips import CLIPS
-from rnnlab.errors import RnnlabError
+from rnnlab.errors import RnnlabError, RunFolderError
 from rnnlab.report.formatting import format_duration, format_number, printable
 from rnnlab.report.terminal.strip import span, strip
-from rnnlab.runs.run_json import ENDED
+from rnnlab.runs.run_json import NO_CHECKSUM, has_checksum
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ def summary(run: Run, width: int = 80, *, unicode: bool = True) -> RenderableTyp
         _scores(run.info),
         _facts(run),
         *_gradients(run, width, unicode),
-        *_metrics_fault(run, unicode),
+        *_faults(run, unicode),
         files,
     ]
     return Group(*[line for part in parts for line in (part, "")][:-1])
@@ -127,13 +127,34 @@ def _metrics(run: Run) -> pd.DataFrame | None:
         return None
 
 
-def _metrics_fault(run: Run, unicode: bool) -> list[RenderableType]:
-    """Why the figures of metrics.csv are missing, in a run that has come to its end."""
-    try:
-        _ = run.metrics
-    except RnnlabError as error:
-        return [Text(printable(f"without its metrics: {error}", unicode))] if run.status in ENDED else []
-    return []
+def damaged_files(run: Run) -> dict[str, str]:
+    """The files of a run that cannot be read, each with the reason; not those that it had not come to write."""
+    readers: dict[str, Callable[[], object]] = {
+        "config.yaml": lambda: run.config,
+        "gradients.csv": lambda: run.gradients,
+        "metrics.csv": lambda: run.metrics,
+    }
+    faults = dict[str, str]()
+    for name, read in readers.items():
+        try:
+            read()
+        except RunFolderError as error:
+            if not run.dir.why_unwritten(run.path / name):
+                faults[name] = str(error)
+    return faults
+
+
+def _faults(run: Run, unicode: bool) -> list[RenderableType]:
+    """Why settings and the figures of metrics.csv are missing, and what cannot be verified.
+
+    Why there is no gradient stands in the place of the gradient.
+    """
+    words = {"config.yaml": "settings", "metrics.csv": "metrics"}
+    faults = damaged_files(run)
+    texts = [f"without its {words[name]}: {faults[name]}" for name in words if name in faults]
+    if not has_checksum(run.dir.run):
+        texts.append(f"not verified: {NO_CHECKSUM}")
+    return [Text(printable(text, unicode)) for text in texts]
 
 
 def _gradients(run: Run, width: int, unicode: bool) -> list[RenderableType]:
