@@ -71,7 +71,7 @@ docs: $(STAMP) ## Rewrite the generated parts of the documentation and the schem
 reproduce: $(STAMP) ## Run the slow reproductions of published results
 	$(BIN)/python -m pytest -q -m slow
 
-chaos: $(STAMP) ## Disturb everything: faults, power cuts, damage, hostile input, long runs (about 45 minutes)
+chaos: $(STAMP) ## Disturb everything: faults, power cuts, damage, hostile input, long runs (about 25 minutes)
 	$(BIN)/python tools/compile_scan.py && $(BIN)/python tools/run_chaos.py
 
 clean: ## Remove .venv, dist/ and caches; runs/ stays

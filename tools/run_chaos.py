@@ -1,6 +1,6 @@
 """`make chaos`: faults, power cuts, damage, hostile input and long runs, with the figures of docs/RELIABILITY.md.
 
-    python tools/run_chaos.py                       everything, about 45 minutes on two cores
+    python tools/run_chaos.py                       everything, about 25 minutes on two cores
     python tools/run_chaos.py damage configs        some sections
     python tools/run_chaos.py --quick               a few cases of each, as `make test` runs them
 

@@ -1,0 +1,171 @@
+"""Every piece of an update on a CUDA device that is simulated: no tensor of the CPU meets one of the device.
+
+The device runs the same operations, so that its files are those of the general scan on the CPU, to the bit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from simulated_device import MixedDevicesError, on_device, simulated_device
+from torch import nn
+from trainings import EXPLODING, config
+
+import rnnlab
+from rnnlab.cells import CELLS
+from rnnlab.clips import CLIPS
+from rnnlab.network import objective
+from rnnlab.network.objective import ReadOut
+from rnnlab.optimizers import OPTIMIZERS
+from rnnlab.probes import PROBES
+from rnnlab.runs.run import Run
+from rnnlab.sweeps.driver import train_sweep
+from rnnlab.sweeps.engines import Inline
+from rnnlab.sweeps.file import load_sweep
+from rnnlab.sweeps.results import SweepOptions
+from rnnlab.training.fleet import Fleet
+from rnnlab.training.loop import train
+
+THRESHOLDS: dict[str, Any] = {"none": {}, "norm": {"threshold": 0.1}, "value": {"threshold": 0.01}}
+SHORT = {"batch": 4, "updates": 3, "evaluate_every": 2, "evaluate_size": 8}
+
+
+def same(ours: Run, theirs: Run) -> None:
+    """Equal readings, to the byte; an evaluation is cut into other pieces on the CPU, so its last digits may differ."""
+    assert ours.status == theirs.status
+    assert ours.dir.gradients.read_bytes() == theirs.dir.gradients.read_bytes()
+    first, second = (run.metrics.drop(columns="seconds") for run in (ours, theirs))
+    pd.testing.assert_frame_equal(first, second, rtol=1e-5)
+
+
+def on_both(tmp_path: Path, **changes: Any) -> Run:
+    """Train on the CPU by the general scan, and on the device; the second run, which is the same as the first."""
+    changes = {"train": SHORT, **changes}
+    on_cpu = train(config(**{**changes, "train": {**changes["train"], "scan": "general"}}), out=tmp_path / "cpu")
+    with simulated_device() as counts:
+        on_cuda = train(config(**changes, device="cuda"), out=tmp_path / "cuda")
+    assert on_cuda.info["device"].startswith("cuda")
+    assert counts.operations > 100
+    same(on_cuda, on_cpu)
+    return on_cuda
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_every_cell(cell: str, layers: int, tmp_path: Path) -> None:
+    on_both(tmp_path, model={"cell": cell, "hidden": 3, "layers": layers}, probe={"which": list(PROBES)})
+
+
+@pytest.mark.parametrize("clip", list(CLIPS))
+def test_every_clip(clip: str, tmp_path: Path) -> None:
+    on_both(tmp_path, clip={"name": clip, **THRESHOLDS.get(clip, {"threshold": 0.01})})
+
+
+@pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
+def test_every_optimizer(optimizer: str, tmp_path: Path) -> None:
+    on_both(tmp_path, optimizer={"name": optimizer, "lr": 0.01})
+
+
+@pytest.mark.parametrize("task", [{"name": "addition", "length": 12, "jitter": 0.5}, {"name": "copy", "length": 3}])
+def test_sequences_of_several_lengths_and_a_loss_at_every_timestep(task: Any, tmp_path: Path) -> None:
+    on_both(tmp_path, task=task)
+
+
+def test_a_gradient_beyond_the_format_is_clipped_there(tmp_path: Path) -> None:
+    run = on_both(tmp_path, **EXPLODING, clip={"name": "norm", "threshold": 1.0})
+    assert run.gradients["log10_norm"].max() > 50
+
+
+def test_a_run_that_is_interrupted_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = config(device="cuda", name="run", train={**SHORT, "updates": 6, "checkpoint_seconds": 0})
+    whole, count = Fleet.apply_gradients, 0
+
+    def apply(self: Fleet, batch: Any) -> None:
+        nonlocal count
+        count += 1
+        whole(self, batch)
+        if count == 3:
+            raise KeyboardInterrupt("stop")
+
+    with simulated_device():
+        expected = train(settings, out=tmp_path / "whole")
+        with monkeypatch.context() as patch:
+            patch.setattr(Fleet, "apply_gradients", apply)
+            with pytest.raises(KeyboardInterrupt, match="stop"):
+                train(settings, out=tmp_path / "cut")
+        same(train(settings, out=tmp_path / "cut", resume=True), expected)
+
+
+def test_a_sweep_trains_its_fleets_there(tmp_path: Path) -> None:
+    base = {"task": {"name": "addition", "length": 10}, "model": {"hidden": 3}, "train": SHORT}
+    sweep = {"axes": {"grid": {"clip": ["none", "norm"]}}, "seeds": 2}
+    with simulated_device():
+        train_sweep(load_sweep({"base": {**base, "device": "cuda"}, **sweep}), Inline(), SweepOptions(tmp_path / "a"))
+    general = {**base, "device": "cpu", "train": {**SHORT, "scan": "general"}}
+    train_sweep(load_sweep({"base": general, **sweep}), Inline(), SweepOptions(tmp_path / "b"))
+    runs = [sorted(rnnlab.load_runs(tmp_path / name), key=lambda run: run.name) for name in ("a", "b")]
+    assert len(runs[0]) == 4
+    for ours, theirs in zip(*runs, strict=True):
+        same(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_a_watched_model_is_there_and_is_read_as_on_the_cpu(kind: type[nn.RNNBase], tmp_path: Path) -> None:
+    norms = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        with simulated_device():
+            model = kind(2, 3, 2).to(device)
+            optimizer = torch.optim.Adam(model.parameters())
+            with rnnlab.watch(model, tmp_path / device, optimizer=optimizer, every=1) as watch:
+                for _ in range(2):
+                    optimizer.zero_grad()
+                    model(torch.ones(7, 2, 2, device=device))[0].square().sum().backward()
+                    optimizer.step()
+            assert all(on_device(weight) == (device == "cuda") for weight in model.parameters())
+        assert watch.run.metrics["verified"].tolist() == [1, 1]
+        norms.append(watch.run.gradients["norm"])
+    np.testing.assert_allclose(*norms, rtol=1e-6)
+
+
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_how_often_an_update_waits_for_the_device_does_not_grow(cell: str) -> None:
+    """Each wait leaves the device idle: a dozen an update, whatever the number of timesteps."""
+    waits = []
+    for length in (10, 40):
+        with simulated_device() as counts:
+            fleet = Fleet([config(device="cuda", model={"cell": cell}, task={"name": "addition", "length": length})])
+            fleet.update()
+            before = counts.waits
+            fleet.update()
+            waits.append(counts.waits - before)
+    assert waits[0] == waits[1] <= 12
+
+
+def test_a_tensor_on_the_wrong_device_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = objective.Objective.read_out
+
+    def wrong(self: Any, lengths: torch.Tensor, T: int) -> ReadOut:
+        return right(self, lengths.cpu(), T)
+
+    monkeypatch.setattr(objective.Objective, "read_out", wrong)
+    with simulated_device():
+        fleet = Fleet([config(device="cuda")])
+        with pytest.raises(MixedDevicesError, match="tensors on cuda:0 and cpu"):
+            fleet.update()
+
+
+def test_a_tensor_of_the_device_is_no_array() -> None:
+    with simulated_device():
+        there = torch.ones(3, device="cuda")
+        assert (there + 1).device.type == "cuda"
+        assert (there + 1).cpu().numpy().tolist() == [2.0, 2.0, 2.0]
+        with pytest.raises(MixedDevicesError, match=r"use \.cpu\(\) first"):
+            there.numpy()
+        with pytest.raises(MixedDevicesError, match="tensors on cuda:0 and cpu"):
+            there + torch.ones(3)
