@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import ALL_CELLS, F64, FAST_CELLS, cell_name, loop, make_batch, make_network, torch_layer
-from scans import run
+from oracles import F64, FAST_CELLS, cell_name, loop, make_batch, make_network, torch_layer
+from scans import cells_and_their_scans, run
 from torch import nn
 
 from rnnlab.cells import CELLS, Cell
@@ -38,15 +38,12 @@ def agree(found: Pass, network: Network, batch: Sequences, objective: Objective,
             torch.testing.assert_close(norms(found, layer, state)[replica], adjoint.norm(dim=-1), **close)
 
 
-@pytest.mark.parametrize("scan", ["fast", "general"])
 @pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("R", [1, 4])
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("cell", ALL_CELLS, ids=cell_name)
+@cells_and_their_scans
 def test_equals_the_loop(cell: Cell, layers: int, R: int, placement: str | int, ragged: bool, scan: str) -> None:
-    if scan == "fast" and cell.rule() is None:
-        pytest.skip("this cell has no rule")
     objective = Objective("class", placement, per_timestep=False)
     network = make_network(cell, R=R, layers=layers)
     batch = make_batch(objective, R=R, ragged=ragged)

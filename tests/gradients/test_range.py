@@ -38,7 +38,7 @@ RELATIVE = {F64: 1e-9, F32: 1e-3}
 CANDIDATE = {"lstm": 2, "gru": 2, "rnn": 0}
 KEEPS = {"lstm": 1, "gru": 1}
 # Recurrent weights that multiply a gradient by about 20 a timestep, past the slopes of the gates.
-GAIN = {"tanh": 32.0, "relu": 32.0, "linear": 32.0, "sigmoid": 128.0, "gru": 128.0, "lstm": 128.0}
+GAIN = {"tanh": 32.0, "relu": 32.0, "linear": 32.0, "sigmoid": 128.0, "gru-after": 128.0, "lstm": 128.0}
 
 every_cell = pytest.mark.parametrize("cell", FAST_CELLS, ids=cell_name)
 both_formats = pytest.mark.parametrize("dtype", [F64, F32], ids=["float64", "float32"])

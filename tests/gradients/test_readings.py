@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import F64, make_batch, make_network, step
-from scans import FAR, LAST, both_scans, every_cell, run
+from scans import FAR, LAST, both_scans, cells_and_their_scans, run
 from torch import Tensor
 
 from rnnlab.cells import CELLS, Cell, Rnn
@@ -81,10 +81,9 @@ def check(curve: Curve, total: Tensor, direct: Tensor, lengths: list[int]) -> No
         np.testing.assert_allclose(list(columns.values()), expected, atol=1e-9, err_msg=f"t = {t}")
 
 
-@both_scans
 @pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
 @pytest.mark.parametrize("placement", ["last", "all", 2])
-@every_cell
+@cells_and_their_scans
 def test_curves_equal_the_loop(cell: Cell, placement: Any, ragged: bool, scan: str) -> None:
     objective = Objective("class", placement, per_timestep=False)
     network, batch = make_network(cell, R=2, layers=3), make_batch(objective, R=2, T=7, B=4, ragged=ragged)
@@ -98,8 +97,7 @@ def test_curves_equal_the_loop(cell: Cell, placement: Any, ragged: bool, scan: s
             check(curve, total[key], direct[key], batch.lengths[r].tolist())
 
 
-@both_scans
-@every_cell
+@cells_and_their_scans
 def test_without_the_adjoint_clip_there_are_the_states_alone(cell: Cell, scan: str) -> None:
     network, batch = make_network(cell, layers=2), make_batch(LAST)
     (rows,) = curves(network, run(scan, network, batch, LAST), batch.lengths)

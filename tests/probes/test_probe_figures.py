@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import F64, make_batch, make_network
-from scans import LAST, both_scans, every_cell, run
+from scans import LAST, cells_and_their_scans, run
 from torch import Tensor
 
 from rnnlab.cells import CELLS, Cell, Gru, Rnn
@@ -63,8 +63,7 @@ def test_saturated_is_a_slope_below_36_percent_of_its_largest(nonlinearity: str)
     assert torch.equal(SATURATED[nonlinearity](activation.detach()), slope < 0.36 * slope.max())
 
 
-@both_scans
-@every_cell
+@cells_and_their_scans
 def test_saturation_is_the_share_of_living_activations(cell: Cell, scan: str) -> None:
     network, batch = make_network(cell, R=2, layers=2), make_batch(LAST, R=2, T=7, B=4, ragged=True)
     for weight in network.parameters.values():
