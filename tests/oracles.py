@@ -6,12 +6,15 @@ autograd behind it.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from rnnlab.cells import CELLS, Cell
+from rnnlab.config.sections import CELL_OPTIONS
 from rnnlab.gradients.passes import Sequences
 from rnnlab.inits import Inits
 from rnnlab.network.network import Network, Shape, draw
@@ -19,12 +22,13 @@ from rnnlab.network.objective import Objective
 
 F64 = torch.float64
 ALL_CELLS = [
-    part(nonlinearity=option)
+    part.model_validate(dict(zip(options, values, strict=True)))
     for part in CELLS.values()
-    if "nonlinearity" in part.model_fields
-    for option in ("tanh", "relu", "sigmoid", "linear")
-] + [part() for part in CELLS.values() if "nonlinearity" not in part.model_fields]
+    for options in [[option for option in CELL_OPTIONS if option in part.model_fields]]
+    for values in itertools.product(*(get_args(part.model_fields[option].annotation) for option in options))
+]
 FAST_CELLS = [cell for cell in ALL_CELLS if cell.rule() is not None]
+WITH_RULE = [name for name, part in CELLS.items() if part().rule() is not None]
 
 
 def cell_name(cell: Cell) -> str:
@@ -43,6 +47,8 @@ class Answer:
 def step(cell: Cell, x: Tensor, state: tuple[Tensor, ...], p: dict[str, Tensor]) -> tuple[Tensor, ...]:
     """One timestep of one layer, as in the papers, written apart from the package."""
     h, H = state[0], state[0].shape[-1]
+    if cell.owns_step:
+        return _own_step(cell, x, h, p)
     gx, gh = x @ p["W_ih"] + p["b"], h @ p["W_hh"] + p.get("b_hh", 0)
     if cell.name == "lstm":
         a = gx + gh
@@ -55,6 +61,17 @@ def step(cell: Cell, x: Tensor, state: tuple[Tensor, ...], p: dict[str, Tensor])
         return ((1 - z) * n + z * h,)
     phi = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "linear": lambda a: a}
     return (phi[cell.nonlinearity](gx + gh),)  # type: ignore[attr-defined, no-untyped-call]
+
+
+def _own_step(cell: Cell, x: Tensor, h: Tensor, p: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    """Of the cells that are no elementwise function of h W_hh: Cho et al. 2014 and Zhou et al. 2016."""
+    H, gx = h.shape[-1], x @ p["W_ih"] + p["b"] + p.get("b_hh", 0)
+    if cell.name == "gru":
+        U_r, U_z = p["W_hh"][:, :H], p["W_hh"][:, H:]
+        r, z = torch.sigmoid(gx[:, :H] + h @ U_r), torch.sigmoid(gx[:, H : 2 * H] + h @ U_z)
+        return (z * h + (1 - z) * torch.tanh(gx[:, 2 * H :] + (r * h) @ p["W_hn"]),)
+    f = torch.sigmoid(gx[:, :H] + h @ p["W_hh"])
+    return ((1 - f) * h + f * torch.tanh(gx[:, H:] + (f * h) @ p["W_hn"]),)
 
 
 def loop(network: Network, batch: Sequences, objective: Objective, replica: int) -> Answer:

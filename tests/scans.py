@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from oracles import ALL_CELLS
+from oracles import ALL_CELLS, WITH_RULE, cell_name
 
+from rnnlab.cells import CELLS
 from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_pass, general_pass
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
@@ -13,11 +14,22 @@ LAST = Objective("class", "last", per_timestep=False)
 # Clamps nothing here, and so adds the rows of dL/da_t without changing a gradient.
 FAR = 1e6
 
-every_cell = pytest.mark.parametrize("cell", ALL_CELLS, ids=lambda cell: "-".join(cell.model_dump().values()))
-both_scans = pytest.mark.parametrize("scan", ["fast", "general"])
+every_cell = pytest.mark.parametrize("cell", ALL_CELLS, ids=cell_name)
+SCANS = ("fast", "general")
+both_scans = pytest.mark.parametrize("scan", SCANS)
+cells_and_scans = pytest.mark.parametrize(
+    ("cell", "scan"), [(name, scan) for name in CELLS for scan in SCANS if scan == "general" or name in WITH_RULE]
+)
+cells_and_their_scans = pytest.mark.parametrize(
+    ("cell", "scan"),
+    [(cell, scan) for cell in ALL_CELLS for scan in SCANS if scan == "general" or cell.rule() is not None],
+    ids=lambda value: value if isinstance(value, str) else cell_name(value),
+)
 
 
 def run(scan: str, network: Network, batch: Sequences, objective: Objective, bound: float | None = None) -> Pass:
     if scan == "fast":
+        if network.cell.rule() is None:
+            pytest.skip("this cell has no rule")
         return fast_pass(network, batch, objective, Scratch(network.shape.layers), bound=bound)
     return general_pass(network, batch, objective, bound=bound)

@@ -1,8 +1,11 @@
-"""The gated recurrent unit, in torch's form."""
+"""The gated recurrent unit, in torch's form and in that of the paper."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
 
 from rnnlab.cells.base import Cell, State
 from rnnlab.scan import pointwise
@@ -11,12 +14,17 @@ from rnnlab.scan.rule import Rule
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from rnnlab.scan.recurrent import Recurrent
+
 
 class Gru(Cell):
     """Gated recurrent unit, h_t = (1 - z) * n + z * h_{t-1} with n = tanh(a_n + r * (h_{t-1} W_hn + b_hn)).
 
     r and z = sigmoid of their third of x_t W_ih + b + h_{t-1} W_hh + b_hh. The reset gate acts after the recurrent
     product, as in torch.nn.GRU and Keras (reset_after), so that b_hh counts and is always a parameter.
+
+    With `reset: before` it acts before the product, as in the paper: n = tanh(a_n + (r * h_{t-1}) W_hn). W_hh then has
+    the blocks of r and z alone.
 
     >>> import torch
     >>> a = torch.tensor([0.0, 0.0, -20.0, 20.0, 20.0, 20.0])  # r, z, n of two units
@@ -29,9 +37,24 @@ class Gru(Cell):
         "Cho et al., Learning phrase representations using RNN encoder-decoder, 2014, arXiv:1406.1078"
     )
     gates: ClassVar[tuple[str, ...]] = ("r", "z", "n")
-    needs_recurrent_bias: ClassVar[bool] = True
 
     name: Literal["gru"] = "gru"
+    reset: Literal["after", "before"] = Field(
+        default="after",
+        description="The reset gate acts after the recurrent product (torch, Keras) or before it (the paper).",
+    )
+
+    @property
+    def needs_recurrent_bias(self) -> bool:
+        return self.reset == "after"
+
+    @property
+    def owns_step(self) -> bool:
+        return self.reset == "before"
+
+    @property
+    def recurrent(self) -> Mapping[str, tuple[str, ...]]:
+        return {"W_hh": ("r", "z"), "W_hn": ("n",)} if self.owns_step else {"W_hh": self.gates}
 
     def definition(self, gx: Tensor, gh: Tensor, state: State) -> tuple[State, State]:
         (h_prev,) = state
@@ -40,7 +63,16 @@ class Gru(Cell):
         n = (xn + r * hn).tanh()
         return ((1 - z) * n + z * h_prev,), (r, z, n)
 
-    def rule(self) -> Rule:
+    def step(self, gx: Tensor, state: State, parameters: Recurrent) -> tuple[State, State]:
+        (h_prev,) = state
+        H = h_prev.shape[-1]
+        r, z = (gx[..., : 2 * H] + parameters.product(h_prev, "W_hh")).sigmoid().chunk(2, -1)
+        n = (gx[..., 2 * H :] + parameters.product(r * h_prev, "W_hn")).tanh()
+        return ((1 - z) * n + z * h_prev,), (r, z, n)
+
+    def rule(self) -> Rule | None:
+        if self.owns_step:
+            return None
         return Rule(forward, backward, gates=3, width=4, own_dgh=True)
 
     def nonlinearities(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from rnnlab.cells import CELLS
 from rnnlab.config.facts import EXCLUSIVE
+from rnnlab.config.sections import CELL_OPTIONS
 
 if TYPE_CHECKING:
     from rnnlab.config.schema import Config
@@ -42,14 +43,16 @@ def conflicts(config: Config) -> Iterator[Conflict]:
         yield from check(config)
 
 
-def _nonlinearity(config: Config) -> Iterator[Conflict]:
-    model, key = config.model, ("model", "nonlinearity")
-    field = CELLS[model.cell].model_fields.get("nonlinearity")
-    if model.nonlinearity is not None and field is None:
-        suitable = _named(name for name, cell in CELLS.items() if "nonlinearity" in cell.model_fields)
-        yield Conflict(key, f"{model.cell} has its nonlinearities fixed; {suitable} can choose", (key, CELL))
-    elif field is not None and model.nonlinearity not in (choices := get_args(field.annotation)) and choices:
-        yield Conflict(key, f"{model.cell} has no {model.nonlinearity}; it has {', '.join(choices)}", (key, CELL))
+def _cell_options(config: Config) -> Iterator[Conflict]:
+    model = config.model
+    for option, fixed in (("nonlinearity", "has its nonlinearities fixed"), ("reset", "has its reset fixed, or none")):
+        key, value = ("model", option), getattr(model, option)
+        field = CELLS[model.cell].model_fields.get(option)
+        if value is not None and field is None:
+            suitable = _named(name for name, cell in CELLS.items() if option in cell.model_fields)
+            yield Conflict(key, f"{model.cell} {fixed}; {suitable} can choose", (key, CELL))
+        elif field is not None and value not in (choices := get_args(field.annotation)) and choices:
+            yield Conflict(key, f"{model.cell} has no {value}; it has {', '.join(choices)}", (key, CELL))
 
 
 def _init(config: Config) -> Iterator[Conflict]:
@@ -76,7 +79,7 @@ def _recurrent_bias(config: Config) -> Iterator[Conflict]:
     model, key, init = config.model, ("model", "recurrent_bias"), ("model", "init", "recurrent_bias")
     if model.recurrent_bias:
         return
-    if CELLS[model.cell].needs_recurrent_bias:
+    if model.unchecked_cell().needs_recurrent_bias:
         message = f"{model.cell} cannot be without it: it stands inside the product with the reset gate"
         yield Conflict(key, message, (key, CELL))
     # By what it draws, not by whether it was given: a resolved config gives it always, as zeros where there is none.
@@ -116,9 +119,10 @@ def _scan(config: Config) -> Iterator[Conflict]:
     key = ("train", "scan")
     if config.train.scan != "fast":
         return
-    if not list(_nonlinearity(config)) and config.model.build_cell().rule() is None:
+    if not list(_cell_options(config)) and config.model.build_cell().rule() is None:
         message = f"{config.model.cell} has no rule for the fast scan; choose general or auto"
-        yield Conflict(key, message, (key, CELL, ("model", "nonlinearity")))
+        options = (("model", option) for option in CELL_OPTIONS if getattr(config.model, option) is not None)
+        yield Conflict(key, message, (key, CELL, *options))
     if config.device.startswith("cuda"):
         message = f"the fast scan runs on the CPU, not on {config.device}; choose general or auto"
         yield Conflict(key, message, (key, ("device",)))
@@ -129,7 +133,7 @@ def _named(names: Iterator[str]) -> str:
 
 
 _CHECKS: tuple[Callable[[Config], Iterator[Conflict]], ...] = (
-    _nonlinearity,
+    _cell_options,
     _init,
     _forget_bias,
     _recurrent_bias,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -34,8 +35,13 @@ class Section(BaseModel):
         self.__dict__[key] = value
 
 
-def _nonlinearities() -> list[str]:
-    fields = [cell.model_fields["nonlinearity"] for cell in CELLS.values() if "nonlinearity" in cell.model_fields]
+CELL_OPTIONS = ("nonlinearity", "reset")
+"""The keys of `model` that are options of some cells, by the same name, and null for the others."""
+
+
+def _choices(option: str) -> list[str]:
+    """The values that any cell has for one of its options."""
+    fields = [cell.model_fields[option] for cell in CELLS.values() if option in cell.model_fields]
     return list(dict.fromkeys(name for field in fields for name in get_args(field.annotation)))
 
 
@@ -47,8 +53,13 @@ class Model(Section):
     """
 
     cell: Annotated[str, NameIn(CELLS)] = Field(default="lstm", description="Kind of recurrent cell.")
-    nonlinearity: Annotated[str, NameIn(_nonlinearities)] | None = Field(
+    nonlinearity: Annotated[str, NameIn(partial(_choices, "nonlinearity"))] | None = Field(
         default=None, description="phi of a cell that leaves it open (rnn); null: tanh there, and nothing elsewhere."
+    )
+    reset: Annotated[str, NameIn(partial(_choices, "reset"))] | None = Field(
+        default=None,
+        description="Where the reset gate acts (gru): after the recurrent product, as in torch and Keras, or before "
+        "it, as in the paper; null: after there, and nothing elsewhere.",
     )
     hidden: PositiveInt = Field(default=100, le=10**6, description="Hidden units H of every layer.")
     layers: PositiveInt = Field(default=1, le=100, description="Recurrent layers, one upon the other.")
@@ -81,17 +92,26 @@ class Model(Section):
     @model_validator(mode="after")
     def _filled(self) -> Self:
         cell = CELLS[self.cell]
-        if self.nonlinearity is None and "nonlinearity" in cell.model_fields:
-            self._fill("nonlinearity", cell.model_fields["nonlinearity"].default)
+        for option in CELL_OPTIONS:
+            if getattr(self, option) is None and option in cell.model_fields:
+                self._fill(option, cell.model_fields[option].default)
         if self.recurrent_bias is None:
-            self._fill("recurrent_bias", cell.needs_recurrent_bias)
+            self._fill("recurrent_bias", self.unchecked_cell().needs_recurrent_bias)
         return self
+
+    def unchecked_cell(self) -> Cell:
+        """The cell with its options, whether it knows them or not."""
+        cell = CELLS[self.cell]
+        return cell.model_construct(None, **self._cell_options())
 
     def build_cell(self) -> Cell:
         """The cell with its options."""
         cell = CELLS[self.cell]
-        options = {"nonlinearity": self.nonlinearity} if "nonlinearity" in cell.model_fields else {}
-        return cell.model_validate(options)
+        return cell.model_validate(self._cell_options())
+
+    def _cell_options(self) -> dict[str, Any]:
+        known = CELLS[self.cell].model_fields
+        return {option: getattr(self, option) for option in CELL_OPTIONS if option in known}
 
 
 def _zero_for_null(value: Any) -> Any:

@@ -18,6 +18,7 @@ from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 from rnnlab.scan import general
 from rnnlab.scan.general_backward import Adjoint, Arriving, backward
+from rnnlab.scan.recurrent import Recurrent
 from rnnlab.scan.scaled import Scaled
 
 
@@ -111,10 +112,10 @@ def general_pass(network: Network, batch: Sequences, objective: Objective, *, bo
 
 def _forward(network: Network, batch: Sequences, *, back: bool) -> tuple[list[general.Trace], Tensor, list[Tensor]]:
     """By layer its trace, the top layer's states, and by layer what it read. back: whether a way back is to follow."""
-    traces, inputs, definition = list[general.Trace](), [batch.x], network.cell.definition
+    traces, inputs, cell = list[general.Trace](), [batch.x], network.cell
     for layer in network.layers:
-        states = len(network.cell.states)
-        traces.append(general.forward(definition, layer, inputs[-1], batch.lengths, states=states, back=back))
+        timestep = (cell.step, Recurrent(layer, cell.recurrent, cell.gates)) if cell.owns_step else cell.definition
+        traces.append(general.forward(timestep, layer, inputs[-1], batch.lengths, states=len(cell.states), back=back))
         inputs.append(traces[-1].h)
     top = inputs.pop()
     return traces, top, inputs

@@ -15,9 +15,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rnnlab.cells import Cell
 from rnnlab.network.network import Network
 from rnnlab.network.objective import ReadOut
 from rnnlab.scan.fast import scan as fast
+from rnnlab.scan.layer import Layer
+from rnnlab.scan.recurrent import Recurrent
 from rnnlab.scan.scaled import Scaled
 
 
@@ -60,12 +63,12 @@ def log10_direct(
     By layer: inputs [R, T, B, I] and states [R, T, B, H]. rows [R, S, B, H] reach the top layer.
     """
     for above in reversed(range(index + 1, network.shape.layers)):
-        a, _ = _through_cell(network, above, inputs[above], states[above], read_out, rows)
+        a, _ = _through_cell(network, above, inputs[above], states[above], read_out, rows, bounds)
         a = a.clamped(bounds)
         rows = Scaled.of(a.mantissa @ network.layer(above).W_ih.double().mT[:, None], a.exponent)
     logs = {"h": rows.log10_norm()}
     if len(network.cell.states) > 1 or bounds is not None:
-        a, others = _through_cell(network, index, inputs[index], states[index], read_out, rows)
+        a, others = _through_cell(network, index, inputs[index], states[index], read_out, rows, bounds)
         logs |= {name: other.log10_norm() for name, other in zip(network.cell.states[1:], others, strict=True)}
         logs |= {"a": a.log10_norm(), "a_clipped": a.clamped(bounds).log10_norm()}
     return logs
@@ -73,21 +76,47 @@ def log10_direct(
 
 @torch.enable_grad()
 def _through_cell(
-    network: Network, index: int, inputs: Tensor, states: tuple[Tensor, ...], read_out: ReadOut, rows: Scaled
+    network: Network,
+    index: int,
+    inputs: Tensor,
+    states: tuple[Tensor, ...],
+    read_out: ReadOut,
+    rows: Scaled,
+    bounds: Tensor | None,
 ) -> tuple[Scaled, list[Scaled]]:
     """One timestep of one layer back, where it is read out: from dL/dh to dL/da and dL/d(the other states)."""
-    layer = network.layer(index)
+    layer, cell = network.layer(index), network.cell
     x = read_out.gather(inputs).double()
     before = [read_out.gather(state).double() for state in _delayed(states)]
     gx = x @ layer.W_ih.double()[:, None] + layer.b.double()[:, None, None]
     gx = gx.detach().requires_grad_()
-    gh = before[0] @ layer.W_hh.double()[:, None]
-    if layer.b_hh is not None:
-        gh = gh + layer.b_hh.double()[:, None, None]
-    state, _ = network.cell.definition(gx, gh.detach(), tuple(before))
+    if cell.owns_step:
+        state = _own_step(cell, layer, gx, before, rows, bounds)
+    else:
+        gh = before[0] @ layer.W_hh.double()[:, None]
+        if layer.b_hh is not None:
+            gh = gh + layer.b_hh.double()[:, None, None]
+        state, _ = cell.definition(gx, gh.detach(), tuple(before))
     # Without a read-out (padding) there is no direct gradient, so whatever state is gathered there counts for nothing.
-    a, *others = torch.autograd.grad(state[0], [gx, *state[1:]], rows.mantissa)
+    a, *others = torch.autograd.grad(
+        state[0], [gx, *state[1:]], rows.mantissa, allow_unused=True, materialize_grads=True
+    )
     return Scaled.of(a, rows.exponent), [Scaled.of(other, rows.exponent) for other in others]
+
+
+def _own_step(
+    cell: Cell, layer: Layer, gx: Tensor, before: Sequence[Tensor], rows: Scaled, bounds: Tensor | None
+) -> tuple[Tensor, ...]:
+    """The states [R, S, B, H] of a cell that owns its step, which takes rows [R, S*B, ...]."""
+    wide = Layer(
+        layer.W_ih, {name: W.double() for name, W in layer.recurrent.items()}, layer.b,
+        None if layer.b_hh is None else layer.b_hh.double(),
+    )  # fmt: skip
+    recurrent = Recurrent(wide, cell.recurrent, cell.gates)
+    if bounds is not None:
+        recurrent.limits = rows.limit(bounds).flatten(1, 2)
+    states, _ = cell.step(gx.flatten(1, 2), tuple(state.flatten(1, 2) for state in before), recurrent)
+    return tuple(state.unflatten(1, gx.shape[1:3]) for state in states)
 
 
 def _delayed(states: tuple[Tensor, ...]) -> list[Tensor]:

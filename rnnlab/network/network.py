@@ -77,7 +77,8 @@ class Network:
         """The parameters of a layer, 0 being the one next to the input."""
         at = f"layer{index}."
         named = self.parameters
-        return Layer(named[at + "W_ih"], named[at + "W_hh"], named[at + "b"], named.get(at + "b_hh"))
+        recurrent = {name: named[at + name] for name in self.cell.recurrent}
+        return Layer(named[at + "W_ih"], recurrent, named[at + "b"], named.get(at + "b_hh"))
 
     @property
     def layers(self) -> Iterator[Layer]:
@@ -102,7 +103,8 @@ def draw(cell: Cell, shape: Shape, inits: Inits, seed: int, forget_bias: float |
     for index in range(shape.layers):
         fan_in, at = (H if index else shape.inputs), f"layer{index}."
         parameters[at + "W_ih"] = inits.input.draw(fan_in, H, gates, rng)
-        parameters[at + "W_hh"] = inits.recurrent.draw(H, H, gates, rng)
+        for name, held in cell.recurrent.items():
+            parameters[at + name] = _drawn_recurrent(cell, name, held, H, inits, rng)
         parameters[at + "b"] = inits.bias.draw_bias(H, gates, rng, fan_in=fan_in)
         if shape.recurrent_bias:
             parameters[at + "b_hh"] = inits.recurrent_bias.draw_bias(H, gates, rng, fan_in=H)
@@ -112,3 +114,12 @@ def draw(cell: Cell, shape: Shape, inits: Inits, seed: int, forget_bias: float |
     parameters["readout.W"] = inits.readout.draw(H, shape.outputs, ("y",), rng)
     parameters["readout.b"] = inits.readout_bias.draw_bias(shape.outputs, ("y",), rng, fan_in=H)
     return parameters
+
+
+def _drawn_recurrent(
+    cell: Cell, name: str, gates: tuple[str, ...], H: int, inits: Inits, rng: np.random.Generator
+) -> np.ndarray[Any, Any]:
+    """A recurrent matrix [H, n*H] for n gates; a diagonal one, [1, n*H], is n*H matrices of one unit."""
+    if name in cell.diagonal:
+        return inits.recurrent.draw(1, 1, tuple(gate for gate in gates for _ in range(H)), rng)
+    return inits.recurrent.draw(H, H, gates, rng)

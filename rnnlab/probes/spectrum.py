@@ -9,12 +9,13 @@ from rnnlab.probes.base import Figures, Probe, View, to_numpy
 
 
 class Spectrum(Probe):
-    """Largest spectral radius and largest singular value over the gate blocks of W_hh, to metrics.csv.
+    """Largest spectral radius and largest singular value over the gate blocks of the recurrent weights, to metrics.csv.
 
     >>> from types import SimpleNamespace
     >>> import torch
-    >>> layer = SimpleNamespace(W_hh=torch.tensor([[[0.0, 2.0], [0.0, 0.0]]]))  # eigenvalues 0 and 0
-    >>> Spectrum().measure(SimpleNamespace(network=SimpleNamespace(layers=[layer])))
+    >>> layer = SimpleNamespace(recurrent={"W_hh": torch.tensor([[[0.0, 2.0], [0.0, 0.0]]])})  # eigenvalues 0 and 0
+    >>> network = SimpleNamespace(layers=[layer], shape=SimpleNamespace(hidden=2))
+    >>> Spectrum().measure(SimpleNamespace(network=network))
     {'recurrent_radius': array([0.]), 'recurrent_sigma_max': array([2.])}
     """
 
@@ -33,9 +34,11 @@ class Spectrum(Probe):
         import torch
 
         radii, sigmas = [], []
-        for layer in view.network.layers:
-            H = layer.W_hh.shape[1]
-            blocks = layer.W_hh.detach().double().unflatten(2, (-1, H)).transpose(1, 2)
+        H = view.network.shape.hidden
+        for W in (W for layer in view.network.layers for W in layer.recurrent.values()):
+            blocks = W.detach().double().unflatten(2, (-1, H)).transpose(1, 2)
+            # A diagonal weight has one row.
+            blocks = blocks if blocks.shape[2] == H else torch.diag_embed(blocks[:, :, 0])
             finite = blocks.isfinite().all(-1).all(-1).all(-1)
             safe = torch.where(finite[:, None, None, None], blocks, 0)
             radii.append(torch.linalg.eigvals(safe).abs().amax((1, 2)).where(finite, torch.nan))

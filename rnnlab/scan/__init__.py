@@ -5,6 +5,7 @@ scaled       numbers with a power of two, for tensors
 pointwise    the nonlinearities of a rule in NumPy, on a run of numbers
 rule         what the compiled scan needs to know of a cell
 layer        the parameters of one layer
+recurrent    the recurrent parameters as a cell's own step reads them
 general      any cell's definition over time, on any device
 general_backward  its way back, with an exponent a row
 fast         the compiled scan, on the CPU

@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 
 from rnnlab.scan.general import Step, Trace
 from rnnlab.scan.layer import Layer
+from rnnlab.scan.recurrent import Product, Recurrent
 from rnnlab.scan.scaled import NOTHING, Scaled, add, power, sum_of_products
 from rnnlab.scan.thresholds import ANY_FLOAT64, SMALLEST_FLOAT32, UNDERFLOW_MARGIN
 
@@ -84,7 +85,6 @@ def backward(
     """
     steps = [*trace.steps]
     trace.steps.clear()
-    h_before = torch.stack([step.before[0] for step in steps], 1).detach()
     zero = torch.zeros_like(torch.cat(steps[0].before, -1))
     rows = Scaled(zero, torch.zeros(zero.shape[:2], dtype=torch.int64, device=zero.device))
     kept, arrives, largest = _Kept(), arriving.timesteps(), zero[..., 0]
@@ -93,8 +93,13 @@ def backward(
         if arrives[t]:
             rows = _joined(rows, largest, *arriving.at(t))
         # A graph that has served takes memory.
-        rows, largest = _through(steps.pop(), rows, layer.W_hh, bounds, kept)
-    return kept.adjoint(states, layer, x, h_before, arriving.sizes != NOTHING, bounds)
+        step = steps.pop()
+        if trace.recurrent is None:
+            rows, largest = _through(step, rows, layer.W_hh, bounds, kept)
+        else:
+            rows, largest = _through_own(step, rows, trace.recurrent, bounds, kept)
+    sums = kept.product_form_sums(layer) if trace.recurrent is None else kept.own_sums(trace.recurrent)
+    return kept.adjoint(states, sums, x, arriving.sizes != NOTHING, bounds)
 
 
 @dataclass
@@ -107,19 +112,33 @@ class _Kept:
     """dL/d(gx_t), before the clip."""
     dgx: list[Scaled] = field(default_factory=list)
     dgh: list[Scaled] = field(default_factory=list)
+    """Empty for a cell that owns its step, which has products in its place."""
+    h_before: list[Tensor] = field(default_factory=list)
+    products: list[tuple[list[Product], Tensor]] = field(default_factory=list)
+    """And the exponents [R, B] of their gradients."""
     largest: list[Tensor] = field(default_factory=list)
     """The largest entries of the rows [R, B] that the timestep gave, from rows of size 1."""
+
+    def product_form_sums(self, layer: Layer) -> dict[str, Scaled]:
+        """The gradients of W_hh, and of b_hh where there is one."""
+        dgh = _over_time(self.dgh)
+        sums = {"W_hh": sum_of_products(torch.stack(self.h_before[::-1], 1), dgh)}
+        return sums if layer.b_hh is None else {**sums, "b_hh": sum_of_products(None, dgh)}
+
+    def own_sums(self, recurrent: Recurrent) -> dict[str, Scaled]:
+        """The gradients of the recurrent parameters of a cell that owns its step."""
+        products, exponents = zip(*reversed(self.products), strict=True)
+        return recurrent.sums(products, torch.stack(exponents, 1))
 
     def adjoint(
         self,
         states: tuple[str, ...],
-        layer: Layer,
+        recurrent_sums: dict[str, Scaled],
         x: Tensor,
-        h_before: Tensor,
         arrives: Tensor,
         bounds: Tensor | None,
     ) -> Adjoint:
-        totals, dgx, dgh = _over_time(self.totals), _over_time(self.dgx), _over_time(self.dgh)
+        totals, dgx = _over_time(self.totals), _over_time(self.dgx)
         parts = totals.mantissa.chunk(len(states), -1)
         squares = {name: part.double().square().sum(-1) for name, part in zip(states, parts, strict=True)}
         clamped = None
@@ -127,14 +146,9 @@ class _Kept:
             came = _over_time(self.came)
             squares |= {"a": _squares_at(came, totals.exponent), "a_clipped": _squares_at(dgx, totals.exponent)}
             clamped = (came.mantissa.abs() > came.limit(bounds)).sum((1, 2, 3))
-        sums = {
-            "W_ih": sum_of_products(x, dgx),
-            "W_hh": sum_of_products(h_before, dgh),
-            "b": sum_of_products(None, dgx),
-        }
-        if layer.b_hh is not None:
-            sums["b_hh"] = sum_of_products(None, dgh)
-        gone = _gone(torch.stack(self.largest[::-1], 1), dgh.mantissa)
+        sums = {"W_ih": sum_of_products(x, dgx), "b": sum_of_products(None, dgx), **recurrent_sums}
+        of_gates = _over_time(self.dgh or self.dgx).mantissa
+        gone = _gone(torch.stack(self.largest[::-1], 1), of_gates)
         return Adjoint(squares, totals.exponent, _lost(gone, arrives), sums, dgx, clamped)
 
 
@@ -165,7 +179,9 @@ def _joined(rows: Scaled, largest: Tensor, outside: Tensor, sizes: Tensor) -> Sc
 
 def _through(step: Step, rows: Scaled, W_hh: Tensor, bounds: Tensor | None, kept: _Kept) -> tuple[Scaled, Tensor]:
     """One timestep back: the rows of the states before, and their largest entries."""
-    total, dgx, dgh, before = _vjp(step, rows.mantissa)
+    assert step.gh is not None
+    total, (dgx, dgh), before = _vjp(step, rows.mantissa, step.gx, step.gh)
+    kept.h_before.append(step.before[0].detach())
     kept.totals.append(Scaled(total, rows.exponent))
     of_gx, of_gh = Scaled(dgx, rows.exponent), Scaled(dgh, rows.exponent)
     if bounds is not None:
@@ -185,16 +201,33 @@ def _through(step: Step, rows: Scaled, W_hh: Tensor, bounds: Tensor | None, kept
     return previous, previous.mantissa.abs().amax(-1)
 
 
-def _vjp(step: Step, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """dL/d(state_t) by every path within the timestep, dL/d(gx), dL/d(gh), and dL/d(state_{t-1}) but for that of gh.
+def _through_own(
+    step: Step, rows: Scaled, recurrent: Recurrent, bounds: Tensor | None, kept: _Kept
+) -> tuple[Scaled, Tensor]:
+    """The same for a cell that multiplies itself: what comes back to its products is clamped on the way."""
+    recurrent.limits = None if bounds is None else rows.limit(bounds).to(rows.mantissa.dtype)
+    total, (dgx,), before = _vjp(step, rows.mantissa, step.gx)
+    kept.totals.append(Scaled(total, rows.exponent))
+    of_gx = Scaled(dgx, rows.exponent)
+    if bounds is not None:
+        kept.came.append(of_gx)
+        of_gx = of_gx.clamped(bounds).to(dgx.dtype)
+    kept.dgx.append(of_gx)
+    kept.products.append((step.products, rows.exponent))
+    kept.largest.append(before.abs().amax(-1))
+    return Scaled(before, rows.exponent), kept.largest[-1]
+
+
+def _vjp(step: Step, rows: Tensor, *leaves: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+    """dL/d(state_t) by every path within the timestep, dL/d(leaves), and dL/d(state_{t-1}) but for what is a leaf's.
 
     The states stand beside each other in a row, [R, B, S*H]: of an LSTM h_t hangs on c_t.
     """
     parts = rows.chunk(len(step.after), -1)
-    wanted = [step.gx, step.gh, *step.before, *step.after[1:]]
-    dgx, dgh, *others = torch.autograd.grad(step.after, wanted, parts, allow_unused=True, materialize_grads=True)
-    n = len(step.before)
-    return torch.cat([parts[0], *others[n:]], -1), dgx, dgh, torch.cat(others[:n], -1)
+    wanted = [*leaves, *step.before, *step.after[1:]]
+    values = torch.autograd.grad(step.after, wanted, parts, allow_unused=True, materialize_grads=True)
+    first, last = len(leaves), len(leaves) + len(step.before)
+    return torch.cat([parts[0], *values[last:]], -1), list(values[:first]), torch.cat(values[first:last], -1)
 
 
 def _gone(largest: Tensor, dgh: Tensor) -> Tensor:

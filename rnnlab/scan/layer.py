@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -9,9 +10,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Layer:
-    """The parameters of one layer: W_ih [R, I, G*H], W_hh [R, H, G*H], b [R, G*H], and b_hh [R, G*H] or None."""
+    """The parameters of one layer: W_ih [R, I, G*H], b [R, G*H], b_hh [R, G*H] or None, and the recurrent ones.
+
+    recurrent: by name, each [R, H, N], or [R, 1, N] for a diagonal one; in the product form W_hh [R, H, G*H] alone.
+    """
 
     W_ih: Tensor
-    W_hh: Tensor
+    recurrent: Mapping[str, Tensor]
     b: Tensor
     b_hh: Tensor | None
+
+    @property
+    def W_hh(self) -> Tensor:  # noqa: N802
+        """The recurrent matrix of that name. Raises KeyError for a cell that has none."""
+        return self.recurrent["W_hh"]

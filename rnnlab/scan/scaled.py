@@ -114,8 +114,10 @@ def add(a: Scaled, b: Scaled) -> Scaled:
     return Scaled(first + second, top.masked_fill(top == NOTHING, 0))
 
 
-def sum_of_products(left: Tensor | None, right: Scaled) -> Scaled:
+def sum_of_products(left: Tensor | None, right: Scaled, *, elementwise: bool = False) -> Scaled:
     """sum left^T right over all rows of a replica: [R, M, N], or [R, N] where left is None (ones), with exponents [R].
+
+    elementwise: sum left * right instead, of rows of one length, [R, N].
 
     left [R, ..., M]; right: rows [R, ..., N]. A row counts by the size of its own product: a large state beside a small
     gradient is as much as the other way round.
@@ -129,7 +131,10 @@ def sum_of_products(left: Tensor | None, right: Scaled) -> Scaled:
     top = top.masked_fill(top < NOTHING // 2, 0)
     factor = power((sizes.flatten(1) - top[:, None]).view_as(sizes), rows.mantissa.dtype)
     weighted = (rows.mantissa * factor[..., None]).flatten(1, -2)
-    return Scaled(weighted.sum(1) if left is None else torch.bmm(left.flatten(1, -2).mT, weighted), top)
+    if left is None:
+        return Scaled(weighted.sum(1), top)
+    rows_left = left.flatten(1, -2)
+    return Scaled((rows_left * weighted).sum(1) if elementwise else torch.bmm(rows_left.mT, weighted), top)
 
 
 NOTHING = -(1 << 40)

@@ -175,7 +175,7 @@ class Fleet:
         """
         whole = split == "test" and self.sources[0].size is not None
         size = 2**31 if whole else self.evaluate_size
-        chunk = evaluation_chunk(self.task.timesteps, self.network.layer(0).W_hh.shape[2])
+        chunk = evaluation_chunk(self.task.timesteps, self.network.layer(0).b.shape[1])
         totals = np.zeros((4, self.network.replicas))
         for batches in zip(*(source.evaluation(split, size, chunk) for source in self.sources), strict=True):
             before_chunk()

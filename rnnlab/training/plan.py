@@ -43,7 +43,8 @@ def plan(config: Config) -> Plan:
     shape, cell, updates = network_shape(config), config.model.build_cell(), updates_of(config)
     G, H = len(cell.gates), shape.hidden
     below = shape.inputs + (shape.layers - 1) * H
-    parameters = G * H * (below + shape.layers * (H + 1 + shape.recurrent_bias)) + (H + 1) * shape.outputs
+    of_layers = G * H * (below + shape.layers * (1 + shape.recurrent_bias)) + shape.layers * cell.recurrent_count(H)
+    parameters = of_layers + (H + 1) * shape.outputs
     device = choose_device(config.device)
     due = config.probe.schedule.due_updates(updates)
     logged = count_of_any([due, *_logged(config, updates)])

@@ -52,7 +52,7 @@ class Sizes(NamedTuple):
         H, L, I, O, T = model.hidden, model.layers, task.inputs, task.outputs, task.timesteps
         G, rule = len(cell.gates), cell.rule()
         biases = 1 + bool(cell.needs_recurrent_bias if model.recurrent_bias is None else model.recurrent_bias)
-        parameters = G * H * (I + (L - 1) * H + L * (H + biases)) + (H + 1) * O
+        parameters = G * H * (I + (L - 1) * H + L * biases) + L * cell.recurrent_count(H) + (H + 1) * O
         return cls(
             R=R,
             T=T,

@@ -59,7 +59,10 @@ def layer_of(cell: Cell, weights: FusedWeights, dtype: torch.dtype) -> Layer:
     W_ih, W_hh = (_on_cpu(weight, dtype).t().contiguous()[None] for weight in (weights.ih, weights.hh))
     zero = W_hh.new_zeros(1, W_hh.shape[2])
     b_ih, b_hh = (zero if b is None else _on_cpu(b, dtype)[None] for b in (weights.b_ih, weights.b_hh))
-    return Layer(W_ih, W_hh, b_ih, b_hh) if cell.needs_recurrent_bias else Layer(W_ih, W_hh, b_ih + b_hh, None)
+    recurrent = {"W_hh": W_hh}
+    if cell.needs_recurrent_bias:
+        return Layer(W_ih, recurrent, b_ih, b_hh)
+    return Layer(W_ih, recurrent, b_ih + b_hh, None)
 
 
 def dtype_of(weights: Sequence[FusedWeights]) -> torch.dtype:

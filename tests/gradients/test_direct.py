@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles import ALL_CELLS, make_batch, make_network
+from oracles import FAST_CELLS, cell_name, make_batch, make_network
+from scans import cells_and_their_scans, run
 
 from rnnlab.cells import CELLS, Cell
 from rnnlab.gradients.passes import Scratch, fast_pass, general_pass
@@ -17,14 +18,14 @@ from rnnlab.network.objective import Objective
 # The clip clamps some of the entries that it meets, and not all.
 BOUNDS = [None, 0.003]
 
-every_cell = pytest.mark.parametrize("cell", ALL_CELLS, ids=lambda cell: "-".join(cell.model_dump().values()))
+fast_cells = pytest.mark.parametrize("cell", FAST_CELLS, ids=cell_name)
 clipped_or_not = pytest.mark.parametrize("bound", BOUNDS)
 
 
 @clipped_or_not
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("placement", ["last", "all", 1, -2])
-@every_cell
+@fast_cells
 def test_the_rule_and_the_definition_give_one_direct_part(
     cell: Cell, placement: Any, layers: int, bound: float | None
 ) -> None:
@@ -59,16 +60,16 @@ def test_the_clip_of_these_tests_clamps_some_and_not_all() -> None:
 @clipped_or_not
 @pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
 @pytest.mark.parametrize("size", [1.0, 1e-200])
-@every_cell
+@cells_and_their_scans
 def test_where_the_longest_sequence_ends_direct_is_total(
-    cell: Cell, size: float, ragged: bool, bound: float | None
+    cell: Cell, scan: str, size: float, ragged: bool, bound: float | None
 ) -> None:
     """Nothing comes back from later timesteps there, in any layer and state, whatever the size."""
     objective = Objective("class", "last", per_timestep=False)
     network = make_network(cell, R=2, layers=3)
     network.parameters["readout.W"] *= size
     batch = make_batch(objective, R=2, T=7, B=4, ragged=ragged)
-    found = fast_pass(network, batch, objective, Scratch(3), bound=bound)
+    found = run(scan, network, batch, objective, bound)
     for rows in curves(network, found, batch.lengths):
         assert len(rows) == 3 * (len(cell.states) + 2 * bool(bound))
         for curve in rows:

@@ -43,9 +43,10 @@ def same(one: Drawn, other: Drawn) -> bool:
 def test_every_parameter_has_its_shape(name: str, layers: int, recurrent_bias: bool, init: str | None) -> None:
     parameters = drawn(name, inits=Inits.model_validate(init or {}), layers=layers, recurrent_bias=recurrent_bias)
     width = 5 * len(CELLS[name].gates)
+    recurrent = {key: (5, 5 * len(gates)) for key, gates in CELLS[name]().recurrent.items()}
     expected = {}
     for index in range(layers):
-        sizes = {"W_ih": (5 if index else 3, width), "W_hh": (5, width), "b": (width,), "b_hh": (width,)}
+        sizes = {"W_ih": (5 if index else 3, width), **recurrent, "b": (width,), "b_hh": (width,)}
         expected |= {f"layer{index}.{key}": size for key, size in sizes.items() if key != "b_hh" or recurrent_bias}
     expected |= {"readout.W": (5, 4), "readout.b": (4,)}
     assert {key: value.shape for key, value in parameters.items()} == expected
@@ -109,7 +110,8 @@ def test_the_forget_bias_lands_on_the_forget_gate_and_nowhere_else(name: str, in
     without, with_it = drawn(name, inits=inits), drawn(name, inits=inits, forget_bias=forget_bias)
     for key, value in with_it.items():
         layer, _, part = key.partition(".")
-        for gate, ours, before in zip(cell.gates, *_by_gate(cell.gates, layer, value, without[key]), strict=True):
+        gates = cell().recurrent.get(part, cell.gates)
+        for gate, ours, before in zip(gates, *_by_gate(gates, layer, value, without[key]), strict=True):
             if part == "b" and layer != "readout" and gate == cell.forget_gate:
                 assert (ours == forget_bias).all()
             else:
@@ -171,6 +173,8 @@ def test_a_layer_holds_its_own_parameters(name: str) -> None:
     for index, layer in enumerate(network.layers):
         for key in ("W_ih", "W_hh", "b", "b_hh"):
             assert getattr(layer, key) is network.parameters[f"layer{index}.{key}"]
+        assert list(layer.recurrent) == list(CELLS[name]().recurrent)
+        assert all(value is network.parameters[f"layer{index}.{key}"] for key, value in layer.recurrent.items())
     assert len(list(network.layers)) == SIZES.layers
 
 

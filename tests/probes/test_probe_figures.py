@@ -37,8 +37,8 @@ def test_the_spectrum_is_numpys(name: str) -> None:
     network = make_network(CELLS[name](), R=3, layers=2, hidden=6, init="torch")
     result = spectrum_of(network)
     for r in range(3):
-        weights = [layer.W_hh[r].numpy() for layer in network.layers]
-        blocks = [block for W in weights for block in np.split(W, len(CELLS[name].gates), axis=1)]
+        weights = [W[r].numpy() for layer in network.layers for W in layer.recurrent.values()]
+        blocks = [block for W in weights for block in np.split(W, W.shape[1] // 6, axis=1)]
         radius = max(np.abs(np.linalg.eigvals(block)).max() for block in blocks)
         sigma = max(np.linalg.svd(block, compute_uv=False)[0] for block in blocks)
         assert result["recurrent_radius"][r] == pytest.approx(radius, rel=1e-10)

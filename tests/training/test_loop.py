@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from oracles import WITH_RULE
+from scans import cells_and_scans
 from trainings import config, weights
 
 from rnnlab.cells import CELLS
@@ -24,8 +26,7 @@ from rnnlab.training.loop import train
 from rnnlab.training.plan import plan, updates_of
 
 
-@pytest.mark.parametrize("scan", ["fast", "general"])
-@pytest.mark.parametrize("cell", list(CELLS))
+@cells_and_scans
 def test_weights_are_bit_identical_with_all_probes_and_with_none(cell: str, scan: str, tmp_path: Path) -> None:
     on = config(model={"cell": cell, "layers": 2}, train={"updates": 50, "scan": scan}, probe={"schedule": 1})
     off = config(model={"cell": cell, "layers": 2}, train={"updates": 50, "scan": scan}, probe={"which": []})
@@ -37,7 +38,7 @@ def test_weights_are_bit_identical_with_all_probes_and_with_none(cell: str, scan
 
 
 @pytest.mark.parametrize("clip", list(CLIPS))
-@pytest.mark.parametrize("cell", list(CELLS))
+@pytest.mark.parametrize("cell", WITH_RULE)
 def test_both_scans_train_the_same_network(cell: str, clip: str, tmp_path: Path) -> None:
     options = {} if clip == "none" else {"threshold": 0.01}
     runs = [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import F64, make_batch, make_network
-from scans import LAST, both_scans, run
+from scans import LAST, both_scans, cells_and_scans, run
 from trainings import EXPLODING, config, weights
 
 from rnnlab.cells import CELLS
@@ -21,9 +21,8 @@ from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import train
 
 
-@both_scans
+@cells_and_scans
 @pytest.mark.parametrize("clip", [{"name": "none"}, {"name": "adjoint", "threshold": 1e-3}])
-@pytest.mark.parametrize("cell", list(CELLS))
 def test_at_the_only_timestep_read_direct_is_total(cell: str, clip: dict[str, Any], scan: str, tmp_path: Path) -> None:
     """Through a whole run with weights that move far at every update, in every layer and state."""
     settings = config(

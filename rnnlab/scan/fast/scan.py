@@ -123,7 +123,7 @@ def prepare(rule: Rule, dtype: torch.dtype) -> bool:
     x, lengths = torch.zeros(1, 2, 1, 1, dtype=dtype), torch.full((1, 1), 2)
     W = x.new_zeros(1, 1, rule.gates)
     work, slots, before = Workspace(), torch.zeros(1, 2, 1, dtype=torch.int64), _misses(loops)
-    trace = forward(rule, Inputs(x), Layer(W, W, W[:, 0], None), lengths, work)
+    trace = forward(rule, Inputs(x), Layer(W, {"W_hh": W}, W[:, 0], None), lengths, work)
     rows = Scaled(x, torch.ones(1, 2, 1, dtype=torch.int64))
     backward(trace, Upstream(rows, slots), work)
     direct(trace, rows, slots)
