@@ -130,9 +130,10 @@ def _backward(
         layer = network.layer(index)
         adjoint = backward(traces[index], layer, inputs[index], arriving, network.cell.states, bounds)
         adjoints.insert(0, adjoint)
-        mantissa, exponent = adjoint.dgx
-        below = torch.bmm(mantissa.flatten(1, 2), layer.W_ih.mT).unflatten(1, mantissa.shape[1:3])
-        arriving = Arriving(Scaled(below, exponent))
+        if index:
+            mantissa, exponent = adjoint.dgx
+            below = torch.bmm(mantissa.flatten(1, 2), layer.W_ih.mT).unflatten(1, mantissa.shape[1:3])
+            arriving = Arriving(Scaled(below, exponent))
     return adjoints
 
 

@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 from rnnlab.scan.general import Step, Trace
 from rnnlab.scan.layer import Layer
 from rnnlab.scan.recurrent import Product, Recurrent
-from rnnlab.scan.scaled import NOTHING, Scaled, add, power, sum_of_products
+from rnnlab.scan.scaled import NOTHING, Scaled, add, power, sizes_of, sum_of_products
 from rnnlab.scan.thresholds import ANY_FLOAT64, SMALLEST_FLOAT32, UNDERFLOW_MARGIN
 
 
@@ -30,7 +30,7 @@ class Arriving:
     def __init__(self, rows: Scaled, slots: Tensor | None = None) -> None:
         largest = rows.mantissa.abs().amax(-1)
         self._rows = _near_one(rows, largest)
-        sizes = _sizes(self._rows.exponent, largest)
+        sizes = sizes_of(self._rows.exponent, largest)
         if slots is not None:
             there, slots = slots >= 0, slots.clamp(min=0)
             sizes = sizes.gather(1, slots).where(there, NOTHING)
@@ -119,6 +119,13 @@ class _Kept:
     largest: list[Tensor] = field(default_factory=list)
     """The largest entries of the rows [R, B] that the timestep gave, from rows of size 1."""
 
+    def add(self, total: Tensor, dgx: Tensor, exponent: Tensor, bounds: Tensor | None) -> None:
+        """Keep the rows of all states, and dL/d(gx_t) as it came and as it goes on."""
+        self.totals.append(Scaled(total, exponent))
+        came = Scaled(dgx, exponent)
+        self.came.append(came)
+        self.dgx.append(came.clamped(bounds).to(dgx.dtype))
+
     def product_form_sums(self, layer: Layer) -> dict[str, Scaled]:
         """The gradients of W_hh, and of b_hh where there is one."""
         dgh = _over_time(self.dgh)
@@ -163,13 +170,9 @@ def _near_one(rows: Scaled, largest: Tensor) -> Scaled:
     return Scaled(mantissa * (-shift).to(mantissa.dtype).exp2()[..., None], exponent + shift)
 
 
-def _sizes(exponent: Tensor, largest: Tensor) -> Tensor:
-    return exponent.masked_fill(largest == 0, NOTHING)
-
-
 def _joined(rows: Scaled, largest: Tensor, outside: Tensor, sizes: Tensor) -> Scaled:
     """Rows [R, B, S*H] near 1 of all states, with rows near 1 that reach h from outside, [R, B, H]."""
-    own = _sizes(rows.exponent, largest)
+    own = sizes_of(rows.exponent, largest)
     top = torch.maximum(own, sizes)
     mantissa = rows.mantissa * power(own - top, outside.dtype)[..., None]
     arriving = outside * power(sizes - top, outside.dtype)[..., None]
@@ -181,13 +184,9 @@ def _through(step: Step, rows: Scaled, W_hh: Tensor, bounds: Tensor | None, kept
     """One timestep back: the rows of the states before, and their largest entries."""
     assert step.gh is not None
     total, (dgx, dgh), before = _vjp(step, rows.mantissa, step.gx, step.gh)
+    kept.add(total, dgx, rows.exponent, bounds)
     kept.h_before.append(step.before[0].detach())
-    kept.totals.append(Scaled(total, rows.exponent))
-    of_gx, of_gh = Scaled(dgx, rows.exponent), Scaled(dgh, rows.exponent)
-    if bounds is not None:
-        kept.came.append(of_gx)
-        of_gx, of_gh = (part.clamped(bounds).to(dgx.dtype) for part in (of_gx, of_gh))
-    kept.dgx.append(of_gx)
+    of_gh = Scaled(dgh, rows.exponent).clamped(bounds).to(dgh.dtype)
     kept.dgh.append(of_gh)
     product = torch.bmm(of_gh.mantissa, W_hh.mT)
     others = before.shape[-1] - product.shape[-1]
@@ -207,12 +206,7 @@ def _through_own(
     """The same for a cell that multiplies itself: what comes back to its products is clamped on the way."""
     recurrent.limits = None if bounds is None else rows.limit(bounds).to(rows.mantissa.dtype)
     total, (dgx,), before = _vjp(step, rows.mantissa, step.gx)
-    kept.totals.append(Scaled(total, rows.exponent))
-    of_gx = Scaled(dgx, rows.exponent)
-    if bounds is not None:
-        kept.came.append(of_gx)
-        of_gx = of_gx.clamped(bounds).to(dgx.dtype)
-    kept.dgx.append(of_gx)
+    kept.add(total, dgx, rows.exponent, bounds)
     kept.products.append((step.products, rows.exponent))
     kept.largest.append(before.abs().amax(-1))
     return Scaled(before, rows.exponent), kept.largest[-1]

@@ -141,9 +141,13 @@ NOTHING = -(1 << 40)
 """The exponent of a row of zeros: below all others."""
 
 
+def sizes_of(exponent: Tensor, largest: Tensor) -> Tensor:
+    """The exponents of normalized rows whose largest entries are these, int64 [*E]; of rows of zeros NOTHING."""
+    return exponent.masked_fill(largest == 0, NOTHING)
+
+
 def _sizes(rows: Scaled) -> Tensor:
-    """The exponents of normalized rows, int64 [*E]; of rows of zeros NOTHING."""
-    return rows.exponent.masked_fill(rows.mantissa.abs().amax(-1) == 0, NOTHING)
+    return sizes_of(rows.exponent, rows.mantissa.abs().amax(-1))
 
 
 def power(exponent: Tensor, dtype: torch.dtype) -> Tensor:
