@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pytest
 import torch
 
 from rnnlab.config import Config
@@ -38,6 +40,23 @@ def config(**changes: Any) -> Config:
         replace = not isinstance(value, dict) or "name" in value
         merged[key] = value if replace else {**merged.get(key, {}), **value}
     return Config.model_validate(merged)
+
+
+@contextlib.contextmanager
+def interrupted_after(updates: int) -> Iterator[None]:
+    """Within the block a training is interrupted after so many updates, by KeyboardInterrupt("stop")."""
+    whole, count = Fleet.apply_gradients, 0
+
+    def apply(self: Fleet, taken: Any) -> None:
+        nonlocal count
+        count += 1
+        whole(self, taken)
+        if count == updates:
+            raise KeyboardInterrupt("stop")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Fleet, "apply_gradients", apply)
+        yield
 
 
 def weights(run: Run) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from commands import Call
-from trainings import fleet_config
+from trainings import fleet_config, interrupted_after
 
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
@@ -46,22 +46,9 @@ def test_a_run_of_a_fleet_gives_the_same_bytes_alone(desk: Path, rnn: Call) -> N
     assert checked(rnn, "s1")[1]["equal"]
 
 
-def test_an_interrupted_run_is_compared_as_far_as_it_goes(
-    desk: Path, rnn: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, count = Fleet.apply_gradients, 0
-
-    def apply(self: Fleet, batch: Any) -> None:
-        nonlocal count
-        count += 1
-        whole(self, batch)
-        if count == 5:
-            raise KeyboardInterrupt("stop")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Fleet, "apply_gradients", apply)
-        with pytest.raises(KeyboardInterrupt, match="stop"):
-            train(fleet_config(name="cut"))
+def test_an_interrupted_run_is_compared_as_far_as_it_goes(desk: Path, rnn: Call) -> None:
+    with interrupted_after(5), pytest.raises(KeyboardInterrupt, match="stop"):
+        train(fleet_config(name="cut"))
     code, facts = checked(rnn, "cut")
     assert (code, facts["equal"]) == (0, True)
     assert "equal as far as it goes" in facts["compared"][0]["text"]

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 from commands import Call
-from trainings import fleet_config
+from trainings import fleet_config, interrupted_after
 
 from rnnlab.runs.folder import RunFolder
 from rnnlab.sweeps.driver import train_sweep
 from rnnlab.sweeps.engines import Inline
 from rnnlab.sweeps.file import load_sweep
 from rnnlab.sweeps.results import SweepOptions
-from rnnlab.training.fleet import Fleet
 from rnnlab.training.loop import train
 from rnnlab.training.verify import verify_run
 
@@ -43,17 +42,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train(fleet_config(name="whole"), out="runs", command=["rnnlab", "train", "--config", "c.yaml"])
         command = ["rnnlab", "sweep", "--config", "small.yaml", "--engine", "inline"]
         train_sweep(load_sweep("small.yaml"), Inline(), SweepOptions(out="runs", command=command))
-        whole, count = Fleet.apply_gradients, 0
-
-        def apply(self: Fleet, batch: Any) -> None:
-            nonlocal count
-            count += 1
-            whole(self, batch)
-            if count == 5:
-                raise KeyboardInterrupt("stop")
-
-        patch.setattr(Fleet, "apply_gradients", apply)
-        with pytest.raises(KeyboardInterrupt, match="stop"):
+        with interrupted_after(5), pytest.raises(KeyboardInterrupt, match="stop"):
             train(fleet_config(name="cut", train={"updates": 20, "batch": 3, "checkpoint_seconds": 0}), out="runs")
     return root
 

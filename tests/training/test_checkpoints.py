@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from trainings import fleet_config
+from trainings import fleet_config, interrupted_after
 
 from rnnlab.config import Config
 from rnnlab.errors import RunFailedError, RunFolderError
@@ -35,19 +35,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the undisturbed run, and beside it the one that was interrupted after six updates."""
     root = tmp_path_factory.mktemp("runs")
     train(config(name="whole"), out=root)
-    whole, count = Fleet.apply_gradients, 0
-
-    def apply(self: Fleet, batch: Any) -> None:
-        nonlocal count
-        count += 1
-        whole(self, batch)
-        if count == 6:
-            raise KeyboardInterrupt("stop")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Fleet, "apply_gradients", apply)
-        with pytest.raises(KeyboardInterrupt, match="stop"):
-            train(config(name="cut"), out=root)
+    with interrupted_after(6), pytest.raises(KeyboardInterrupt, match="stop"):
+        train(config(name="cut"), out=root)
     return root
 
 

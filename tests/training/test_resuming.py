@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from trainings import fleet_config as config
+from trainings import interrupted_after
 
 from rnnlab.config import Config
 from rnnlab.errors import DeviceMissingError, RunExistsError, RunFailedError, RunFolderError
@@ -258,26 +259,15 @@ def test_what_the_machine_lacks_is_told_before_anything_is_written(tmp_path: Pat
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_is_resumed_with_the_threads_that_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_resumed_with_the_threads_that_it_began_with(tmp_path: Path) -> None:
     """Another number rounds otherwise: a sweep gives what it resumes other processors than it had."""
     before, seen = torch.get_num_threads(), list[int]()
     described = config(name="cut", train={"updates": 20, "batch": 40}, model={"cell": "rnn", "hidden": 40})
     try:
         torch.set_num_threads(2)
         whole = train(Config.model_validate({**described.resolved(), "name": "whole"}), out=tmp_path)
-        stopped, count = Fleet.apply_gradients, 0
-
-        def apply(self: Fleet, taken: Any) -> None:
-            nonlocal count
-            count += 1
-            stopped(self, taken)
-            if count == 4:
-                raise KeyboardInterrupt("stop")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Fleet, "apply_gradients", apply)
-            with pytest.raises(KeyboardInterrupt, match="stop"):
-                train(described, out=tmp_path)
+        with interrupted_after(4), pytest.raises(KeyboardInterrupt, match="stop"):
+            train(described, out=tmp_path)
         torch.set_num_threads(1)
         resumed = train(described, out=tmp_path, resume=True)
         seen.append(torch.get_num_threads())

@@ -14,7 +14,7 @@ import pytest
 import torch
 from simulated_device import MixedDevicesError, on_device, simulated_device
 from torch import nn
-from trainings import EXPLODING, config
+from trainings import EXPLODING, config, interrupted_after
 
 import rnnlab
 from rnnlab.cells import CELLS
@@ -81,23 +81,12 @@ def test_a_gradient_beyond_the_format_is_clipped_there(tmp_path: Path) -> None:
     assert run.gradients["log10_norm"].max() > 50
 
 
-def test_a_run_that_is_interrupted_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_interrupted_goes_on(tmp_path: Path) -> None:
     settings = config(device="cuda", name="run", train={**SHORT, "updates": 6, "checkpoint_seconds": 0})
-    whole, count = Fleet.apply_gradients, 0
-
-    def apply(self: Fleet, batch: Any) -> None:
-        nonlocal count
-        count += 1
-        whole(self, batch)
-        if count == 3:
-            raise KeyboardInterrupt("stop")
-
     with simulated_device():
         expected = train(settings, out=tmp_path / "whole")
-        with monkeypatch.context() as patch:
-            patch.setattr(Fleet, "apply_gradients", apply)
-            with pytest.raises(KeyboardInterrupt, match="stop"):
-                train(settings, out=tmp_path / "cut")
+        with interrupted_after(3), pytest.raises(KeyboardInterrupt, match="stop"):
+            train(settings, out=tmp_path / "cut")
         same(train(settings, out=tmp_path / "cut", resume=True), expected)
 
 
