@@ -7,6 +7,7 @@ pass_base        what both kinds of pass have in common
 compiled_pass    forward and back on the compiled scan
 autograd_pass    forward and back by autograd over the cell's definition
 passes           the two kinds of pass, side by side
+own_lag          the same by lag from each sample's own read-out
 readings         the rows of gradients.csv
 view             what a probe may look at
 clipping         clips of a fleet, each replica's own

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnnlab.gradients.direct import log10_direct
 from rnnlab.gradients.head import head
-from rnnlab.gradients.norm_tables import Floats, Table, masked_columns, to_numpy
+from rnnlab.gradients.norm_tables import Table, masked_columns, to_numpy
 from rnnlab.gradients.pass_base import Bound, Pass, Readings, Sequences, bounds_of, share_of_entries
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
@@ -67,14 +67,8 @@ class AutogradPass(Pass):
             assert readings.lost is not None
             exponents, lost = readings.exponents, to_numpy(readings.lost)
             for state, squares in readings.squares.items():
-                at_all = self._at_all_timesteps(direct[state])
+                at_all = self.read_out.at_all_timesteps(direct[state])
                 yield index, state, masked_columns(squares, exponents, at_all, lengths, lost)
-
-    def _at_all_timesteps(self, logs: Tensor) -> Floats:
-        """log10 values [R, S, B] at the read-out timesteps to [R, T, B], -inf where nothing is read out."""
-        slots = self.read_out.slots
-        rows: Floats = to_numpy(logs.gather(1, slots.clamp(min=0)).where(slots >= 0, -torch.inf))
-        return rows
 
 
 @torch.no_grad()
