@@ -1,4 +1,4 @@
-"""The scan on CUDA, in Triton. Only `limits` can be imported without Triton: it says whether and how the rest can run.
+"""The scan on CUDA, in Triton. `limits`, which says whether and how the rest can run, needs no Triton.
 
 limits         what a device must have, and which sizes run how
 powers         exponents and powers of two of rows inside kernels
@@ -11,5 +11,6 @@ gate_blocks    a block of rows for each gate: read, written, multiplied
 timestep       one timestep back, on a block of rows with an exponent each
 resident       the loop over time inside the kernel, with the weights resident
 stepwise       one timestep a kernel, with the products by torch, for layers too large for that
+weight_sums    weight gradients after the loop
 triton_scan    the scan itself: forward and backward
 """

@@ -15,10 +15,11 @@ from rnnlab.scan.cuda import resident, stepwise
 from rnnlab.scan.cuda.limits import Blocks, blocks_of
 from rnnlab.scan.cuda.powers import NOTHING
 from rnnlab.scan.cuda.rules import TRITON_RULES, TritonRule
+from rnnlab.scan.cuda.weight_sums import weight_sums
 from rnnlab.scan.general_backward import Adjoint, Arriving
 from rnnlab.scan.layer import Layer
 from rnnlab.scan.rule import Rule
-from rnnlab.scan.scaled import Scaled, sum_of_products
+from rnnlab.scan.scaled import Scaled
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,11 @@ def backward(
     found = _loop_back(trace, layer, arriving, bounds)
     names = [*states, *([] if bounds is None else ["a", "a_clipped"])]
     exponents = found.exponents.long()
-    dgx, dgh = (Scaled(gradients, exponents) for gradients in (found.dgx, found.dgh))
-    sums = {
-        "W_ih": sum_of_products(x, dgx),
-        "b": sum_of_products(None, dgx),
-        "W_hh": sum_of_products(trace.hs[:, :-1], dgh),
-    }
-    if layer.b_hh is not None:
-        sums["b_hh"] = sum_of_products(None, dgh)
+    dgx = Scaled(found.dgx, exponents)
+    dgh = Scaled(found.dgh, exponents) if trace.rule.own_dgh else dgx
+    sums = weight_sums(x, trace.hs[:, :-1], dgx, dgh)
+    if layer.b_hh is None:
+        del sums["b_hh"]
     clamped = None if bounds is None else found.counts.sum((1, 2))
     return Adjoint(dict(zip(names, found.squares, strict=True)), exponents, None, sums, dgx, clamped)
 
