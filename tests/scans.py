@@ -6,7 +6,7 @@ import pytest
 from oracles import ALL_CELLS, WITH_RULE, cell_name
 
 from rnnlab.cells import CELLS
-from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_pass, general_pass
+from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_pass, general_pass, triton_pass
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 
@@ -29,4 +29,6 @@ cells_and_their_scans = pytest.mark.parametrize(
 def run(scan: str, network: Network, batch: Sequences, objective: Objective, bound: float | None = None) -> Pass:
     if scan == "fast":
         return fast_pass(network, batch, objective, Scratch(network.shape.layers), bound=bound)
+    if scan == "triton":
+        return triton_pass(network, batch, objective, bound=bound)
     return general_pass(network, batch, objective, bound=bound)
