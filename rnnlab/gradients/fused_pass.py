@@ -21,6 +21,7 @@ from rnnlab.gradients.fused_layers import FusedLayers, FusedTrace
 from rnnlab.gradients.head import head
 from rnnlab.gradients.norm_tables import Floats, Table, to_numpy
 from rnnlab.gradients.pass_base import Pass, Readings, Sequences
+from rnnlab.network.flat import Layout
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective, ReadOut
 from rnnlab.scan.scaled import Scaled
@@ -39,9 +40,14 @@ class Replay(Sequence[Readings]):
 
     @cached_property
     def network(self) -> Network:
-        """The network on the CPU."""
-        parameters = {name: value.detach().cpu() for name, value in self._network.parameters.items()}
-        return Network(self._network.cell, self._network.shape, parameters)
+        """The network on the CPU, brought there in one piece where it has its parameters in one."""
+        network = self._network
+        if network.flat is None:
+            on_cpu = {name: value.cpu() for name, value in network.parameters.items()}
+        else:
+            layout = Layout({name: value.shape[1:] for name, value in network.parameters.items()})
+            on_cpu = layout.views(network.flat.cpu())
+        return Network(network.cell, network.shape, on_cpu)
 
     @cached_property
     def taken(self) -> CompiledPass:
