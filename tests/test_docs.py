@@ -207,6 +207,11 @@ def test_the_page_of_parts_is_current() -> None:
     assert (ROOT / "docs" / "PARTS.md").read_text(encoding="utf-8") == page(), "run `make docs`"
 
 
+def test_the_records_describe_what_each_probe_measures() -> None:
+    records = runpy.run_path(str(ROOT / "docs" / "generate.py"))["records"]
+    assert (ROOT / "docs" / "RECORDS.md").read_text(encoding="utf-8") == records(), "run `make docs`"
+
+
 def test_the_page_of_benchmarks_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     page = runpy.run_path(str(ROOT / "benchmarks" / "write.py"))["page"]

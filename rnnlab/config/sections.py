@@ -22,7 +22,7 @@ from rnnlab.cells import CELLS, Cell
 from rnnlab.config.stop import StopRule, stop_rule
 from rnnlab.inits import Inits
 from rnnlab.parts import NameIn, OneOf, without_example
-from rnnlab.probes import OWN_PROBES, PROBES, SCHEDULES, Log, Probe, Schedule, as_schedule
+from rnnlab.probes import DEFAULT_PROBES, PROBES, SCHEDULES, Log, Probe, Schedule, as_schedule
 
 
 class Section(BaseModel):
@@ -203,7 +203,7 @@ class Probing(Section):
         list[ProbeName],
         BeforeValidator(_as_list, json_schema_input_type=ProbeName | list[ProbeName]),
         AfterValidator(lambda given: [name for name in PROBES if name in given]),
-    ] = Field(default=[probe.key() for probe in OWN_PROBES], description="Probes to run; [] for none.")
+    ] = Field(default=[probe.key() for probe in DEFAULT_PROBES], description="Probes to run; [] for none.")
     schedule: Annotated[
         Schedule,
         OneOf(SCHEDULES, "log", as_schedule, PositiveInt | Annotated[list[NonNegativeInt], Field(min_length=1)]),

@@ -12,6 +12,7 @@ triton_pass      forward and back on the scan in Triton
 passes           the kinds of pass, side by side
 own_lag          the same by lag from each sample's own read-out
 readings         the rows of gradients.csv
+unrolled         a forward pass in float64, for probes
 view             what a probe may look at
 clipping         clips of a fleet, each replica's own
 """

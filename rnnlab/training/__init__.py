@@ -11,6 +11,7 @@ start          how a run begins, and what its run.json says from the start
 checkpoints    what a run needs to go on: written, checked and read
 recorder       one run being written
 loop           the only training loop
+probing        probes without a training
 rows           whether the rows of a run are those of its schedule
 verify         whether the files of a run are whole, and what restores them
 rerun          a run trained again and compared

@@ -51,8 +51,7 @@ class BatchGradients:
 
     result: Pass
     """Good until the fleet's next pass: it reads memory that the passes share."""
-    lengths: Tensor
-    """[R, B]"""
+    sequences: Sequences
     gradients: Tensor
     """What the optimizer will get, one row for each replica: [R, P], like the network's flat parameters."""
     losses: Floats
@@ -123,7 +122,7 @@ class Fleet:
             shares = _floats(result.clamped)
         losses, clipped_norms = _floats(result.losses), row_norms(rows)
         finite = np.isfinite(losses) & np.isfinite(clipped_norms) & (gradient.log2_norm < np.inf)
-        return BatchGradients(result, batch.lengths, rows, losses, gradient.norms(), clipped_norms, shares, finite)
+        return BatchGradients(result, batch, rows, losses, gradient.norms(), clipped_norms, shares, finite)
 
     def apply_gradients(self, batch_gradients: BatchGradients) -> None:
         """Update the weights of the replicas whose loss and gradient are finite, and of no others."""

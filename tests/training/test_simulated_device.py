@@ -142,7 +142,7 @@ def waits_of(fleet: Fleet, counts: Counts, *, recorded: bool = False) -> int:
     before = counts.waits
     batch = fleet.compute_gradients()
     if recorded:
-        view = UpdateView(0, fleet.network, batch.result, batch.lengths)
+        view = UpdateView(0, fleet.network, batch.result, batch.sequences, fleet.objective)
         for probe in (Adjoint(), Saturation()):
             probe.rows(view)
             probe.measure(view)
