@@ -165,7 +165,7 @@ def test_how_often_an_update_waits_for_the_device_does_not_grow(cell: str, scan:
             waits.append([waits_of(fleet, counts), waits_of(fleet, counts, recorded=True)])
     assert waits[0] == waits[1]
     assert waits[0][0] <= {"general": 12, "fused": 8}[scan]
-    assert waits[0][1] <= {"general": 22, "fused": 16}[scan]
+    assert waits[0][1] <= {"general": 24, "fused": 18}[scan]
 
 
 @pytest.mark.parametrize("layers", [1, 2])
