@@ -7,11 +7,12 @@ CONSTRAINTS ?= constraints.txt
 WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
+TRITON := .venv/.triton
 # All tests but the slow ones; the scan is compiled first, so that the workers do not each compile the same.
 PYTEST = $(BIN)/python tools/compile_scan.py && $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-watch sweep-demo report-demo test coverage lint types configs build bench docs site reproduce chaos clean
+.PHONY: help install demo demo-watch sweep-demo report-demo test test-triton coverage lint types configs build bench docs site reproduce chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +39,14 @@ report-demo: sweep-demo ## Make report.html, the page of that sweep, and show th
 
 test: $(STAMP) ## Run the tests (about six minutes on two cores)
 	$(PYTEST)
+
+test-triton: $(TRITON) ## Run the tests of the scan on CUDA without a GPU, with Triton (700 MB; two minutes on two cores)
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) tests/scan/cuda
+	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) tests/scan/cuda
+
+$(TRITON): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS)) -e '.[cuda]'
+	@touch $@
 
 coverage: $(STAMP) ## Run the tests and show what they do not reach
 	$(PYTEST) --cov --cov-report=term

@@ -10,7 +10,16 @@ from oracles import ALL_CELLS, WITH_RULE, cell_name, loop
 
 from rnnlab.cells import CELLS
 from rnnlab.cells.fused_modes import FUSED_MODES
-from rnnlab.gradients.passes import FusedLayers, Pass, Scratch, Sequences, fast_pass, fused_pass, general_pass
+from rnnlab.gradients.passes import (
+    FusedLayers,
+    Pass,
+    Scratch,
+    Sequences,
+    fast_pass,
+    fused_pass,
+    general_pass,
+    triton_pass,
+)
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 
@@ -34,6 +43,8 @@ cells_and_their_scans = pytest.mark.parametrize(
 def run(scan: str, network: Network, batch: Sequences, objective: Objective, bound: float | None = None) -> Pass:
     if scan == "fast":
         return fast_pass(network, batch, objective, Scratch(network.shape.layers), bound=bound)
+    if scan == "triton":
+        return triton_pass(network, batch, objective, bound=bound)
     if scan == "fused":
         assert bound is None
         return fused_pass(network, batch, objective, FusedLayers(network))

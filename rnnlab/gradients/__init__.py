@@ -8,7 +8,9 @@ compiled_pass    forward and back on the compiled scan
 autograd_pass    forward and back by autograd over the cell's definition
 fused_layers     a network on torch's fused layers
 fused_pass       forward and back by torch's fused layers
+triton_pass      forward and back on the scan in Triton
 passes           the kinds of pass, side by side
+own_lag          the same by lag from each sample's own read-out
 readings         the rows of gradients.csv
 view             what a probe may look at
 clipping         clips of a fleet, each replica's own
