@@ -1,6 +1,6 @@
 """From a config to a finished run.
 
-device         where a training runs: the device and the scan
+device         where a training runs: the device, the scan and the number format of products
 optim          torch.optim over a stack of replicas
 sizes          the sizes of what trains together
 memory         the memory that a training will take

@@ -21,7 +21,7 @@ from rnnlab.probes import Figures, Measured
 from rnnlab.progress import Progress
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
-from rnnlab.training.checkpoints import as_many_threads, state_to_resume
+from rnnlab.training.checkpoints import as_many_threads, scan_to_resume, state_to_resume
 from rnnlab.training.device import float32_products
 from rnnlab.training.fleet import BatchGradients, Fleet
 from rnnlab.training.plan import is_evaluated, is_logged, updates_of
@@ -111,7 +111,8 @@ def train_fleet(
     """
     folders = [RunFolder(Path(out) / start.name) for start in starts]
     states = [state_to_resume(run, callbacks.on_message) for run in folders] if starts[0].resume else None
-    fleet = fleet or Fleet([start.config for start in starts], states)
+    scan = scan_to_resume(folders[0]) if states else None
+    fleet = fleet or Fleet([start.config for start in starts], states, scan)
     fleet.prepare(callbacks.on_message)
     shared = fleet_info(fleet, command, sweep)
     with Interruptions(callbacks.on_message) as interruptions:
