@@ -9,6 +9,7 @@ mingru  the gated unit without a recurrent product
 lru     the linear recurrent unit
 antisymmetric   a step along a differential equation that neither damps nor excites
 cornn   coupled oscillators
+fused_modes  which of them torch has as a fused layer
 """
 
 from rnnlab.cells.antisymmetric import Antisymmetric
