@@ -37,6 +37,7 @@ WITHOUT_EXAMPLE = {
     "rnnlab.probes.schedules.Schedule": ABSTRACT,
     "rnnlab.tasks.base.Source": ABSTRACT,
     "rnnlab.tasks.base.Task": ABSTRACT,
+    "rnnlab.tasks.delayed.Delayed": ABSTRACT,
     "rnnlab.tasks.generated.Generated": ABSTRACT,
     "rnnlab.tasks.generated.Marked": ABSTRACT,
     "rnnlab.tasks.generated.Stretched": ABSTRACT,

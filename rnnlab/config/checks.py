@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Key = tuple[str, ...]
 
 CELL: Key = ("model", "cell")
+_FIXED = {"nonlinearity": "has its nonlinearities fixed", "reset": "has its reset fixed, or none"}
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,12 @@ def conflicts(config: Config) -> Iterator[Conflict]:
 
 def _cell_options(config: Config) -> Iterator[Conflict]:
     model = config.model
-    for option, fixed in (("nonlinearity", "has its nonlinearities fixed"), ("reset", "has its reset fixed, or none")):
+    for option in CELL_OPTIONS:
         key, value = ("model", option), getattr(model, option)
         field = CELLS[model.cell].model_fields.get(option)
         if value is not None and field is None:
             suitable = _named(name for name, cell in CELLS.items() if option in cell.model_fields)
+            fixed = _FIXED.get(option, f"has no {option}")
             yield Conflict(key, f"{model.cell} {fixed}; {suitable} can choose", (key, CELL))
         elif field is not None and value not in (choices := get_args(field.annotation)) and choices:
             yield Conflict(key, f"{model.cell} has no {value}; it has {', '.join(choices)}", (key, CELL))
@@ -58,6 +60,10 @@ def _cell_options(config: Config) -> Iterator[Conflict]:
 
 def _init(config: Config) -> Iterator[Conflict]:
     model = config.model
+    needed, given = CELLS[model.cell].recurrent_init, model.init.recurrent.name
+    if needed not in (None, given):
+        key = ("model", "init", "recurrent")
+        yield Conflict(key, f"{model.cell} has no matrix for {given} to draw; it has {needed}", (key, CELL))
     for place in ("input", "recurrent", "bias", "recurrent_bias"):
         init, key = getattr(model.init, place), ("model", "init", place)
         if reason := init.conflict(CELLS[model.cell].gates):
@@ -78,6 +84,8 @@ def _forget_bias(config: Config) -> Iterator[Conflict]:
 
 def _recurrent_bias(config: Config) -> Iterator[Conflict]:
     model, key, init = config.model, ("model", "recurrent_bias"), ("model", "init", "recurrent_bias")
+    if model.recurrent_bias and not model.unchecked_cell().recurrent:
+        yield Conflict(key, f"{model.cell} has no recurrent product to add it to; leave it out", (key, CELL))
     if model.recurrent_bias:
         return
     if model.unchecked_cell().needs_recurrent_bias:
