@@ -12,7 +12,7 @@ TRITON := .venv/.triton
 PYTEST = $(BIN)/python tools/compile_scan.py && $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-watch sweep-demo report-demo test test-triton coverage lint types configs build bench docs reproduce chaos clean
+.PHONY: help install demo demo-watch sweep-demo report-demo test test-triton coverage lint types configs build bench docs site reproduce chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,11 +77,14 @@ docs: $(STAMP) ## Rewrite the generated parts of the documentation and the schem
 	$(BIN)/python -m rnnlab schema --sweep > configs/sweep.schema.json
 	$(BIN)/python docs/generate.py
 
+site: $(STAMP) ## Build the documentation as a site into site/, with an API reference and search
+	$(BIN)/python tools/site.py
+
 reproduce: $(STAMP) ## Run the slow reproductions of published results
 	$(BIN)/python -m pytest -q -m slow
 
 chaos: $(STAMP) ## Disturb everything: faults, power cuts, damage, hostile input, long runs (about 25 minutes)
 	$(BIN)/python tools/compile_scan.py && $(BIN)/python tools/run_chaos.py
 
-clean: ## Remove .venv, dist/ and caches; runs/ stays
-	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## Remove .venv, dist/, site/ and caches; runs/ stays
+	rm -rf .venv dist site build .pytest_cache .mypy_cache .ruff_cache .hypothesis

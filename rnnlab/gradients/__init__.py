@@ -6,8 +6,11 @@ norm_tables      norms and percentiles of gradients, by timestep; what the numbe
 pass_base        what all kinds of pass have in common
 compiled_pass    forward and back on the compiled scan
 autograd_pass    forward and back by autograd over the cell's definition
+fused_layers     a network on torch's fused layers
+fused_pass       forward and back by torch's fused layers
 triton_pass      forward and back on the scan in Triton
 passes           the kinds of pass, side by side
+triton_check     whether the scan in Triton is right on this device
 readings         the rows of gradients.csv
 view             what a probe may look at
 clipping         clips of a fleet, each replica's own

@@ -117,6 +117,7 @@ KEYS: Mapping[str, Any] = {
     **dict.fromkeys(("name", "reason", "started", "ended", "identity", "sweep", "device", "dtype", "scan"), _TEXT),
     **dict.fromkeys(("fleet", "parameters", "updates", "seed"), _COUNT),
     "threads": _THREADS,
+    "tf32": _BOOL,
     "process": {"pid": _WHOLE, "host": _TEXT, "start": ("a time", _is_start), "boot": ("a time", _is_start)},
     "versions": ("a mapping of packages to their versions", _are_texts),
     "machine": {"system": _TEXT, "processor": _TEXT},

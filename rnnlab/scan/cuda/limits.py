@@ -21,7 +21,11 @@ LARGEST = 2048
 
 
 class Blocks(NamedTuple):
-    """How a layer is cut: rows of a batch and warps of a program, and the hidden size padded to a power of two."""
+    """How a layer is cut: rows of a batch and warps of a program, and the hidden size padded to a power of two.
+
+    >>> blocks_of(gates=4, hidden=50)
+    Blocks(resident=True, rows=16, padded=64, warps=8)
+    """
 
     resident: bool
     rows: int
@@ -32,8 +36,6 @@ class Blocks(NamedTuple):
 def blocks_of(gates: int, hidden: int) -> Blocks:
     """How a layer of so many gates and units is cut.
 
-    >>> blocks_of(gates=4, hidden=50)
-    Blocks(resident=True, rows=16, padded=64, warps=8)
     >>> blocks_of(gates=4, hidden=200)
     Blocks(resident=False, rows=4, padded=256, warps=4)
     """
@@ -50,14 +52,14 @@ def reason_against(rule: Rule | None, hidden: int, dtype: torch.dtype, device: t
     if rule is None or not rule.name:
         return "this cell has no rule in Triton" if rule else "this cell has no rule"
     if find_spec("triton") is None:
-        return "on CUDA it needs Triton (python -m pip install 'rnnlab[cuda]')"
+        return "it needs Triton (python -m pip install 'rnnlab[cuda]')"
     if dtype != torch.float32:
-        return "on CUDA it computes in float32 alone"
+        return "it computes in float32 alone"
     if hidden > LARGEST:
-        return f"on CUDA it holds at most {LARGEST} units a layer"
+        return f"it holds at most {LARGEST} units a layer"
     capability = torch.cuda.get_device_capability(device)
     if capability < CAPABILITY:
-        return f"on CUDA it needs compute capability {_dotted(CAPABILITY)}, and {device} has {_dotted(capability)}"
+        return f"it needs compute capability {_dotted(CAPABILITY)}, and {device} has {_dotted(capability)}"
     return None
 
 
