@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import final
 
 import torch
@@ -62,9 +62,7 @@ class AutogradPass(Pass):
 
     def norm_tables(self, network: Network, lengths: Tensor) -> Iterator[Table]:
         """Norms and percentiles [R, T] of total and direct gradients, for each layer and state; lengths [R, B]."""
-        return masked_tables(
-            self.readings, lambda index: self.direct_log10(network, index), self.read_out.slots, lengths
-        )
+        return masked_tables(self.readings, partial(self.direct_log10, network), self.read_out, lengths)
 
 
 @torch.no_grad()

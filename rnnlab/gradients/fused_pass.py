@@ -99,6 +99,11 @@ class FusedPass(Pass):
         """By layer and gate: activations [R, T, B, H], on the device of the outputs."""
         return [[gate.to(self.outputs.device) for gate in layer] for layer in self.replay.taken.gates()]
 
+    def direct_log10(self, network: Network, index: int) -> dict[str, Tensor]:
+        """By state, log10 of the row norms [R, S, B] of a layer's direct gradients, at the read-out timesteps."""
+        of_replay = self.replay.taken.direct_log10(self.replay.network, index)
+        return {state: values.to(self.outputs.device) for state, values in of_replay.items()}
+
     def norm_tables(self, network: Network, lengths: Tensor) -> Iterator[Table]:
         """Norms and percentiles [R, T] of total and direct gradients, for each layer and state; lengths [R, B]."""
         yield from self.replay.taken.norm_tables(self.replay.network, lengths.cpu())

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from rnnlab.scan.thresholds import UNDERFLOW_MARGIN
 
 if TYPE_CHECKING:
     from rnnlab.gradients.pass_base import Readings
+    from rnnlab.network.objective import ReadOut
 
 Floats = NDArray[np.float64]
 
@@ -68,18 +68,21 @@ def _of_block(work: Callable[[int, int], None]) -> Callable[[int, int, int, int]
 
 
 def masked_tables(
-    readings: Sequence[Readings], log10_direct: Callable[[int], Mapping[str, Tensor]], slots: Tensor, lengths: Tensor
+    readings: Sequence[Readings],
+    log10_direct: Callable[[int], Mapping[str, Tensor]],
+    read_out: ReadOut,
+    lengths: Tensor,
 ) -> Iterator[Table]:
     """The columns of every layer and state, with what a scan says that it lost masked.
 
     log10_direct: of a layer, by state, log10 of the row norms [R, S, B] of the direct gradients at the read-out
-    timesteps; slots [R, T, B]: which of the S each timestep is, -1 for none; lengths [R, B].
+    timesteps; lengths [R, B].
     """
     for index, of_layer in enumerate(readings):
         direct, exponents = log10_direct(index), of_layer.exponents
         lost = np.zeros(exponents.shape, bool) if of_layer.lost is None else to_numpy(of_layer.lost)
         for state, squares in of_layer.squares.items():
-            at_all = to_numpy(direct[state].gather(1, slots.clamp(min=0)).where(slots >= 0, -torch.inf))
+            at_all = read_out.at_all_timesteps(direct[state])
             yield index, state, masked_columns(squares, exponents, at_all, lengths, lost)
 
 

@@ -81,6 +81,10 @@ class Pass(Prediction, ABC):
         """By layer and gate: activations [R, T, B, H]."""
 
     @abstractmethod
+    def direct_log10(self, network: Network, index: int) -> dict[str, Tensor]:
+        """By state, log10 of the row norms [R, S, B] of a layer's direct gradients, at the read-out timesteps."""
+
+    @abstractmethod
     def norm_tables(self, network: Network, lengths: Tensor) -> Iterator[Table]:
         """Norms and percentiles [R, T] of total and direct gradients, for each layer and state; lengths [R, B]."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 import torch
@@ -38,14 +39,14 @@ class TritonPass(Pass):
         """By layer and gate: activations [R, T, B, H]."""
         return [trace.gates() for trace in self.traces]
 
+    def direct_log10(self, network: Network, index: int) -> dict[str, Tensor]:
+        """By state, log10 of the row norms [R, S, B] of a layer's direct gradients, at the read-out timesteps."""
+        rows, states = Scaled.of(self.direct_rows), [trace.states for trace in self.traces]
+        return log10_direct(network, self.inputs, states, self.read_out, rows, self.bounds, index)
+
     def norm_tables(self, network: Network, lengths: Tensor) -> Iterator[Table]:
         """Norms and percentiles [R, T] of total and direct gradients, for each layer and state; lengths [R, B]."""
-        rows, states = Scaled.of(self.direct_rows), [trace.states for trace in self.traces]
-
-        def direct(index: int) -> dict[str, Tensor]:
-            return log10_direct(network, self.inputs, states, self.read_out, rows, self.bounds, index)
-
-        return masked_tables(self.readings, direct, self.read_out.slots, lengths)
+        return masked_tables(self.readings, partial(self.direct_log10, network), self.read_out, lengths)
 
 
 @torch.no_grad()

@@ -111,7 +111,7 @@ _VERDICT = {
     **dict.fromkeys(("zeros", "underflow", "nonfinite", "readouts", "gone_from"), _COUNT),
     "fit": _FIT,
     "horizon": _NUMBER,
-    "exponential": _BOOL,
+    **dict.fromkeys(("exponential", "own_lags"), _BOOL),
 }
 KEYS: Mapping[str, Any] = {
     **dict.fromkeys(("name", "reason", "started", "ended", "identity", "sweep", "device", "dtype", "scan"), _TEXT),

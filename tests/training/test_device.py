@@ -61,12 +61,12 @@ def test_a_scan_is_refused_where_it_cannot_run(
 
 @pytest.fixture
 def _without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnnlab.scan.cuda.limits.find_spec", lambda name: None)
+    monkeypatch.setattr("rnnlab.scan.cuda.limits.triton_version", lambda: None)
 
 
 @pytest.fixture
 def _with_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnnlab.scan.cuda.limits.find_spec", lambda name: object())
+    monkeypatch.setattr("rnnlab.scan.cuda.limits.triton_version", lambda: (3, 7))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
 
 
@@ -90,9 +90,7 @@ def test_fleets_take_triton_where_it_can_run(changes: dict[str, Any], replicas: 
 
 @pytest.mark.usefixtures("_without_triton")
 def test_triton_is_refused_where_it_is_not_installed() -> None:
-    with pytest.raises(
-        UsageError, match=r"triton cannot be used here: it needs Triton \(python -m pip install 'rnnlab"
-    ):
+    with pytest.raises(UsageError, match=r"triton cannot be used here: it needs Triton 3.7, which is not installed \("):
         choose_scan(unchecked(train={"scan": "triton"}), CUDA, 2)
     with pytest.raises(UsageError, match="it runs on CUDA, not on cpu"):
         choose_scan(unchecked(train={"scan": "triton"}), CPU, 2)

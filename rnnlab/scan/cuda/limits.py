@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 import torch
 
 from rnnlab.scan.rule import Rule
 
+TRITON = (3, 7)
+"""The lowest version whose language the kernels are written in, and that they are tested with."""
 CAPABILITY = (8, 0)
 """The lowest compute capability that the kernels are compiled for in the tests (A100; H100 is 9.0)."""
 LEAST = 16
@@ -51,8 +53,9 @@ def reason_against(rule: Rule | None, hidden: int, dtype: torch.dtype, device: t
     """Why the scan in Triton cannot run a layer there, as a message says it; None where it can."""
     if rule is None or not rule.name:
         return "this cell has no rule in Triton" if rule else "this cell has no rule"
-    if find_spec("triton") is None:
-        return "it needs Triton (python -m pip install 'rnnlab[cuda]')"
+    if (installed := triton_version()) is None or installed < TRITON:
+        found = "is not installed" if installed is None else f"is {_dotted(installed)} here"
+        return f"it needs Triton {_dotted(TRITON)}, which {found} (python -m pip install 'rnnlab[cuda]')"
     if dtype != torch.float32:
         return "it computes in float32 alone"
     if hidden > LARGEST:
@@ -63,5 +66,14 @@ def reason_against(rule: Rule | None, hidden: int, dtype: torch.dtype, device: t
     return None
 
 
-def _dotted(capability: tuple[int, int]) -> str:
-    return ".".join(map(str, capability))
+def triton_version() -> tuple[int, int] | None:
+    """The first two numbers of the version of Triton that is installed; None where there is none."""
+    try:
+        first, second, *_ = version("triton").split(".")
+    except PackageNotFoundError:
+        return None
+    return int(first), int(second)
+
+
+def _dotted(numbers: tuple[int, int]) -> str:
+    return ".".join(map(str, numbers))
