@@ -13,6 +13,7 @@ from rnnlab.config.facts import EXCLUSIVE
 from rnnlab.config.sections import CELL_OPTIONS
 
 if TYPE_CHECKING:
+    from rnnlab.cells import Cell
     from rnnlab.config.schema import Config
 
 Key = tuple[str, ...]
@@ -132,7 +133,7 @@ def _scan(config: Config) -> Iterator[Conflict]:
         message = f"{cell} has no rule for the fast scan; choose general or auto"
         yield Conflict(key, message, (key, CELL, *options))
     if scan == "fast" and config.device.startswith("cuda"):
-        message = f"the fast scan runs on the CPU, not on {config.device}; choose general or auto"
+        message = f"the fast scan runs on the CPU, not on {config.device}; choose triton, general or auto"
         yield Conflict(key, message, (key, ("device",)))
     if scan == "fused" and built is not None and fused_mode(built) is None:
         known = ", ".join(mode.lower() for mode in FUSED_MODES)
@@ -141,6 +142,18 @@ def _scan(config: Config) -> Iterator[Conflict]:
     if scan == "fused" and config.clip.in_scan() is not None:
         message = f"the clip {config.clip.name} acts inside the scan, and torch's layers know no clip; choose auto"
         yield Conflict(key, message, (key, ("clip",)))
+    if scan == "triton":
+        yield from _triton(config, key, built, options)
+
+
+def _triton(config: Config, key: Key, built: Cell | None, options: tuple[Key, ...]) -> Iterator[Conflict]:
+    if built is not None and ((rule := built.rule()) is None or not rule.name):
+        message = f"{config.model.cell} has no rule in Triton; choose general or auto"
+        yield Conflict(key, message, (key, CELL, *options))
+    if config.device == "cpu":
+        yield Conflict(key, "Triton runs on CUDA devices, not on cpu; choose fast or auto", (key, ("device",)))
+    if config.dtype == "float64":
+        yield Conflict(key, "Triton computes in float32 alone; choose general or auto", (key, ("dtype",)))
 
 
 def _tf32(config: Config) -> Iterator[Conflict]:

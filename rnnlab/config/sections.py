@@ -178,11 +178,12 @@ class Train(Section):
         default="stop",
         description="A loss or gradient that is not finite ends the run as diverged, or skips the update.",
     )
-    scan: Literal["auto", "general", "fast", "fused"] = Field(
+    scan: Literal["auto", "general", "fast", "fused", "triton"] = Field(
         default="auto",
         description="Loop over time: fast (compiled, on the CPU), fused (torch's own layers, cuDNN on CUDA; one run of "
-        "rnn with tanh or relu, lstm or gru), general (by the cell's definition, any device); auto: fast on the CPU, "
-        "fused on CUDA, general where those cannot.",
+        "rnn with tanh or relu, lstm or gru), triton (compiled, on CUDA; rnn, lstm, gru), general (by the cell's "
+        "definition, any device); auto: fast on the CPU, on CUDA fused for one run and triton for a fleet, general "
+        "where those cannot.",
     )
     tf32: bool = Field(
         default=False,
