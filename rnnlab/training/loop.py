@@ -111,7 +111,7 @@ def train_fleet(
     """
     folders = [RunFolder(Path(out) / start.name) for start in starts]
     states = [state_to_resume(run, callbacks.on_message) for run in folders] if starts[0].resume else None
-    scan = scan_to_resume(folders[0]) if states else None
+    scan = scan_to_resume(folders[0], starts[0].config) if states else None
     fleet = fleet or Fleet([start.config for start in starts], states, scan)
     fleet.prepare(callbacks.on_message)
     shared = fleet_info(fleet, command, sweep)
