@@ -5,7 +5,7 @@ Two ways to the same numbers. `fast_pass` is the lab's own from the loss to the 
 """
 
 from rnnlab.gradients.autograd_pass import AutogradPass, general_forward, general_pass
-from rnnlab.gradients.compiled_pass import CompiledPass, Scratch, fast_forward, fast_pass
+from rnnlab.gradients.compiled_pass import CompiledPass, Scratch, fast_forward, fast_pass, prepare
 from rnnlab.gradients.pass_base import Bound, Pass, Prediction, Readings, Sequences
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "fast_pass",
     "general_forward",
     "general_pass",
+    "prepare",
 ]

@@ -5,6 +5,7 @@ Everything here reads and nothing changes: no weight, no optimizer state, no ran
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,12 @@ def curves(network: Network, result: Pass, lengths: Tensor, stride: int = 1) -> 
     return rows
 
 
+@functools.lru_cache(1024)
 def _times(longest: int, stride: int) -> tuple[NDArray[np.int64], NDArray[np.int64], slice]:
     """The timesteps that are written down, their lags, and where they lie on the axis of time."""
     every = slice((longest - 1) % stride, longest, stride)
     t = np.arange(longest)[every]
-    return t, longest - 1 - t, every
+    lag = longest - 1 - t
+    t.setflags(write=False)
+    lag.setflags(write=False)
+    return t, lag, every

@@ -106,6 +106,19 @@ def check_recall(shown: Array, y: Array, pattern: int, blank: int, cue: int, cue
     assert (np.delete(shown[pattern:], cue_at - pattern, axis=0) == blank).all()
 
 
+@some
+@given(length=st.integers(10, 500), batch=st.integers(1, 40), seed=st.integers(0, 2**40), low=st.integers(0, 4))
+def test_marks_of_even_sequences_are_drawn_as_those_of_uneven_ones(
+    length: int, batch: int, seed: int, low: int
+) -> None:
+    """The same numbers from the same stream, and the stream is at the same place afterwards."""
+    lengths, even, uneven = np.full(batch, length), *(np.random.default_rng(seed) for _ in range(2))
+    found = Addition(length=length).within(even, lengths, low, low + 1)
+    expected = Addition(length=length, jitter=0.5).within(uneven, lengths, low, low + 1)
+    np.testing.assert_array_equal(found, expected)
+    assert even.bit_generator.state == uneven.bit_generator.state
+
+
 def test_lengths_fill_the_range_of_the_papers() -> None:
     lengths = joined(Addition(), Addition(jitter=0.1).stream(0, "float64").evaluation("test", 2000)).lengths
     assert lengths is not None
