@@ -27,6 +27,7 @@ from rnnlab.gradients.pass_base import (
     squares_by_state,
     states_of,
 )
+from rnnlab.logspace import log10_of_squares
 from rnnlab.network import flat_rows
 from rnnlab.network.flat import Gradient, RowGradient
 from rnnlab.network.flat_rows import add_layer
@@ -84,6 +85,15 @@ class CompiledPass(Pass):
             Readings(squares_by_state(network.cell, squares, self.bounds), exponents)
             for squares, exponents in self._direct(network)
         ]
+
+    def direct_log10(self, network: Network, index: int) -> dict[str, Tensor]:
+        """By state, log10 of the row norms [R, S, B] of a layer's direct gradients, at the read-out timesteps."""
+        readings = self.direct_readings(network)[index]
+        exponents = readings.exponents.numpy()
+        return {
+            state: torch.from_numpy(log10_of_squares(squares.numpy(), exponents))
+            for state, squares in readings.squares.items()
+        }
 
     def norm_tables(self, network: Network, lengths: Tensor) -> Iterator[Table]:
         """Norms and percentiles [R, T] of total and direct gradients, for each layer and state; lengths [R, B]."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from rnnlab.scan.fast.layer_arrays import SQUARES
 from rnnlab.scan.fast.norms import read_out_norms, summarize
 from rnnlab.scan.fast.threads import spread
 from rnnlab.scan.thresholds import UNDERFLOW_MARGIN
+
+if TYPE_CHECKING:
+    from rnnlab.gradients.pass_base import Readings
+    from rnnlab.network.objective import ReadOut
 
 Floats = NDArray[np.float64]
 
@@ -77,6 +81,25 @@ def _in_order(squares: Tensor, state: str) -> Floats:
     whole = np.empty((*squares.shape, len(SQUARES)))
     whole[..., SQUARES.index(state)] = to_numpy(squares)
     return whole
+
+
+def masked_tables(
+    readings: Sequence[Readings],
+    log10_direct: Callable[[int], Mapping[str, Tensor]],
+    read_out: ReadOut,
+    lengths: Tensor,
+) -> Iterator[Table]:
+    """The columns of every layer and state, with what a scan says that it lost masked.
+
+    log10_direct: of a layer, by state, log10 of the row norms [R, S, B] of the direct gradients at the read-out
+    timesteps; lengths [R, B].
+    """
+    for index, of_layer in enumerate(readings):
+        direct, exponents = log10_direct(index), of_layer.exponents
+        lost = np.zeros(exponents.shape, bool) if of_layer.lost is None else to_numpy(of_layer.lost)
+        for state, squares in of_layer.squares.items():
+            at_all = read_out.at_all_timesteps(direct[state])
+            yield index, state, masked_columns(squares, exponents, at_all, lengths, lost)
 
 
 def masked_columns(

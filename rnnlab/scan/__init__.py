@@ -9,4 +9,5 @@ recurrent    the recurrent parameters as a cell's own step reads them
 general      any cell's definition over time, on any device
 general_backward  its way back, with an exponent a row
 fast         the compiled scan, on the CPU
+cuda         the same on a GPU, in Triton
 """
