@@ -69,7 +69,7 @@ class CompiledPass(Pass):
     """By layer."""
     upstream: Upstream
     """dL/dh_t of the top layer through the read-out alone: rows [R, S, B, H]."""
-    flat: Callable[[], RowGradient]
+    flat: Callable[[], Gradient]
     """The gradient of all parameters in rows."""
 
     def gradient(self, width: int) -> Gradient:
@@ -159,7 +159,7 @@ def fast_pass(
     # A block of rows goes all the way, forward and back: its states are still in cache, and threads meet once a pass.
     _spread([*(trace.run() for trace in traces), top.run(), *back], traces)
     flat, exponents, losses = _sums(network, adjoints, top)
-    by_name = _ByName(lambda: _parts(network, flat, exponents))
+    by_name, gradient = _gradients(network, adjoints, flat, exponents)
     return CompiledPass(
         losses=torch.from_numpy(losses),
         outputs=torch.from_numpy(top.arrays.outputs),
@@ -172,7 +172,7 @@ def fast_pass(
         traces=traces,
         adjoints=adjoints,
         upstream=upstream,
-        flat=lambda: RowGradient(flat, exponents, network.edges, lambda: list(by_name.values())),
+        flat=gradient,
     )
 
 
@@ -228,11 +228,31 @@ def _sums(network: Network, adjoints: list[Adjoint], top: CompiledHead) -> tuple
     """The gradient in rows [R, P] as mantissas, its exponents [R, layers + 1], and the losses [R]."""
     flat = np.empty((network.replicas, network.layout.width), top.inputs.hs.dtype)
     exponents, losses = np.empty((len(flat), len(adjoints) + 1), np.int64), np.empty(len(flat))
-    for k, (adjoint, starts) in enumerate(zip(adjoints, network.starts, strict=True)):
+    for k, (adjoint, starts) in enumerate(zip(adjoints, network.starts, strict=True) if _is_plain(network) else ()):
         add_layer(unit_of(flat), *adjoint.blocks, starts, flat, exponents, k)
     first, last = network.edges[-2:]
     add_read_out(top.arrays.sums, top.arrays.losses, np.empty(last - first), flat, first, exponents, losses)
     return flat, exponents, losses
+
+
+def _is_plain(network: Network) -> bool:
+    """Whether the scan multiplies by the parameters themselves, so that their gradients are its sums."""
+    rule = network.cell.rule()
+    return rule is not None and rule.product and not network.cell.parametrised
+
+
+def _gradients(
+    network: Network, adjoints: list[Adjoint], flat: NDArray[Any], exponents: NDArray[np.int64]
+) -> tuple[_ByName, Callable[[], Gradient]]:
+    """The gradient by parameter, and a function that gives that of all parameters."""
+    if _is_plain(network):
+        by_name = _ByName(lambda: _parts(network, flat, exponents))
+        return by_name, lambda: RowGradient(flat, exponents, network.edges, lambda: list(by_name.values()))
+    parts = _parts(network, flat, exponents)
+    for index, adjoint in enumerate(adjoints):
+        parts |= network.parameter_gradients(index, adjoint.sums())
+    by_name = _ByName(lambda: parts)
+    return by_name, lambda: Gradient(list(parts.values()), flat.shape[1])
 
 
 def _parts(network: Network, flat: NDArray[Any], exponents: NDArray[np.int64]) -> dict[str, Scaled]:

@@ -86,7 +86,7 @@ class LayerReplay:
         sizes = {"h": (squares[..., 0], of_direct.exponent)}
         if "c" in self._cell.states:
             sizes["c"] = self._direct_c(squares[..., 1], of_direct, direct.times, last.get("c"))
-        states, W_hh = {"h": adjoint.first_h, "c": adjoint.first_c}, adjoint.W_hh()
+        states, W_hh = {"h": adjoint.first_h, "c": adjoint.first_c}, adjoint.sums()["W_hh"]
         return Passed(
             self._columns(adjoint, sizes, times),
             # Copies, since the next replay uses the same memory, and records are checked after all replays of a pass.
@@ -185,6 +185,8 @@ class LayerReplay:
 
     def _at_all_timesteps(self, squares: Tensor, exponents: Tensor, times: Tensor) -> Floats:
         """log10 norms [1, T, B] of rows [1, S, B] at timesteps [S, B]; -inf at all others."""
+        if not len(times):
+            return np.full((1, self._trace.hs.shape[1] - 1, len(self._lengths)), -np.inf)
         logs = torch.from_numpy(log10_of_squares(squares.numpy(), exponents.numpy()))[0]
         slots = self._slots(times)
         at_all: Floats = logs.gather(0, slots.clamp(min=0)).where(slots >= 0, -torch.inf).numpy()[None]

@@ -59,6 +59,44 @@ def test_a_scan_is_refused_where_it_cannot_run(
         choose_scan(unchecked(**changes), device, replicas)
 
 
+@pytest.fixture
+def _without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnlab.scan.cuda.limits.triton_version", lambda: None)
+
+
+@pytest.fixture
+def _with_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnlab.scan.cuda.limits.triton_version", lambda: (3, 7))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+
+
+@pytest.mark.usefixtures("_with_triton")
+@pytest.mark.parametrize(
+    ("changes", "replicas", "scan"),
+    [
+        ({}, 1, "fused"),
+        ({}, 2, "triton"),
+        ({"train": {"scan": "triton"}}, 1, "triton"),
+        ({"clip": ADJOINT}, 1, "triton"),
+        ({"model": NOT_IN_TORCH}, 1, "triton"),
+        ({"model": NO_RULE}, 2, "general"),
+        ({"dtype": "float64"}, 2, "general"),
+        ({"model": {"hidden": 3000}}, 2, "general"),
+    ],
+)
+def test_fleets_take_triton_where_it_can_run(changes: dict[str, Any], replicas: int, scan: str) -> None:
+    assert choose_scan(unchecked(**changes), CUDA, replicas) == scan
+
+
+@pytest.mark.usefixtures("_without_triton")
+def test_triton_is_refused_where_it_is_not_installed() -> None:
+    with pytest.raises(UsageError, match=r"triton cannot be used here: it needs Triton 3.7, which is not installed \("):
+        choose_scan(unchecked(train={"scan": "triton"}), CUDA, 2)
+    with pytest.raises(UsageError, match="it runs on CUDA, not on cpu"):
+        choose_scan(unchecked(train={"scan": "triton"}), CPU, 2)
+
+
+@pytest.mark.usefixtures("_without_triton")
 @pytest.mark.parametrize(
     ("changes", "device", "replicas", "scan"),
     [

@@ -72,7 +72,8 @@ class Trace:
     ) -> Trace:
         """A scan that is to run, from the states `first`, or from zero. Its arguments are those of `forward`."""
         (R, T, B, _), dtype = inputs.x.shape, inputs.x.dtype
-        T, (H, G) = T - inputs.shift, weights.W_hh.shape[1:]
+        T, G = T - inputs.shift, weights.b.shape[1]
+        H = G // rule.gates
         states = States(
             work.empty("hs", (R, T + 1, B, H), dtype),
             work.empty("cs", (R, T + 1, B, H if rule.second else 0), dtype),
@@ -82,7 +83,9 @@ class Trace:
         for state, value in zip(states, first, strict=False):
             state[:, 0] = value.numpy()
         b_hh = np.zeros((R, G), dtype) if weights.b_hh is None else array_of(weights.b_hh)
-        given = Weights(array_of(weights.W_ih), array_of(weights.b), array_of(weights.W_hh), b_hh)
+        # A rule without a product never reads the zeros.
+        W_hh = array_of(weights.W_hh) if rule.product else np.zeros((R, H, G), dtype)
+        given = Weights(array_of(weights.W_ih), array_of(weights.b), W_hh, b_hh)
         blocks = blocks_of(R, B, R * T * B * G)
         return cls(rule, LayerArrays(inputs, given, states), blocks)
 
@@ -230,13 +233,17 @@ class Adjoint:
         """[R, B]"""
         return torch.from_numpy(self.arrays.first_exponents)
 
-    def W_hh(self) -> Scaled:  # noqa: N802
-        """dL/dW_hh [R, H, G*H], with an exponent for each replica."""
-        R, H = self.arrays.first_h.shape[0], self.arrays.first_h.shape[2]
-        rows = self.blocks.W_hh.reshape(R, -1, H + 1, self.blocks.W_hh.shape[2])
-        out, top = np.empty((R, H + 1, self.trace.arrays.weights.b.shape[1]), rows.dtype), np.empty(R, np.int64)
-        add_blocks(unit_of(rows), rows, self.blocks.exponents.reshape(R, -1), out, top)
-        return Scaled(torch.from_numpy(out)[:, :H], torch.from_numpy(top))
+    def sums(self) -> dict[str, Scaled]:
+        """dL/dW_ih, dL/dW_hh, dL/db and dL/db_hh [R, ...], with an exponent for each replica."""
+        (R, G), parts = self.trace.arrays.weights.b.shape, []
+        for of_item in (self.blocks.W_ih, self.blocks.W_hh):
+            rows, top = of_item.reshape(R, -1, *of_item.shape[1:]), np.empty(R, np.int64)
+            out = np.empty((R, rows.shape[2], G), rows.dtype)
+            add_blocks(unit_of(rows), rows, self.blocks.exponents.reshape(R, -1), out, top)
+            parts.append(Scaled(torch.from_numpy(out), torch.from_numpy(top)))
+        (of_x, e), (of_h, _) = parts
+        sums = {"W_ih": of_x[:, :-1], "W_hh": of_h[:, :-1], "b": of_x[:, -1], "b_hh": of_h[:, -1]}
+        return {name: Scaled(mantissa, e) for name, mantissa in sums.items()}
 
 
 def bounds_or_zeros(bounds: Tensor | None, R: int) -> Any:

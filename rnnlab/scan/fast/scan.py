@@ -98,15 +98,7 @@ def direct(
     R, S, B, _ = rows.mantissa.shape
     squares = torch.empty(R, S, B, 4, dtype=torch.float64)
     dgx = rows.mantissa.new_empty(R, S, B, trace.arrays.weights.b.shape[1] if through else 0)
-    upstream, states = tuple(map(array_of, (*rows, timesteps))), tuple(trace.arrays.states)
-    arguments = (
-        unit_of(trace.arrays.states.hs),
-        upstream,
-        states,
-        bounds_or_zeros(bounds, R),
-        array_of(squares),
-        array_of(dgx),
-    )
-    loop = functools.partial(direct_loop.direct(trace.rule), *arguments, trace.items)
-    spread(loop, len(trace.items), rows.mantissa.numel())
+    given = tuple(map(array_of, (*rows, timesteps))), tuple(trace.arrays.states), bounds_or_zeros(bounds, R)
+    arguments = (unit_of(trace.arrays.states.hs), *given, squares.numpy(), dgx.numpy(), trace.items)
+    spread(functools.partial(direct_loop.direct(trace.rule), *arguments), len(trace.items), rows.mantissa.numel())
     return squares, dgx
