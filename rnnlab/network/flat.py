@@ -193,7 +193,7 @@ def row_norms(rows: Tensor) -> Floats:
 
 
 def _norms(rows: Tensor) -> Floats:
-    if rows.is_cpu and rows.is_contiguous():
+    if rows.device.type == "cpu" and rows.is_contiguous():
         norms_of(rows.numpy(), norms := np.empty(len(rows)))
         return norms
     of_device: Floats = _host(torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64))
