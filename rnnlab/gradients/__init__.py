@@ -1,6 +1,7 @@
 """One pass of a network forward and back, and what is read off it.
 
 head             read-out and loss in closed form
+compiled_head    the same as compiled code, block by block
 direct           what reaches a state through the read-out alone
 norm_tables      norms and percentiles of gradients, by timestep; what the number format lost
 pass_base        what all kinds of pass have in common
