@@ -24,9 +24,9 @@ def rounding_notes(run: Run, verdict: Verdict, update: int) -> Iterator[str]:
     """What a reader of this verdict has to know about rounding.
 
     A perturbation of the state grows forward in time as the adjoint grows backward, by 10^(rate lag / 100), so that
-    beyond DIGITS decades the states, and with them the single points of the curve, are those of this machine's rounding;
-    their mean growth is not (Oseledets 1968). And a saturated tanh has the slope 1 - h^2, of which h, rounded to 2^-24,
-    leaves few digits in float32.
+    beyond DIGITS decades the states, and with them the single points of the curve, are those of this machine's
+    rounding; their mean growth is not (Oseledets 1968). And a saturated tanh has the slope 1 - h^2, of which h, rounded
+    to 2^-24, leaves few digits in float32.
     """
     line, digits = verdict.fit, DIGITS.get(str(run.info.get("dtype")))
     if line is None or digits is None or not _is_curved(run):
@@ -40,8 +40,8 @@ def rounding_notes(run: Run, verdict: Verdict, update: int) -> Iterator[str]:
     lost = 100 * math.log10(1 + 2.0**-24 / slope)
     if digits < 10 and (_last(run, "saturation", update) or 0.0) > _SATURATING and lost > _SEEN:
         yield (
-            "most activations are saturated, and float32 knows the slope 1 - h² of such a unit badly: this rate may be off "
-            f"by {lost:.2g} decades per 100 timesteps; with dtype float64 it is not"
+            "most activations are saturated, and float32 knows the slope 1 - h² of such a unit badly: this rate may be "
+            f"off by {lost:.2g} decades per 100 timesteps; with dtype float64 it is not"
         )
 
 
