@@ -12,6 +12,7 @@ sweep         rnnlab sweep
 report        rnnlab report
 ls            rnnlab ls
 show          rnnlab show
+probe         rnnlab probe
 verify        rnnlab verify
 rerun         rnnlab rerun
 validate      rnnlab validate

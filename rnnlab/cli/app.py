@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli import configs, list_parts, ls, new, report, rerun, schema, show, sweep, train, validate, verify
+from rnnlab.cli import configs, list_parts, ls, new, probe, report, rerun, schema, show, sweep, train, validate, verify
 
 app = typer.Typer(
     name="rnnlab",
@@ -31,6 +31,7 @@ Examples:
   rnnlab train --config experiment.yaml
   rnnlab train --config experiment.yaml --set model.cell=gru --seed 3
   rnnlab configs
+  rnnlab probe --config experiment.yaml --draws 5
   rnnlab report runs/ --by model.cell,task.length
   rnnlab list tasks
 
@@ -55,6 +56,7 @@ def rnnlab(
 for command, epilog in (
     (train.train, train.EXAMPLES),
     (sweep.sweep, sweep.EXAMPLES),
+    (probe.probe, probe.EXAMPLES),
     (report.report, report.EXAMPLES),
     (ls.ls, ls.EXAMPLES),
     (show.show, show.EXAMPLES),

@@ -80,7 +80,7 @@ def train(
     from rnnlab.config import load_config
 
     check_written(config)
-    described = load_config(config, [*(sets or ()), *_options(device=device, seed=seed, name=name)])
+    described = load_config(config, [*(sets or ()), *options_as_settings(device=device, seed=seed, name=name)])
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: give one of them")
     if dry_run:
@@ -117,7 +117,7 @@ def _check_resumable(config: Config, out: str) -> None:
     check_resumable(RunFolder(Path(out) / name_of(config)), config)
 
 
-def _options(**given: str | None) -> list[Setting]:
+def options_as_settings(**given: str | None) -> list[Setting]:
     """The options that stand for a key, as settings."""
     from rnnlab.config import Setting
 

@@ -1,4 +1,4 @@
-"""The columns of a run's two CSV files, as data. docs/RECORDS.md is the long form."""
+"""The columns of a run's CSV files, as data. docs/RECORDS.md is the long form."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rnnlab.column import Column
-from rnnlab.probes import OWN_PROBES
+from rnnlab.probes import DEFAULT_PROBES
 
 if TYPE_CHECKING:
     from rnnlab.probes import Probe
@@ -36,6 +36,17 @@ OWN_LAG = (
 """The same figures by lag from where each sample's own error enters; files of older versions are without them."""
 GRADIENTS = (*AT_TIMESTEP, *OWN_LAG)
 
+TABLES = (
+    Column("update", "count", "updates", "", "updates made before this was measured, counted from 0"),
+    Column("probe", "text", "", "", "the probe that measured it"),
+    Column("layer", "count", "1", "", "layer of the stack, 0 nearest the input"),
+    Column("part", "text", "", "", "a gate, state or parameter; empty for all of the layer"),
+    Column("at", "count", "", "", "what the probe counts: lags, timesteps, exponents"),
+    Column("quantity", "text", "", "", "what was measured"),
+    Column("value", "number", "", "", "its value; inf, -inf and nan as they are"),
+)
+"""Of probes.csv."""
+
 _OF_AN_UPDATE = (
     Column("update", "count", "updates", "", "updates made before this one, counted from 0"),
     Column("epoch", "number", "epochs", "update * B / N", "passes over the N training sequences; empty without end"),
@@ -49,7 +60,7 @@ _OF_AN_UPDATE = (
     Column("lr", "number", "optimizer", "", "learning rate of this update"),
 )
 _SECONDS = Column("seconds", "number", "s", "", "wall time since the run's start")
-_OF_PROBES = tuple(column for probe in sorted(OWN_PROBES, key=lambda probe: probe.rank) for column in probe.columns)
+_OF_PROBES = tuple(column for probe in sorted(DEFAULT_PROBES, key=lambda probe: probe.rank) for column in probe.columns)
 
 METRICS = (*_OF_AN_UPDATE, *_OF_PROBES, _SECONDS)
 """What every metrics.csv begins with, whichever probes a run has."""
@@ -68,6 +79,7 @@ def metrics_columns(probes: Iterable[Probe]) -> tuple[Column, ...]:
 # The average size of one row on disk; the plan of a run is computed with it.
 GRADIENT_ROW_BYTES = 180
 METRICS_ROW_BYTES = 250
+TABLE_ROW_BYTES = 60
 
 
 def metrics_row_bytes(probes: Iterable[Probe]) -> int:

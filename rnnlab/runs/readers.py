@@ -1,4 +1,4 @@
-"""The readers of a run's two CSV files, as Arrow tables and as pandas frames. Their columns are in `columns`."""
+"""The readers of a run's CSV files, as Arrow tables and as pandas frames. Their columns are in `columns`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rnnlab.column import Column
 from rnnlab.errors import RunFolderError
 from rnnlab.regular import read_regular
-from rnnlab.runs.columns import AT_TIMESTEP, GRADIENTS, METRICS, OWN_LAG
+from rnnlab.runs.columns import AT_TIMESTEP, GRADIENTS, METRICS, OWN_LAG, TABLES
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.seals import REMEDY, Seal
 from rnnlab.runs.writers import header_of
@@ -41,6 +41,11 @@ def read_metrics(path: str | Path) -> pd.DataFrame:
     return as_frame(read_table(path, METRICS, open_ended=True))
 
 
+def read_tables(path: str | Path) -> pd.DataFrame:
+    """probes.csv as a frame, a row a value. Raises RunFolderError."""
+    return as_frame(read_table(path, TABLES))
+
+
 def gradients_of(run: RunFolder) -> pa.Table:
     """The gradients.csv of a run, held to what its run.json says of it. Raises RunFolderError."""
     return _held(run, run.gradients, lambda seal: _gradients(run.gradients, seal))
@@ -49,6 +54,11 @@ def gradients_of(run: RunFolder) -> pa.Table:
 def metrics_of(run: RunFolder) -> pa.Table:
     """The metrics.csv of a run, held to what its run.json says of it. Raises RunFolderError."""
     return _held(run, run.metrics, lambda seal: read_table(run.metrics, METRICS, open_ended=True, seal=seal))
+
+
+def tables_of(run: RunFolder) -> pa.Table:
+    """The probes.csv of a run, held to what its run.json says of it. Raises RunFolderError."""
+    return _held(run, run.tables, lambda seal: read_table(run.tables, TABLES, seal=seal))
 
 
 def _gradients(path: str | Path, seal: Seal | None = None) -> pa.Table:
@@ -95,7 +105,7 @@ def read_table(
     Log10 columns have sentinel values: -inf is zero, inf is not finite, NaN is underflow. In metrics.csv NaN is not
     measured. A half-written last line is not read.
     Raises RunFolderError where the file is missing, any of its lines is broken, or two rows are of the same update (and
-    layer, state and timestep).
+    of the same layer, state and timestep, or of the same quantity of a probe).
     """
     import pyarrow as pa
 
@@ -136,7 +146,9 @@ def _check_rows(table: pa.Table) -> None:
     if (back := np.flatnonzero(np.diff(update) < 0)).size:
         # The header is line 1.
         raise ValueError(f"line {back[0] + 3}: update {update[back[0] + 1]} comes after update {update[back[0]]}")
-    keys = [table[name] for name in ("layer", "state", "t") if name in table.column_names]
+    keys = [
+        table[name] for name in ("probe", "layer", "state", "part", "quantity", "t", "at") if name in table.column_names
+    ]
     if any(key.null_count for key in keys):
         return
     place = update - update[0]

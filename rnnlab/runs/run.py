@@ -13,7 +13,7 @@ from rnnlab.analysis.verdict import Verdict, verdict_of
 from rnnlab.errors import UsageError
 from rnnlab.runs.columns import OWN_LAG
 from rnnlab.runs.folder import RunFolder
-from rnnlab.runs.readers import as_frame, gradients_of, metrics_of
+from rnnlab.runs.readers import as_frame, gradients_of, metrics_of, tables_of
 from rnnlab.runs.run_config import read_config
 from rnnlab.runs.run_json import status_of
 
@@ -90,6 +90,21 @@ class Run:
     def gradients(self) -> pd.DataFrame:
         """gradients.csv (see docs/RECORDS.md)."""
         return as_frame(gradients_of(self.dir))
+
+    @cached_property
+    def tables(self) -> pd.DataFrame:
+        """probes.csv (see docs/RECORDS.md): only in a run of which a probe has a table."""
+        return as_frame(tables_of(self.dir))
+
+    def table(self, probe: str, update: int | None = None) -> pd.DataFrame:
+        """What a probe measured at one update (the last one), a column a quantity. Raises UsageError."""
+        rows = self.tables[self.tables["probe"] == probe]
+        if rows.empty:
+            recorded = ", ".join(sorted(set(self.tables["probe"])))
+            raise UsageError(f"{self.name} has no table of the probe {probe!r}; it has {recorded or 'none'}")
+        rows = rows[rows["update"] == (rows["update"].max() if update is None else update)]
+        wide = rows.pivot(index=["layer", "part", "at"], columns="quantity", values="value")
+        return wide[list(dict.fromkeys(rows["quantity"]))].reset_index().rename_axis(columns=None)
 
     def states(self, layer: int = -1) -> list[str]:
         """The states whose gradients were recorded in this layer."""

@@ -1,4 +1,4 @@
-"""Write a run's two CSV files. Their columns are in `columns`; `readers` reads them."""
+"""Write a run's CSV files. Their columns are in `columns`; `readers` reads them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from rnnlab.column import Column
 from rnnlab.errors import RunFailedError, RunFolderError
-from rnnlab.runs.columns import GRADIENTS, METRICS
+from rnnlab.runs.columns import GRADIENTS, METRICS, TABLES
 from rnnlab.runs.seals import Seal, Sealer, seal_of_file
 
 
@@ -168,6 +168,36 @@ class MetricsLog(_Log):
         update = int(row["update"] or 0)
         cells = [str(update), *(_number(row.get(column.name)) for column in self._columns[1:])]
         self._csv.append(update, [",".join(cells)])
+
+
+class TableLog(_Log):
+    """Appends to probes.csv, one row a value. Opening, continuing and closing are as in GradientLog.
+
+    >>> from pathlib import Path
+    >>> from rnnlab.runs.readers import read_tables
+    >>> from rnnlab.runs.writers import TableLog
+    >>> with TableLog(Path("probes.csv")) as log:
+    ...     log.write(0, "jacobian", layer=0, part="", at=[1, 2], values={"log10_sigma_max": [-0.1, -0.2]})
+    >>> read_tables("probes.csv")[["at", "value"]].values.tolist()
+    [[1.0, -0.1], [2.0, -0.2]]
+    """
+
+    def __init__(self, path: Path, kept: Seal | None = None) -> None:
+        super().__init__(path, TABLES, kept)
+
+    def write(
+        self, update: int, probe: str, layer: int, part: str, at: ArrayLike, values: Mapping[str, ArrayLike]
+    ) -> None:
+        """Write the values of each quantity, all of which have one entry for each of `at`."""
+        places = _counts(at)
+        self._csv.append(
+            update,
+            [
+                f"{update},{probe},{layer},{part},{place},{quantity},{value}"
+                for quantity, numbers in values.items()
+                for place, value in zip(places, _numbers(numbers), strict=True)
+            ],
+        )
 
 
 def header_of(columns: Sequence[Column]) -> bytes:

@@ -15,7 +15,7 @@ from commands import Call, Result
 import rnnlab
 from rnnlab.config import known_keys
 
-COMMANDS = ("train", "sweep", "report", "ls", "show", "validate", "new", "list", "schema")
+COMMANDS = ("train", "sweep", "probe", "report", "ls", "show", "validate", "new", "list", "schema")
 
 
 def options(command: str) -> list[str]:

@@ -17,7 +17,7 @@ from rnnlab.gradients.passes import AutogradPass
 from rnnlab.gradients.readings import Curve, curves
 from rnnlab.gradients.view import UpdateView
 from rnnlab.network.objective import Objective
-from rnnlab.probes import PROBES
+from rnnlab.probes import PROBES, Measured
 
 
 def check(curve: Curve, total: Tensor, direct: Tensor, lengths: list[int]) -> None:
@@ -102,11 +102,12 @@ def test_measuring_changes_nothing(scan: str) -> None:
     held += [value for layer in (*found.gates(), *states_of_layers) for value in layer]
     before, states = [one.clone() for one in held], (torch.get_rng_state(), np.random.get_state()[1:3])
     curves(network, found, batch.lengths)
-    view = UpdateView(0, network, found, batch.lengths)
+    view = UpdateView(0, network, found, batch, LAST)
     for part in PROBES.values():
         probe = part.model_validate({})
         probe.rows(view)
         measured = probe.measure(view)
+        measured = measured.figures if isinstance(measured, Measured) else measured
         assert set(measured() if callable(measured) else measured) == {column.name for column in probe.columns}
     for one, copy in zip(held, before, strict=True):
         torch.testing.assert_close(one, copy, rtol=0, atol=0, equal_nan=True)

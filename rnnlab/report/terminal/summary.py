@@ -195,7 +195,7 @@ def _strips(run: Run, shown: list[int], width: int, unicode: bool) -> Renderable
 
 def _verdicts(run: Run, shown: list[int], unicode: bool) -> Table:
     table = _grid(2)
-    for state in (state for state in run.states() if state in ("h", "c")):
+    for state in (state for state in run.states() if state not in ("a", "a_clipped")):
         # A disk that is full may take one state's rows of the last update and not the other's.
         for update in sorted({*shown} & {*run.updates(state=state)}):
             verdict = run.verdict(update, state=state)
