@@ -32,6 +32,12 @@ class RowNorms:
 
     direct: log10 of the row norms of the direct gradient [R, T, B]; None where each sample has one read-out, so that it
     is the total gradient there.
+
+    >>> rows = RowNorms(torch.ones(1, 5, 3), torch.zeros(1, 5, 3, dtype=torch.int64))
+    >>> by_timestep = {name: np.zeros((1, 5)) for name in FIGURES}
+    >>> columns = own_columns(by_timestep, np.array([[4, 2, 2]]), lambda: rows)
+    >>> columns["own_lag"].tolist(), columns["own_samples"].tolist()
+    ([[4, 3, 2, 1, 0]], [[1, 1, 3, 3, 3]])
     """
 
     squares: Tensor
