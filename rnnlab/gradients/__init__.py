@@ -8,7 +8,7 @@ compiled_pass    forward and back on the compiled scan
 autograd_pass    forward and back by autograd over the cell's definition
 passes           the two kinds of pass, side by side
 readings         the rows of gradients.csv
-unrolled         a forward pass in float64, for probes
+unrolled         passes in float64 that keep every row, for probes
 view             what a probe may look at
 clipping         clips of a fleet, each replica's own
 """

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnlab.analysis.matrix_products import LyapunovExponents, batch_means_error
 from rnnlab.column import Column
-from rnnlab.probes.base import Measured, Probe, TableRows, View
+from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
 
 if TYPE_CHECKING:
     from rnnlab.config import Config
@@ -60,12 +60,13 @@ class Lyapunov(Probe):
     name: Literal["lyapunov"] = "lyapunov"
 
     def measure(self, view: View) -> Measured:
-        layers = view.replay(SAMPLES)
         figures, tables = [], []
-        for r in range(layers[0].lengths.shape[0]):
-            spectra = [LyapunovExponents.of(growth_forward(layer, r)) for layer in layers]
-            tables.append([_rows(index, spectrum) for index, spectrum in enumerate(spectra)])
-            figures.append([*_of_all(spectra), *max(_mean(growth_back(layer, r)) for layer in layers)])
+        with one_thread():
+            layers = view.replay(SAMPLES)
+            for r in range(layers[0].lengths.shape[0]):
+                spectra = [LyapunovExponents.of(growth_forward(layer, r)) for layer in layers]
+                tables.append([_rows(index, spectrum) for index, spectrum in enumerate(spectra)])
+                figures.append([*_of_all(spectra), *max(_mean(growth_back(layer, r)) for layer in layers)])
         columns = np.transpose(figures)
         return Measured({column.name: columns[k] for k, column in enumerate(self.columns)}, tables)
 
