@@ -1,10 +1,11 @@
 """One training update with every timestep's gradient recorded, against what people use instead, and against its floor.
 
-    make bench      or   python benchmarks/run.py [--only single,fleets,memory,vanishing,sweeps,reports,watch] [--quick]
+    make bench      or   python benchmarks/run.py [--only single,fleets,memory,growth,...] [--quick]
 
 single      at four shapes: this lab, recording on | loop: nn.LSTMCell in a loop with retain_grad on every state, norms
             afterwards | torch: nn.LSTM, plain training that records nothing | jax: a jitted lax.scan with perturbations
-            (where jax is there: pip install -e '.[bench]') | products: a bare loop of the recurrent products
+            (where jax is there: pip install -e '.[bench]') | products: a bare loop of the recurrent products. loop and
+            torch once more with subnormal numbers flushed to zero, in processes of their own
 fleets      R runs in one process: this lab on the replica axis | its runs one by one | loops one by one | jax.vmap |
             products. The two "one by one" are one run's time, times R
             healthy, in both, is this lab where no gradient vanishes: rows too small to count are not multiplied, and
@@ -13,6 +14,7 @@ memory      peak resident memory of training with recording, against T, and at 1
 vanishing   an update whose gradient vanishes against one whose gradient does not
 sweeps      planning, training and finding 100, 1,000 and 10,000 runs of one update
 reports     a report over ten million rows of gradients, and its page; a list and a report of 10,000 runs
+growth      the exponents that time and memory grow with, in T, B, H and R
 watch       torch's own layers in a loop of torch: unwatched | watched and not recorded | recorded at every update
 
 The alternatives take turns within one process, so that whatever else the machine does falls on all of them; figures are
@@ -32,6 +34,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import growth
 import memory
 import reading
 import scale
@@ -39,6 +42,7 @@ import vanishing
 import watch
 from alternatives import HAS_JAX, SHAPES, TINY, Update, jax_scan, lab, loop, plain
 from floor import lab_products, torch_products
+from flushed import MAKERS, can_flush, flushed
 from measure import ONCE, Patience, Timing, machine, take_turns
 from write import RESULTS, tables, target_table
 
@@ -48,7 +52,8 @@ FLOORS: dict[str, Callable[..., Update]] = {"products, torch": torch_products, "
 UNDER = {"healthy": vanishing.healthy, **FLOORS}
 SINGLE: dict[str, Callable[..., Update]] = {"rnnlab": lab, "loop": loop, "torch": plain}
 SINGLE |= {"jax": jax_scan} if HAS_JAX else {}
-SECTIONS = ("single", "fleets", "memory", "vanishing", "sweeps", "reports", "watch")
+SINGLE |= {f"{name}, flushed": partial(flushed, name) for name in MAKERS} if can_flush() else {}
+SECTIONS = ("single", "fleets", "memory", "growth", "vanishing", "sweeps", "reports", "watch")
 REPORTS = [(50, 100, 200), (500, 100, 200), (10_000, 1, 10)]
 """Runs, updates, timesteps."""
 MEMORY = [*SHAPES, *((32, T, 128) for T in (500, 1000, 2000, 4000)), (32, 10_000, 128)]
@@ -100,6 +105,15 @@ class Bench:
             begun = time.perf_counter()
             rows.append(memory.measure(cell, *shape))
             say(f"  {cell} {shape}: peak {rows[-1]['peak'] / 2**20:.0f} MiB   [{time.perf_counter() - begun:.0f} s]")
+        return rows
+
+    def growth(self) -> list[Row]:
+        rows = []
+        for cell in self.cells or ["lstm", "gru", "rnn"]:
+            begun = time.perf_counter()
+            rows += (measured := growth.measure(cell, self.quick))
+            fits = ", ".join(f"{row['of']}^{row['exponents']['time']['all']:.2f}" for row in measured)
+            say(f"  {cell}: time {fits}   [{time.perf_counter() - begun:.0f} s]")
         return rows
 
     def vanishing(self) -> list[Row]:

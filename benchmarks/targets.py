@@ -28,8 +28,9 @@ def targets(results: dict[str, Any]) -> Iterator[Verdict]:
     )
     small = [row for row in fleets if row["runs"] == 32 and (row["B"], row["T"], row["H"]) == (20, 100, 50)]
     long = [row for row in memory if row["T"] >= 10_000]
-    yield at_least(2, "one run: at least 2 times as fast as the loop", single, ratio("loop"))
-    yield at_least(1, "one run: not slower than torch's layers, which record nothing", single, ratio("torch"))
+    yield at_least(2, "one run: at least 2 times as fast as the loop", single, ratio("loop", "loop, flushed"))
+    layers = ratio("torch", "torch, flushed")
+    yield at_least(1, "one run: not slower than torch's layers, which record nothing", single, layers)
     yield at_least(1, "one run: not slower than jax", single, ratio("jax"))
     yield at_least(4, "32 runs at 20, 100, 50: at least 4 times as fast as one by one", small, ratio("one by one"))
     yield at_least(2, "32 runs at 20, 100, 50: at least 2 times as fast as vmap", small, ratio("vmap"))
@@ -45,8 +46,9 @@ def hooks(row: Row) -> float | None:
     return float(row["hooks"] / 1e3 / row["ms"]["unwatched"])
 
 
-def ratio(name: str) -> Callable[[Row], float | None]:
-    return lambda row: row["ratios"].get(name)
+def ratio(*names: str) -> Callable[[Row], float | None]:
+    """Of these alternatives, the one that comes nearest to the lab: with subnormal numbers flushed or without."""
+    return lambda row: min((row["ratios"][name] for name in names if name in row["ratios"]), default=None)
 
 
 def at_least(bound: float, what: str, rows: list[Row], figure: Callable[[Row], float | None]) -> Verdict:

@@ -1,4 +1,4 @@
-"""Writes docs/BENCHMARKS.md from results.json, page.md (the page without its figures) and tried.md.
+"""Writes docs/BENCHMARKS.md, and its figure, from results.json, page.md (the page without its figures) and tried.md.
 
 `make bench` does it, and `python benchmarks/write.py` after a change of the prose; a test holds the page to it. With
 --quick the page goes to stdout, and nothing is written but by --page.
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from figure import draw
 from scale import STAGES
 from targets import targets
 
@@ -44,13 +45,13 @@ def without_comment(text: str) -> str:
 def tables(results: dict[str, Any]) -> dict[str, str]:
     """A Markdown table of each section that is there."""
     of = {"single": single, "fleets": fleets, "memory": memory, "vanishing": vanishing, "sweeps": sweeps}
-    of |= {"reports": reports, "watch": watch}
+    of |= {"reports": reports, "watch": watch, "growth": growth}
     return {name: of[name](section["rows"]) for name, section in results.items() if section["rows"]}
 
 
 def single(rows: list[Row]) -> str:
-    columns = ["rnnlab", "loop", "torch", "jax"]
-    heads = [*(f"{name} (ms)" for name in columns), "loop", "torch", "jax", *UNDER]
+    columns = ["rnnlab", "loop", "loop, flushed", "torch", "torch, flushed", "jax"]
+    heads = [*(f"{name} (ms)" for name in columns), *columns[1:], *UNDER]
     lines = [[one["cell"], shape(one), *times(one, columns), *ratios(one, columns[1:]), *under(one)] for one in rows]
     return table(["cell", "B, T, H"], heads, lines) + turns(rows)
 
@@ -191,6 +192,19 @@ def watch(rows: list[Row]) -> str:
     return table(["cell", "B, T, H"], heads, lines) + turns(rows)
 
 
+def growth(rows: list[Row]) -> str:
+    heads = ["time", "time, last two", "memory", "memory, last two", "from (ms)", "to (ms)", "from (MiB)", "to (MiB)"]
+    lines = []
+    for one in rows:
+        fits = [f"{one['exponents'][kind][part]:.2f}" for kind in ("time", "memory") for part in ("all", "last")]
+        ends = [number(one["ms"][end]) for end in (0, -1)] + [f"{one['bytes'][end] / 2**20:.2f}" for end in (0, -1)]
+        values = ", ".join(f"{value:,}" for value in one["values"])
+        fixed = ", ".join(f"{name} {value}" for name, value in one["base"].items() if name != one["of"])
+        lines.append([one["cell"], one["of"], values, fixed, *fits, *ends])
+    drawn = "\n\n![Time and memory of an update against T, B, H and R](figures/growth.svg)"
+    return table(["cell", "grows", "values", "others"], heads, lines) + drawn
+
+
 def table(left: Sequence[str], right: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """A Markdown table, its right columns aligned as numbers."""
     rule = ["---"] * len(left) + ["---:"] * len(right)
@@ -205,6 +219,8 @@ def main() -> None:
     options = parser.parse_args()
     if into := options.page or (None if options.quick else PAGE):
         into.write_text(page(options.json), encoding="utf-8")
+        if rows := json.loads(options.json.read_text(encoding="utf-8")).get("growth", {}).get("rows"):
+            draw(rows, into.parent / "figures" / "growth.svg")
     else:
         sys.stdout.write(page(options.json))
 

@@ -19,11 +19,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 PAGE, RESULTS = ROOT / "docs" / "BENCHMARKS.md", BENCHMARKS / "results.json"
-FIGURES = ["floor", "memory", "reading", "scale", "vanishing", "watch", "with_jax"]
+FIGURES = ["floor", "flushed", "growth", "memory", "reading", "scale", "vanishing", "watch", "with_jax"]
 """Those that print their figures as JSON."""
 OTHERS = {"reading": {"runs": 3, "updates": 4, "timesteps": 20}, "scale": {"runs": 10}}
 """Those that measure other processes, and the sizes that --quick is. Their measuring is a section of `run`."""
-PARTS = {"alternatives", "measure", "options", "targets"}
+PARTS = {"alternatives", "figure", "measure", "options", "targets"}
 """Imported by the others, and not called."""
 
 # They share a loop that is compiled once a process.
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.xdist_group("benchmarks")
 
 Quick = Callable[..., tuple[str, str]]
 
-SECTIONS = ("single", "fleets", "memory", "vanishing", "sweeps", "reports", "watch")
+SECTIONS = ("single", "fleets", "memory", "growth", "vanishing", "sweeps", "reports", "watch")
 
 
 @pytest.fixture
@@ -83,6 +83,7 @@ def test_all_sections_run_and_their_page_is_written(quick: Quick, tmp_path: Path
     assert set(json.loads(figures.read_text())) == {*SECTIONS}
     assert quick("write", "--json", str(figures), "--page", str(page)) == ("", "")
     assert "Not measured yet" not in page.read_text()
+    assert "rnn: T^" in (tmp_path / "figures" / "growth.svg").read_text()
     assert quick("write") == (PAGE.read_text(), "")
     assert (PAGE.read_bytes(), RESULTS.read_bytes()) == before
 
@@ -91,3 +92,18 @@ def test_a_quick_run_writes_nothing_unless_told_where(quick: Quick) -> None:
     before = {path: path.read_bytes() for path in BENCHMARKS.iterdir() if path.is_file()}
     assert "the figures are in" not in quick("run", "--only", "vanishing")[1]
     assert {path: path.read_bytes() for path in BENCHMARKS.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("power", [-0.5, 0.0, 1.0, 2.0])
+def test_the_exponent_of_a_power_is_that_power(power: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    values = [10.0, 300.0, 10_000.0]
+    fitted = importlib.import_module("growth").exponent(values, [7 * value**power for value in values])
+    assert fitted == pytest.approx(power, abs=1e-9)
+
+
+def test_subnormal_numbers_are_flushed_in_the_process_that_is_timed_for_it(quick: Quick) -> None:
+    """In a process of its own, so that this one's threads stay as they are."""
+    command = [sys.executable, str(BENCHMARKS / "flushed.py"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert json.loads(done.stdout) == {"half of the smallest normal number": 0.0}

@@ -43,7 +43,14 @@ class Verdict:
     underflow: int
     nonfinite: int
     readouts: int | None
-    """Timesteps whose own read-out adds to the curve; None where that is not known."""
+    """Lags at which the loss is read; from two on each norm sums read-outs. None where that is not known."""
+    own_lags: bool = True
+    """Whether lag counts from each sample's own read-out, and not from the longest sequence's last timestep."""
+
+    @property
+    def is_of_recurrence(self) -> bool:
+        """Whether rate, horizon and effective lag say something of the recurrence: one read-out enters a curve."""
+        return self.readouts is None or self.readouts < 2
 
     @property
     def exponential(self) -> bool:
@@ -54,7 +61,7 @@ class Verdict:
     @property
     def text(self) -> str:
         """The verdict in words, with its figures and everything that limits them."""
-        sentences = [self._headline(), self._fall(), self._gone(), self._shape(), self._readouts(), self._left_out()]
+        sentences = [self._headline(), self._fall(), self._gone(), self._shape(), self._left_out(), self._counted()]
         return " ".join(sentence for sentence in sentences if sentence)
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,10 +95,8 @@ class Verdict:
     def _shape(self) -> str:
         return "" if self.exponential else "It is no exponential: trust the curve, not the rate."
 
-    def _readouts(self) -> str:
-        if self.readouts is None or self.readouts < 2:
-            return ""
-        return f"The loss is read at {self.readouts} timesteps, so the curve sums them; a single read-out isolates one."
+    def _counted(self) -> str:
+        return "" if self.own_lags else "Lags count from the last timestep: the file is of an older version."
 
     def _left_out(self) -> str:
         counts = {"exactly zero": self.zeros, "underflow": self.underflow, "not finite": self.nonfinite}
@@ -99,7 +104,14 @@ class Verdict:
         return f"Not in the fit: {listed}." if listed and self.fit is not None else ""
 
 
-def verdict_of(lag: ArrayLike, log10_norm: ArrayLike, log10_direct: ArrayLike | None = None) -> Verdict:
+def verdict_of(
+    lag: ArrayLike,
+    log10_norm: ArrayLike,
+    log10_direct: ArrayLike | None = None,
+    log10_median: ArrayLike | None = None,
+    *,
+    own_lags: bool = True,
+) -> Verdict:
     """The verdict on one curve. With b (lag_max - lag_min) the change of the fitted line across its window:
 
     vanishing: the change is -1 decade or less, or beyond some lag the gradient is underflow, or exactly zero for half
@@ -109,18 +121,31 @@ def verdict_of(lag: ArrayLike, log10_norm: ArrayLike, log10_direct: ArrayLike | 
     none: nothing can be said, and `reason` says why.
     """
     x, y = ordered(lag, log10_norm)
-    line = fit(x, y)
-    word, reason = _word_and_reason(x, y, line)
+    readouts = None if log10_direct is None else int((~np.isneginf(np.asarray(log10_direct, float))).sum())
+    summed = readouts is not None and readouts > 1
+    line = None if summed else fit(x, y)
+    word: Word = "none"
+    reason = _summed(readouts)
+    if not summed:
+        word, reason = _word_and_reason(x, y, line)
     return Verdict(
         word=word,
         reason=reason,
         fit=line,
-        horizon=horizon(x, y),
+        horizon=None if summed else horizon(x, y),
         gone_from=_gone_from(x, y),
         zeros=int(np.isneginf(y).sum()),
         underflow=int(np.isnan(y).sum()),
         nonfinite=int(np.isposinf(y).sum()),
-        readouts=None if log10_direct is None else int((~np.isneginf(np.asarray(log10_direct, float))).sum()),
+        readouts=readouts,
+        own_lags=own_lags,
+    )
+
+
+def _summed(readouts: int | None) -> str:
+    return (
+        f"the loss is read at {readouts} timesteps, so each norm sums what comes back from all later ones, and their "
+        "rate is none of the recurrence's. `rnnlab probe` with one read-out, or with `lyapunov`, answers that"
     )
 
 

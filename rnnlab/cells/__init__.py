@@ -5,6 +5,7 @@ rnn     the simple recurrent network
 lstm    long short-term memory
 gru     the gated recurrent unit
 mgu     the minimal gated unit
+fused_modes  which of them torch has as a fused layer
 """
 
 from rnnlab.cells.base import Cell, State

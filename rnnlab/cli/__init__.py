@@ -4,6 +4,7 @@ streams       stdout and stderr that are closed or cannot show a character
 signals       Ctrl-C and SIGTERM as one interruption
 completion    the keys of a config, for shell completion
 choices       the names in a table, for help and for shell completion
+hints         what a refused command line was probably meant to be
 progress      progress lines, on a terminal and elsewhere
 sweep_view    the progress of a sweep
 train         rnnlab train
@@ -16,6 +17,7 @@ verify        rnnlab verify
 rerun         rnnlab rerun
 validate      rnnlab validate
 new           rnnlab new
+configs       rnnlab configs
 list_parts    rnnlab list
 schema        rnnlab schema
 app           the commands put together
@@ -95,7 +97,7 @@ def _failed(error: Exception, arguments: list[str]) -> int:
         print_error(f"rnnlab: the output cannot be written: {error.strerror}")
         discard(sys.stdout)
         return FAILED
-    return _refused(error) if hasattr(error, "show") else _bug(error, arguments)
+    return _refused(error, arguments) if hasattr(error, "show") else _bug(error, arguments)
 
 
 def _invoke(arguments: list[str]) -> None:
@@ -114,12 +116,16 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(phrase in text for phrase in NO_MEMORY)
 
 
-def _refused(error: Exception) -> int:
+def _refused(error: Exception, arguments: list[str]) -> int:
     """Typer refused the arguments. Its error classes are private, and print themselves."""
     if near := getattr(error, "possibilities", None):
         error.message = f"{error.message}; did you mean {' or '.join(sorted(near))}?"  # type: ignore[attr-defined]
         error.possibilities = None  # type: ignore[attr-defined]
     error.show(file=sys.stderr)  # type: ignore[attr-defined]
+    from rnnlab.cli.hints import hint
+
+    if meant := hint(arguments):
+        print_error(meant)
     return USAGE
 
 

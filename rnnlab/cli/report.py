@@ -142,7 +142,8 @@ def _check_runs(runs: Runs, success: str | None) -> None:
             raise UsageError(f"--success: {error}") from error
     if not len(runs):
         left = "".join(f"; left out: {name}: {reason}" for name, reason in list(runs.left_out.items())[:3])
-        raise UsageError(f"there is no run to report on{left or '; `rnnlab ls` lists what there is'}")
+        hint = f": {runs.unmet}" if runs.unmet else "; `rnnlab ls` lists what there is"
+        raise UsageError(f"there is no run to report on{left or hint}")
 
 
 def _write_table(kind: str, findings: Findings, target: str) -> list[Path]:

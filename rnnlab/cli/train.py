@@ -184,10 +184,10 @@ def _memory(config: Config, planned: Plan) -> str:
     from rnnlab.machine import in_bytes
     from rnnlab.training.room import refusal, room_for
 
-    room = room_for(config, fast=planned.scan == "fast")
+    room = room_for(config, fast=planned.scan != "general")
     if room.is_enough or planned.device != "cpu":
         return f"about {in_bytes(planned.memory)} at the peak; {in_bytes(room.free)} are free here"
-    return f"too much: {refusal(config, room, fast=planned.scan == 'fast')}"
+    return f"too much: {refusal(config, room, fast=planned.scan != 'general')}"
 
 
 def _show_summary(run: Run) -> None:

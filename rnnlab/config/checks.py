@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, get_args
 
 from rnnlab.cells import CELLS
+from rnnlab.cells.fused_modes import FUSED_MODES, fused_mode
 from rnnlab.config.facts import EXCLUSIVE
 from rnnlab.config.sections import CELL_OPTIONS
 
@@ -116,16 +117,31 @@ def _schedule(config: Config) -> Iterator[Conflict]:
 
 
 def _scan(config: Config) -> Iterator[Conflict]:
-    key = ("train", "scan")
-    if config.train.scan != "fast":
-        return
-    if not list(_cell_options(config)) and config.model.build_cell().rule() is None:
-        message = f"{config.model.cell} has no rule for the fast scan; choose general or auto"
-        options = (("model", option) for option in CELL_OPTIONS if getattr(config.model, option) is not None)
+    key, scan, cell = ("train", "scan"), config.train.scan, config.model.cell
+    options = tuple(("model", option) for option in CELL_OPTIONS if getattr(config.model, option) is not None)
+    built = None if list(_cell_options(config)) else config.model.build_cell()
+    if scan == "fast" and built is not None and built.rule() is None:
+        message = f"{cell} has no rule for the fast scan; choose general or auto"
         yield Conflict(key, message, (key, CELL, *options))
-    if config.device.startswith("cuda"):
+    if scan == "fast" and config.device.startswith("cuda"):
         message = f"the fast scan runs on the CPU, not on {config.device}; choose general or auto"
         yield Conflict(key, message, (key, ("device",)))
+    if scan == "fused" and built is not None and fused_mode(built) is None:
+        known = ", ".join(mode.lower() for mode in FUSED_MODES)
+        message = f"torch has no fused layer of this {cell}, it has {known}; choose general or auto"
+        yield Conflict(key, message, (key, CELL, *options))
+    if scan == "fused" and config.clip.in_scan() is not None:
+        message = f"the clip {config.clip.name} acts inside the scan, and torch's layers know no clip; choose auto"
+        yield Conflict(key, message, (key, ("clip",)))
+
+
+def _tf32(config: Config) -> Iterator[Conflict]:
+    key = ("train", "tf32")
+    if config.train.tf32 and config.device == "cpu":
+        message = "products in TF32 are made on CUDA devices, not on cpu; leave it false"
+        yield Conflict(key, message, (key, ("device",)))
+    if config.train.tf32 and config.dtype == "float64":
+        yield Conflict(key, "is about float32 products, and dtype is float64; leave it false", (key, ("dtype",)))
 
 
 def _named(names: Iterator[str]) -> str:
@@ -142,4 +158,5 @@ _CHECKS: tuple[Callable[[Config], Iterator[Conflict]], ...] = (
     _stop,
     _schedule,
     _scan,
+    _tf32,
 )

@@ -147,9 +147,16 @@ class Train(Section):
         default="stop",
         description="A loss or gradient that is not finite ends the run as diverged, or skips the update.",
     )
-    scan: Literal["auto", "general", "fast"] = Field(
+    scan: Literal["auto", "general", "fast", "fused"] = Field(
         default="auto",
-        description="Loop over time: fast (compiled, on the CPU), general (autograd, any device), auto (fast).",
+        description="Loop over time: fast (compiled, on the CPU), fused (torch's own layers, cuDNN on CUDA; one run of "
+        "rnn with tanh or relu, lstm or gru), general (by the cell's definition, any device); auto: fast on the CPU, "
+        "fused on CUDA, general where those cannot.",
+    )
+    tf32: bool = Field(
+        default=False,
+        description="Float32 products on a CUDA device in TF32, with 10 binary places in place of 23: faster, and "
+        "rounded 8000 times as coarsely.",
     )
     checkpoint_seconds: NonNegativeFloat = Field(
         default=60,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import final
 
 import torch
@@ -12,12 +12,12 @@ from torch import Tensor
 
 from rnnlab.gradients.direct import log10_direct
 from rnnlab.gradients.head import head
-from rnnlab.gradients.norm_tables import Floats, Table, masked_columns, to_numpy
+from rnnlab.gradients.norm_tables import Table, masked_tables
 from rnnlab.gradients.pass_base import Bound, Pass, Readings, Sequences, bounds_of, share_of_entries
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 from rnnlab.scan import general
-from rnnlab.scan.general_backward import Adjoint, Arriving, backward
+from rnnlab.scan.general_backward import Adjoint, Arriving, KeptRows, backward
 from rnnlab.scan.recurrent import Recurrent
 from rnnlab.scan.scaled import Scaled
 
@@ -43,7 +43,7 @@ class AutogradPass(Pass):
     """By layer: what it read, [R, T, B, I]."""
     direct_rows: Tensor
     """dL/dh_t of the top layer through the read-out alone, float64 [R, S, B, H]."""
-    adjoints: list[Adjoint] | None = None
+    rows: list[KeptRows] | None = None
     """By layer, where they are kept: the rows of the total gradient and each timestep's part of the sums."""
 
     @cached_property
@@ -64,19 +64,7 @@ class AutogradPass(Pass):
 
     def norm_tables(self, network: Network, lengths: Tensor) -> Iterator[Table]:
         """Norms and percentiles [R, T] of total and direct gradients, for each layer and state; lengths [R, B]."""
-        for index, readings in enumerate(self.readings):
-            direct = self.direct_log10(network, index)
-            assert readings.lost is not None
-            exponents, lost = readings.exponents, to_numpy(readings.lost)
-            for state, squares in readings.squares.items():
-                at_all = self._at_all_timesteps(direct[state])
-                yield index, state, masked_columns(squares, exponents, at_all, lengths, lost)
-
-    def _at_all_timesteps(self, logs: Tensor) -> Floats:
-        """log10 values [R, S, B] at the read-out timesteps to [R, T, B], -inf where nothing is read out."""
-        slots = self.read_out.slots
-        rows: Floats = to_numpy(logs.gather(1, slots.clamp(min=0)).where(slots >= 0, -torch.inf))
-        return rows
+        return masked_tables(self.readings, partial(self.direct_log10, network), self.read_out, lengths)
 
 
 @torch.no_grad()
@@ -89,7 +77,7 @@ def general_forward(network: Network, batch: Sequences) -> Tensor:
 def general_pass(
     network: Network, batch: Sequences, objective: Objective, *, bound: Bound = None, keep: bool = False
 ) -> AutogradPass:
-    """Forward and backward by the cell's definition, a timestep at a time. keep: the adjoints too."""
+    """Forward and backward by the cell's definition, a timestep at a time. keep: the rows of the way back too."""
     bounds = bounds_of(bound, network)
     traces, top, inputs = _forward(network, batch, back=True)
     read_out = objective.read_out(batch.lengths, top.shape[1])
@@ -111,7 +99,7 @@ def general_pass(
         traces=traces,
         inputs=inputs,
         direct_rows=of_top.direct,
-        adjoints=adjoints if keep else None,
+        rows=[adjoint.kept for adjoint in adjoints if adjoint.kept] if keep else None,
     )
 
 

@@ -13,6 +13,7 @@ from rnnlab.gradients.direct import compiled_direct
 from rnnlab.gradients.head import head
 from rnnlab.gradients.norm_tables import Table, compiled_columns
 from rnnlab.gradients.pass_base import Bound, Pass, Readings, Sequences, bounds_of, share_of_entries, squares_by_state
+from rnnlab.logspace import log10_of_squares
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective, ReadOut
 from rnnlab.scan.fast import scan as fast
@@ -53,6 +54,15 @@ class CompiledPass(Pass):
             Readings(squares_by_state(network.cell, squares, self.bounds), exponents)
             for squares, exponents in compiled_direct(network, self.traces, self.upstream, self.read_out, self.bounds)
         ]
+
+    def direct_log10(self, network: Network, index: int) -> dict[str, Tensor]:
+        """By state, log10 of the row norms [R, S, B] of a layer's direct gradients, at the read-out timesteps."""
+        readings = self.direct_readings(network)[index]
+        exponents = readings.exponents.numpy()
+        return {
+            state: torch.from_numpy(log10_of_squares(squares.numpy(), exponents))
+            for state, squares in readings.squares.items()
+        }
 
     def norm_tables(self, network: Network, lengths: Tensor) -> Iterator[Table]:
         """Norms and percentiles [R, T] of total and direct gradients, for each layer and state; lengths [R, B]."""

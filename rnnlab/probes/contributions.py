@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rnnlab.config import Config
-    from rnnlab.scan.general_backward import Adjoint
+    from rnnlab.scan.general_backward import KeptRows
     from rnnlab.scan.scaled import Scaled
 
 
@@ -48,7 +48,7 @@ class Contributions(Probe):
 
     def measure(self, view: View) -> Measured:
         with one_thread():
-            adjoints = view.unrolled.adjoints
+            adjoints = view.unrolled.rows
             assert adjoints is not None
             parts = [(index, *part) for index, adjoint in enumerate(adjoints) for part in _parts(view, adjoint)]
             R = view.lengths.shape[0]
@@ -60,7 +60,7 @@ class Contributions(Probe):
         return config.task.timesteps * matrices * len(self.table) * config.model.layers
 
 
-def _parts(view: View, adjoint: Adjoint) -> Iterator[tuple[str, list[Scaled]]]:
+def _parts(view: View, adjoint: KeptRows) -> Iterator[tuple[str, list[Scaled]]]:
     """By recurrent matrix, G_t of every timestep."""
     by_timestep = [adjoint.recurrent_sums(t) for t in range(adjoint.totals.mantissa.shape[1])]
     for name in view.network.cell.recurrent:

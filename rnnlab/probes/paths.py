@@ -62,11 +62,10 @@ def _of_layer(view: View, index: int) -> tuple[list[Scaled], list[Scaled]]:
 
     from rnnlab.scan.scaled import NOTHING, Scaled, add
 
-    layer, adjoints = view.replay()[index], view.unrolled.adjoints
+    layer, adjoints = view.replay()[index], view.unrolled.rows
     assert adjoints is not None
     adjoint, cell = adjoints[index], view.network.cell
     outputs = adjoint.outputs
-    assert outputs is not None
     f, o = (layer.gates[cell.gates.index(gate)] for gate in (cell.forget_gate, "o"))
     T, H = f.shape[1], f.shape[3]
     nothing = Scaled(torch.zeros_like(f[:, 0]), torch.zeros(f.shape[0], f.shape[2], dtype=torch.int64))

@@ -88,12 +88,11 @@ def _omega(view: View) -> Floats:
     """Omega of each replica [R]: for every layer and timestep t >= 1 with a gradient that is not zero."""
     import torch
 
-    layers, adjoints = view.replay(), view.unrolled.adjoints
+    layers, adjoints = view.replay(), view.unrolled.rows
     assert adjoints is not None
     lengths = view.lengths.cpu()
     total = torch.zeros(lengths.shape, dtype=torch.float64)
     for layer, adjoint in zip(layers, adjoints, strict=True):
-        assert adjoint.outputs is not None
         for t in range(1, layer.x.shape[1]):
             d = adjoint.outputs.mantissa[:, t]
             size = torch.linalg.vector_norm(d, dim=-1)

@@ -11,7 +11,7 @@ from rnnlab.probes import DEFAULT_PROBES
 if TYPE_CHECKING:
     from rnnlab.probes import Probe
 
-GRADIENTS = (
+AT_TIMESTEP = (
     Column("update", "count", "updates", "", "updates made before this gradient was taken, counted from 0"),
     Column("layer", "count", "1", "", "layer of the stack, 0 nearest the input"),
     Column("state", "text", "", "h, c, a, a_clipped", "what the gradient is taken with respect to"),
@@ -24,6 +24,17 @@ GRADIENTS = (
     Column("log10_p95", "log10", "decades", "log10 P95_b(B ||dL/dh_t,b||)", "95th percentile over samples"),
     Column("log10_direct", "log10", "decades", "log10 ||dL/dh_t at t alone||_F", "size of the direct gradient"),
 )
+OWN_LAG = (
+    Column("own_lag", "count", "timesteps", "max_b e_b - t", "lag k from each sample's own last read-out e_b"),
+    Column("own_samples", "count", "samples", "#(e_b >= k)", "samples that have a timestep k before their read-out"),
+    Column("own_log10_norm", "log10", "decades", "log10 N_k", "norm at k over them, chained where samples begin"),
+    Column("own_log10_p05", "log10", "decades", "log10 P05_b(B ||dL/dh_{e_b-k,b}||)", "5th percentile over them"),
+    Column("own_log10_median", "log10", "decades", "log10 P50_b(B ||dL/dh_{e_b-k,b}||)", "median over them"),
+    Column("own_log10_p95", "log10", "decades", "log10 P95_b(B ||dL/dh_{e_b-k,b}||)", "95th percentile over them"),
+    Column("own_log10_direct", "log10", "decades", "log10 ||direct at e_b-k||_F", "size of the direct gradient at k"),
+)
+"""The same figures by lag from where each sample's own error enters; files of older versions are without them."""
+GRADIENTS = (*AT_TIMESTEP, *OWN_LAG)
 
 TABLES = (
     Column("update", "count", "updates", "", "updates made before this was measured, counted from 0"),
@@ -66,7 +77,7 @@ def metrics_columns(probes: Iterable[Probe]) -> tuple[Column, ...]:
 
 
 # The average size of one row on disk; the plan of a run is computed with it.
-GRADIENT_ROW_BYTES = 110
+GRADIENT_ROW_BYTES = 180
 METRICS_ROW_BYTES = 250
 TABLE_ROW_BYTES = 60
 

@@ -111,12 +111,13 @@ _VERDICT = {
     **dict.fromkeys(("zeros", "underflow", "nonfinite", "readouts", "gone_from"), _COUNT),
     "fit": _FIT,
     "horizon": _NUMBER,
-    "exponential": _BOOL,
+    **dict.fromkeys(("exponential", "own_lags"), _BOOL),
 }
 KEYS: Mapping[str, Any] = {
     **dict.fromkeys(("name", "reason", "started", "ended", "identity", "sweep", "device", "dtype", "scan"), _TEXT),
     **dict.fromkeys(("fleet", "parameters", "updates", "seed"), _COUNT),
     "threads": _THREADS,
+    "tf32": _BOOL,
     "process": {"pid": _WHOLE, "host": _TEXT, "start": ("a time", _is_start), "boot": ("a time", _is_start)},
     "versions": ("a mapping of packages to their versions", _are_texts),
     "machine": {"system": _TEXT, "processor": _TEXT},

@@ -10,4 +10,5 @@ general      any cell's definition over time, on any device
 general_backward  its way back, with an exponent a row
 state_map    one timestep as a map of states, and its derivatives
 fast         the compiled scan, on the CPU
+cuda         the same on a GPU, in Triton
 """

@@ -36,3 +36,5 @@ class Rule(NamedTuple):
     """There is a second state, c."""
     own_dgh: bool = False
     """dL/d(recurrent pre-activation) differs from dL/d(input pre-activation)."""
+    name: str = ""
+    """Under which the same rule stands in Triton (`cuda/rules.py`); empty where it does not."""

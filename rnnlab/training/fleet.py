@@ -16,12 +16,14 @@ from torch import Tensor
 from rnnlab.config.shape import shape_of
 from rnnlab.gradients.clipping import clip_each
 from rnnlab.gradients.passes import (
+    FusedLayers,
     Pass,
     Prediction,
     Scratch,
     Sequences,
     fast_forward,
     fast_pass,
+    fused_pass,
     general_forward,
     general_pass,
 )
@@ -32,7 +34,7 @@ from rnnlab.scan.fast import scan as fast
 from rnnlab.scan.fast.disk_cache import take_message
 from rnnlab.scan.fast.threads import own_threads
 from rnnlab.tasks import Single, Task
-from rnnlab.training.device import choose_device, choose_scan
+from rnnlab.training.device import Scan, check_tf32, choose_device, choose_scan
 from rnnlab.training.optim import Stepper
 from rnnlab.training.sizes import evaluation_chunk
 
@@ -65,7 +67,7 @@ class Fleet:
 
     configs: one for each replica, all of one shape (`config.shape`). Each replica has its own initial weights, clip,
     options of the optimizer, seed, and so its own stream of data. states: results of `state`, from which the replicas
-    continue.
+    continue. scan: the one to go on with; else as the config says.
 
     >>> from rnnlab.config import load_config
     >>> given = {"task": {"name": "addition", "length": 20}, "model": {"hidden": 5}, "train": {"scan": "general"}}
@@ -74,7 +76,9 @@ class Fleet:
     (3,)
     """
 
-    def __init__(self, configs: Sequence[Config], states: Sequence[Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self, configs: Sequence[Config], states: Sequence[Mapping[str, Any]] | None = None, scan: Scan | None = None
+    ) -> None:
         if len({shape_of(config) for config in configs}) != 1:
             raise ValueError("the runs of a fleet must be of one shape")
         self.configs, config = list(configs), configs[0]
@@ -82,7 +86,8 @@ class Fleet:
         self.device = choose_device(config.device)
         self.dtype = getattr(torch, config.dtype)
         self.cell = config.model.build_cell()
-        self.scan = choose_scan(config.train.scan, self.cell.rule() is not None, self.device)
+        self.scan = scan or choose_scan(config, self.device, len(configs))
+        check_tf32(config, self.device)
         self.objective = objective(self.task)
         self._bounds = _bounds(configs, self.device)
         shape = network_shape(config)
@@ -98,6 +103,7 @@ class Fleet:
             source.restore(state["source"])
         self.streams = [source.batches(self.batch) for source in self.sources]
         self._scratch, self._evaluation_scratch = Scratch(shape.layers), Scratch(shape.layers)
+        self._layers = FusedLayers(self.network) if self.scan == "fused" else None
         self._even: dict[tuple[int, int, int], Tensor] = {}
 
     def update(self) -> BatchGradients:
@@ -127,6 +133,8 @@ class Fleet:
         """A forward and backward pass; the weights do not change."""
         if self.scan == "fast":
             return fast_pass(self.network, batch, self.objective, self._scratch, bound=self._bounds)
+        if self._layers is not None:
+            return fused_pass(self.network, batch, self.objective, self._layers)
         return general_pass(self.network, batch, self.objective, bound=self._bounds)
 
     def sequences(self, batches: Sequence[Batch]) -> Sequences:
@@ -193,6 +201,8 @@ class Fleet:
         """A forward pass alone."""
         if self.scan == "fast":
             top = fast_forward(self.network, batch, self._evaluation_scratch)[-1].hs[:, 1:]
+        elif self._layers is not None:
+            top = self._layers.forward(self.network, batch, back=False).top
         else:
             top = general_forward(self.network, batch)
         read_out = self.objective.read_out(batch.lengths, batch.x.shape[1])
@@ -214,15 +224,14 @@ class Fleet:
         }
 
     def pick(self, replicas: Sequence[int]) -> Fleet:
-        """A fleet of these replicas alone, as they are now."""
-        return Fleet([self.configs[r] for r in replicas], [self.state(r) for r in replicas])
+        """A fleet of these replicas alone, as they are now, on the same scan."""
+        return Fleet([self.configs[r] for r in replicas], [self.state(r) for r in replicas], scan=self.scan)
 
     def prepare(self, notify: Callable[[str], None]) -> None:
         """Compile the scan now, or read it from the cache on disk; `notify` gets a message if that takes long."""
-        if self.scan != "fast":
-            return
         rule = self.cell.rule()
-        assert rule is not None
+        if self.scan == "general" or rule is None:
+            return
         if message := take_message():
             notify(message)
         begun = time.perf_counter()

@@ -22,6 +22,7 @@ from rnnlab.progress import Progress
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 from rnnlab.training.checkpoints import as_many_threads, state_to_resume
+from rnnlab.training.device import float32_products
 from rnnlab.training.fleet import BatchGradients, Fleet
 from rnnlab.training.plan import is_evaluated, is_logged, updates_of
 from rnnlab.training.recorder import Recorder, progress_of
@@ -122,7 +123,8 @@ def train_fleet(
                 runs.append(Recorder(start.config, folder))
                 runs[r].resume(states[r]) if states else runs[r].begin()
             folders = [run.dir for run in runs]
-            with as_many_threads(folders[0] if states else None), fleet.threads():
+            products = float32_products(tf32=starts[0].config.train.tf32)
+            with as_many_threads(folders[0] if states else None), fleet.threads(), products:
                 training.run(runs, first_checkpoint=not states)
         except BaseException as error:
             interruptions.block()

@@ -40,7 +40,7 @@ class Recorder:
         self.row: dict[str, float | None] | None = None
         """The row of metrics.csv that is not written yet; an evaluation may be missing."""
         self.curve: tuple[Any, ...] | None = None
-        """The top layer's h, when it was last recorded and finite: lag, log10_norm and log10_direct."""
+        """The top layer's h, when it was last recorded and finite, by own lag (see `Curve.by_own_lag`)."""
         self._config: Seal | None = None
         self._gradients: GradientLog | None = None
         self._metrics: MetricsLog | None = None
@@ -84,10 +84,10 @@ class Recorder:
         """Write the rows of gradients.csv of one update."""
         assert self._gradients is not None
         for curve in curves:
-            self._gradients.write(update, curve.layer, curve.state, curve.t, curve.lag, **curve.columns)
+            self._gradients.write(update, curve.layer, curve.state, curve.named)
             top = curve.state == "h" and curve.layer == self.config.model.layers - 1
             if top and (curve.is_finite or self.curve is None):
-                self.curve = curve.lag, *(curve.with_sentinels(name) for name in ("log10_norm", "log10_direct"))
+                self.curve = curve.by_own_lag()
 
     def write_tables(self, update: int, probe: str, tables: Sequence[TableRows]) -> None:
         """Write the rows of probes.csv that a probe has of one update."""

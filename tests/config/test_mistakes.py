@@ -138,6 +138,22 @@ MISTAKES = {
         "device: cuda:1\ntrain: {scan: fast}",
         "3:15: train.scan: the fast scan runs on the CPU, not on cuda:1",
     ),
+    "fused where torch has no such layer": (
+        "model: {cell: gru, reset: before}\ntrain: {scan: fused}",
+        "3:15: train.scan: torch has no fused layer of this gru, it has rnn_tanh, rnn_relu, lstm, gru; choose general",
+    ),
+    "fused and the adjoint clip": (
+        "clip: adjoint\ntrain: {scan: fused}",
+        "3:15: train.scan: the clip adjoint acts inside the scan, and torch's layers know no clip; choose auto",
+    ),
+    "tf32 on a cpu": (
+        "device: cpu\ntrain: {tf32: true}",
+        "3:15: train.tf32: products in TF32 are made on CUDA devices, not on cpu; leave it false",
+    ),
+    "tf32 of float64": (
+        "dtype: float64\ntrain: {tf32: true}",
+        "3:15: train.tf32: is about float32 products, and dtype is float64; leave it false",
+    ),
 }
 
 

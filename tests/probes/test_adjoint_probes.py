@@ -132,10 +132,10 @@ def test_omega_is_pascanus_over_the_states(cell: Cell) -> None:
         total = 0.0
         for layer in range(2):
             replay = view.replay()[layer]
-            adjoint = view.unrolled.adjoints[layer]  # type: ignore[index]
+            adjoint = view.unrolled.rows[layer]  # type: ignore[index]
             for b in range(3):
                 for t in range(1, int(view.lengths[r, b])):
-                    d = adjoint.outputs.mantissa[r, t, b]  # type: ignore[union-attr]
+                    d = adjoint.outputs.mantissa[r, t, b]
                     if d.norm() > 0:
                         total += float(((replay.jacobian(t, r, b).T @ d).norm() / d.norm() - 1) ** 2)
         assert result[r] == pytest.approx(total / 3, rel=1e-10)
@@ -149,13 +149,13 @@ def test_the_rows_that_are_kept_are_autograds(cell: Cell, objective: Objective) 
     for r in range(2):
         plain = Plain(view, r)
         for layer in range(2):
-            adjoint = view.unrolled.adjoints[layer]  # type: ignore[index]
+            adjoint = view.unrolled.rows[layer]  # type: ignore[index]
             H = view.network.shape.hidden
             for t, state in enumerate(plain.states[layer][1:]):
                 rows = adjoint.totals.mantissa[r, t] * adjoint.totals.exponent[r, t].double().exp2()[:, None]
                 for k, total in enumerate(plain.gradient(list(state))):
                     torch.testing.assert_close(rows[:, k * H : (k + 1) * H], total, rtol=1e-9, atol=1e-16)
-                kept = adjoint.outputs.mantissa[r, t] * adjoint.outputs.exponent[r, t].double().exp2()[:, None]  # type: ignore[union-attr]
+                kept = adjoint.outputs.mantissa[r, t] * adjoint.outputs.exponent[r, t].double().exp2()[:, None]
                 torch.testing.assert_close(kept[:, :H], rows[:, :H], rtol=1e-12, atol=0)
                 if len(state) > 1:
                     through_h = torch.autograd.grad(

@@ -169,7 +169,7 @@ def _gradients(run: Run, width: int, unicode: bool) -> list[RenderableType]:
 
 
 def _strips(run: Run, shown: list[int], width: int, unicode: bool) -> RenderableType:
-    curves = {update: run.curve(update) for update in shown}
+    curves = {update: run.own_curve(update) for update in shown}
     limits = span(*(curve["log10_norm"] for curve in curves.values()))
     beside = len(shown) > 1 and width >= _TWO_PANELS
     panel = (width - 2) // 2 if beside else width
