@@ -56,8 +56,8 @@ def power_decay(rho: float, lag: ArrayLike) -> Array:
 def vanishing_bound(largest_slope: float) -> float:
     """1 / gamma: the gradient of an RNN vanishes for certain where sigma_max(W_hh) is below it.
 
-    gamma is the largest slope of the nonlinearity, 1 for tanh and 1/4 for the sigmoid. Pascanu, Mikolov and Bengio 2013,
-    arXiv:1211.5063.
+    gamma is the largest slope of the nonlinearity, 1 for tanh and 1/4 for the sigmoid. Pascanu, Mikolov and Bengio
+    2013, arXiv:1211.5063.
 
     >>> vanishing_bound(0.25)
     4.0

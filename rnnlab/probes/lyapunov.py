@@ -28,8 +28,9 @@ class Lyapunov(Probe):
     With Q_0 = I and the QR decompositions J_t Q_{t-1} = Q_t R_t, lambda_i is the mean over timesteps of log |(R_t)_ii|,
     J_t = ds_t/ds_{t-1}. The first quarter of each sequence turns Q only and is not counted; the first 2 sequences of
     the batch are followed. Beside them stands the rate of the adjoint, the mean of log(||J_t^T w|| / ||w||) for a
-    random vector w that is carried back from the end through the same Jacobians: it grows at lambda_1. Standard errors
-    are by batch means. A stack of layers has the exponents of all its layers; metrics.csv has the largest.
+    random vector w that is carried back from the end through the same Jacobians, without the first and the last
+    quarter: it grows at lambda_1. Standard errors are by batch means. A stack of layers has the exponents of all its
+    layers; metrics.csv has the largest.
 
     >>> [column.name for column in Lyapunov.columns][:2]
     ['lyapunov_max', 'lyapunov_max_error']
@@ -125,8 +126,10 @@ def growth_back(layer: LayerReplay, r: int) -> Floats:
         rows.append(norms.log())
         w = torch.where((norms > 0)[:, None], w / norms[:, None], 0)
     by_sample = torch.stack(rows[::-1], 1)
-    last = [length - int(WARM_UP * length) for length in lengths.tolist()]
-    return _counted(by_sample, lengths, [0] * len(lengths), last)
+    # Nor the first timesteps, when the states are still near zero, where slopes are steep.
+    first_counted = [int(WARM_UP * length) for length in lengths.tolist()]
+    last = [length - skipped for length, skipped in zip(lengths.tolist(), first_counted, strict=True)]
+    return _counted(by_sample, lengths, first_counted, last)
 
 
 def _counted(by_sample, lengths, first: list[int], last: list[int]) -> Floats:  # type: ignore[no-untyped-def]

@@ -66,12 +66,12 @@ def _rows(layer: LayerReplay, index: int, r: int) -> list[TableRows]:
     lengths = layer.lengths[r]
     T = int(lengths.max())
     return [
-        TableRows(index, name, range(T), {"log10_sensitivity": _logs(layer, r, name, T, lengths)})
+        TableRows(index, name, range(T), {"log10_sensitivity": log10_sensitivity(layer, r, name, T, lengths)})
         for name in layer.map.of(r).layer.parameters()
     ]
 
 
-def _logs(layer: LayerReplay, r: int, name: str, T: int, lengths: Tensor) -> np.ndarray:
+def log10_sensitivity(layer: LayerReplay, r: int, name: str, T: int, lengths: Tensor) -> np.ndarray:
     """log10 of the mean over directions and sequences alive, for each timestep."""
     import torch
 
