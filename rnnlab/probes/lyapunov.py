@@ -11,6 +11,8 @@ from rnnlab.column import Column
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rnnlab.config import Config
     from rnnlab.gradients.unrolled import LayerReplay
     from rnnlab.probes.base import Floats
@@ -67,7 +69,7 @@ class Lyapunov(Probe):
             for r in range(layers[0].lengths.shape[0]):
                 spectra = [LyapunovExponents.of(growth_forward(layer, r)) for layer in layers]
                 tables.append([_rows(index, spectrum) for index, spectrum in enumerate(spectra)])
-                figures.append([*_of_all(spectra), *max(_mean(growth_back(layer, r)) for layer in layers)])
+                figures.append([*_of_all(spectra), *_largest(_mean(growth_back(layer, r)) for layer in layers)])
         columns = np.transpose(figures)
         return Measured({column.name: columns[k] for k, column in enumerate(self.columns)}, tables)
 
@@ -91,6 +93,12 @@ def _of_all(spectra: list[LyapunovExponents]) -> list[float]:
 
 def _mean(growth: Floats) -> tuple[float, float]:
     return float(growth.mean()), float(batch_means_error(growth))
+
+
+def _largest(rates: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """The largest rate with its error, and nan where any is."""
+    given = list(rates)
+    return next((rate for rate in given if np.isnan(rate[0])), max(given))
 
 
 def growth_forward(layer: LayerReplay, r: int) -> Floats:
@@ -124,7 +132,8 @@ def growth_back(layer: LayerReplay, r: int) -> Floats:
         w = mapped.pull(layer.x[r : r + 1, t], layer.states[r : r + 1, t], w[None, :, None])[0, :, 0]
         norms = torch.linalg.vector_norm(w, dim=-1)
         rows.append(norms.log())
-        w = torch.where((norms > 0)[:, None], w / norms[:, None], 0)
+        # What is not finite stays so.
+        w = torch.where((norms == 0)[:, None], 0, w / norms[:, None])
     by_sample = torch.stack(rows[::-1], 1)
     # Nor the first timesteps, when the states are still near zero, where slopes are steep.
     first_counted = [int(WARM_UP * length) for length in lengths.tolist()]
