@@ -43,11 +43,11 @@ cells_and_their_scans = pytest.mark.parametrize(
 def run(scan: str, network: Network, batch: Sequences, objective: Objective, bound: float | None = None) -> Pass:
     if scan == "fast":
         return fast_pass(network, batch, objective, Scratch(network.shape.layers), bound=bound)
-    if scan == "triton":
-        return triton_pass(network, batch, objective, bound=bound)
     if scan == "fused":
         assert bound is None
         return fused_pass(network, batch, objective, FusedLayers(network))
+    if scan == "triton":
+        return triton_pass(network, batch, objective, bound=bound)
     return general_pass(network, batch, objective, bound=bound)
 
 

@@ -179,6 +179,8 @@ def simulated_device() -> Iterator[Counts]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: True)
         patch.setattr(torch.cuda, "device_count", lambda: 1)
+        # What Triton compiles no device of this kind could run.
+        patch.setattr("rnnlab.scan.cuda.limits.triton_version", lambda: None)
         # There is no cuDNN, at which torch's layers warn.
         patch.setattr(torch.backends.cudnn, "is_acceptable", lambda tensor: False)
         operations = _Operations(counts)

@@ -13,11 +13,13 @@ from rnnlab.config.facts import EXCLUSIVE
 from rnnlab.config.sections import CELL_OPTIONS
 
 if TYPE_CHECKING:
+    from rnnlab.cells import Cell
     from rnnlab.config.schema import Config
 
 Key = tuple[str, ...]
 
 CELL: Key = ("model", "cell")
+_FIXED = {"nonlinearity": "has its nonlinearities fixed", "reset": "has its reset fixed, or none"}
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,12 @@ def conflicts(config: Config) -> Iterator[Conflict]:
 
 def _cell_options(config: Config) -> Iterator[Conflict]:
     model = config.model
-    for option, fixed in (("nonlinearity", "has its nonlinearities fixed"), ("reset", "has its reset fixed, or none")):
+    for option in CELL_OPTIONS:
         key, value = ("model", option), getattr(model, option)
         field = CELLS[model.cell].model_fields.get(option)
         if value is not None and field is None:
             suitable = _named(name for name, cell in CELLS.items() if option in cell.model_fields)
+            fixed = _FIXED.get(option, f"has no {option}")
             yield Conflict(key, f"{model.cell} {fixed}; {suitable} can choose", (key, CELL))
         elif field is not None and value not in (choices := get_args(field.annotation)) and choices:
             yield Conflict(key, f"{model.cell} has no {value}; it has {', '.join(choices)}", (key, CELL))
@@ -58,6 +61,10 @@ def _cell_options(config: Config) -> Iterator[Conflict]:
 
 def _init(config: Config) -> Iterator[Conflict]:
     model = config.model
+    needed, given = CELLS[model.cell].recurrent_init, model.init.recurrent.name
+    if needed not in (None, given):
+        key = ("model", "init", "recurrent")
+        yield Conflict(key, f"{model.cell} has no matrix for {given} to draw; it has {needed}", (key, CELL))
     for place in ("input", "recurrent", "bias", "recurrent_bias"):
         init, key = getattr(model.init, place), ("model", "init", place)
         if reason := init.conflict(CELLS[model.cell].gates):
@@ -78,6 +85,8 @@ def _forget_bias(config: Config) -> Iterator[Conflict]:
 
 def _recurrent_bias(config: Config) -> Iterator[Conflict]:
     model, key, init = config.model, ("model", "recurrent_bias"), ("model", "init", "recurrent_bias")
+    if model.recurrent_bias and not model.unchecked_cell().recurrent:
+        yield Conflict(key, f"{model.cell} has no recurrent product to add it to; leave it out", (key, CELL))
     if model.recurrent_bias:
         return
     if model.unchecked_cell().needs_recurrent_bias:
@@ -124,7 +133,7 @@ def _scan(config: Config) -> Iterator[Conflict]:
         message = f"{cell} has no rule for the fast scan; choose general or auto"
         yield Conflict(key, message, (key, CELL, *options))
     if scan == "fast" and config.device.startswith("cuda"):
-        message = f"the fast scan runs on the CPU, not on {config.device}; choose general or auto"
+        message = f"the fast scan runs on the CPU, not on {config.device}; choose triton, general or auto"
         yield Conflict(key, message, (key, ("device",)))
     if scan == "fused" and built is not None and fused_mode(built) is None:
         known = ", ".join(mode.lower() for mode in FUSED_MODES)
@@ -133,6 +142,18 @@ def _scan(config: Config) -> Iterator[Conflict]:
     if scan == "fused" and config.clip.in_scan() is not None:
         message = f"the clip {config.clip.name} acts inside the scan, and torch's layers know no clip; choose auto"
         yield Conflict(key, message, (key, ("clip",)))
+    if scan == "triton":
+        yield from _triton(config, key, built, options)
+
+
+def _triton(config: Config, key: Key, built: Cell | None, options: tuple[Key, ...]) -> Iterator[Conflict]:
+    if built is not None and ((rule := built.rule()) is None or not rule.name):
+        message = f"{config.model.cell} has no rule in Triton; choose general or auto"
+        yield Conflict(key, message, (key, CELL, *options))
+    if config.device == "cpu":
+        yield Conflict(key, "Triton runs on CUDA devices, not on cpu; choose fast or auto", (key, ("device",)))
+    if config.dtype == "float64":
+        yield Conflict(key, "Triton computes in float32 alone; choose general or auto", (key, ("dtype",)))
 
 
 def _tf32(config: Config) -> Iterator[Conflict]:

@@ -10,6 +10,7 @@ fused_layers     a network on torch's fused layers
 fused_pass       forward and back by torch's fused layers
 triton_pass      forward and back on the scan in Triton
 passes           the kinds of pass, side by side
+triton_check     whether the scan in Triton is right on this device
 own_lag          the same by lag from each sample's own read-out
 readings         the rows of gradients.csv
 unrolled         passes in float64 that keep every row, for probes

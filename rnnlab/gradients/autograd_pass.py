@@ -85,8 +85,9 @@ def general_pass(
     of_top = head(network, objective, read_out, read_out.gather(top), targets)
     arriving = Arriving(Scaled.of(of_top.direct).to(top.dtype), read_out.slots)
     adjoints = _backward(network, traces, inputs, arriving, bounds, keep)
-    by_name = {f"layer{k}.{name}": value for k, adjoint in enumerate(adjoints) for name, value in adjoint.sums.items()}
-    by_name |= of_top.gradients
+    by_name = of_top.gradients
+    for index, adjoint in enumerate(adjoints):
+        by_name |= network.parameter_gradients(index, adjoint.sums)
     return AutogradPass(
         losses=of_top.losses,
         outputs=of_top.outputs,

@@ -117,12 +117,10 @@ def fast_pass(
     top = head(network, objective, read_out, read_out.gather(traces[-1].hs, shift=1), targets)
     upstream = fast.Upstream(Scaled.near(top.direct, batch.x.dtype), read_out.slots)
     adjoints = _backward(network, traces, upstream, scratch, bounds)
-    by_name = {
-        f"layer{index}.{name}": Scaled(sums, adjoint.sums_exponent)
-        for index, adjoint in enumerate(adjoints)
-        for name, sums in adjoint.sums.items()
-    }
-    by_name |= top.gradients
+    by_name = top.gradients
+    for index, adjoint in enumerate(adjoints):
+        sums = {name: Scaled(value, adjoint.sums_exponent) for name, value in adjoint.sums.items()}
+        by_name |= network.parameter_gradients(index, sums)
     return CompiledPass(
         losses=top.losses,
         outputs=top.outputs,

@@ -1,8 +1,8 @@
 """What a pass of a network takes and gives, whichever scan runs it.
 
-`Prediction` is what a forward pass gives. `Pass` adds what a backward pass gives; it is abstract, and there are three
-final kinds of it: `CompiledPass` of the compiled scan, `AutogradPass` of the general one, and `FusedPass` of torch's
-fused layers.
+`Prediction` is what a forward pass gives. `Pass` adds what a backward pass gives; it is abstract, and there are four
+final kinds of it: `CompiledPass` of the compiled scan, `TritonPass` of that on CUDA, `AutogradPass` of the general one,
+and `FusedPass` of torch's fused layers.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """One pass of a network: forward, loss, and back to every parameter and every timestep.
 
-Several ways to the same numbers. `fast_pass` is the lab's own from the loss to the first layer, on the compiled scan;
-`triton_pass` is that on CUDA; `general_pass` goes by the cell's definition; `fused_pass` leaves the layers of one network
-to torch, and their readings to the compiled scan. Each gives the gradient of each parameter and, for each layer,
-`Readings`.
+Four ways to the same numbers. `fast_pass` is the lab's own from the loss to the first layer, on the compiled scan, and
+`triton_pass` the same on CUDA; `general_pass` goes by the cell's definition; `fused_pass` leaves the layers of one
+network to torch, and their readings to the compiled scan. Each gives the gradient of each parameter and, for each
+layer, `Readings`.
 """
 
 from rnnlab.gradients.autograd_pass import AutogradPass, general_forward, general_pass

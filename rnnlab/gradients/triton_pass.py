@@ -76,8 +76,9 @@ def triton_pass(network: Network, batch: Sequences, objective: Objective, *, bou
     of_top = head(network, objective, read_out, read_out.gather(top), targets)
     arriving = Arriving(Scaled.of(of_top.direct).to(top.dtype), read_out.slots)
     adjoints = _backward(network, traces, inputs, arriving, bounds)
-    by_name = {f"layer{k}.{name}": value for k, adjoint in enumerate(adjoints) for name, value in adjoint.sums.items()}
-    by_name |= of_top.gradients
+    by_name = of_top.gradients
+    for index, adjoint in enumerate(adjoints):
+        by_name |= network.parameter_gradients(index, adjoint.sums)
     counts = [adjoint.clamped for adjoint in adjoints if adjoint.clamped is not None]
     return TritonPass(
         losses=of_top.losses,

@@ -22,7 +22,8 @@ class Contributions(Probe):
     """What each timestep adds to the gradient of each recurrent matrix: its size, its direction, and what cancels.
 
     dL/dW = sum_t G_t with G_t = sum_b h_{t-1,b}^T dL/d(h_{t-1,b} W), whatever reaches W at timestep t of the batch. Of
-    the sizes sum_t ||G_t||_F that the timesteps add, the share 1 - ||sum_t G_t||_F / sum_t ||G_t||_F cancels.
+    the sizes sum_t ||G_t||_F that the timesteps add, the share 1 - ||sum_t G_t||_F / sum_t ||G_t||_F cancels. W is
+    what the state is multiplied by, also where a cell makes it of other parameters; without one nothing is written.
 
     >>> [column.name for column in Contributions.table]
     ['log10_norm', 'cosine']
@@ -89,6 +90,8 @@ def _rows(index: int, name: str, parts: list[Scaled], r: int) -> TableRows:
 
 def _cancelled(matrices: list[list[Scaled]], r: int) -> float:
     scaled = [_scaled(parts, r) for parts in matrices]
+    if not scaled:
+        return np.nan
     top = max(exponent for _, exponent in scaled)
     rows = np.concatenate([rows * 2.0 ** max(exponent - top, -2000) for rows, exponent in scaled], 1)
     sizes = np.linalg.norm(rows, axis=1).sum()

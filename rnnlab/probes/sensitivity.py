@@ -30,7 +30,8 @@ class Sensitivity(Probe):
     Forward, and so whatever the loss is: the longer the memory, the more timesteps add to it, and the sensitivity grows
     where the adjoint neither vanishes nor explodes (the curse of memory). It is the mean of ||(dh_t/dtheta) u||^2 over
     16 random directions u of unit variance, without bias, and exact for a parameter of no more than 16 entries; over
-    the first 8 sequences of the batch; for h of a layer and its own parameters. (dh_t/dtheta) u is carried forward
+    the first 8 sequences of the batch; for h of a layer and its own parameters, as the
+    cell multiplies by them. (dh_t/dtheta) u is carried forward
     by s'_t = J_t s'_{t-1} + (ds_t/dtheta) u in float64 with an exponent, so that it may grow as far as it will.
 
     >>> [column.name for column in Sensitivity.table]

@@ -1,10 +1,11 @@
 """From a config to a finished run.
 
-device         where a training runs: the device and the scan
+device         where a training runs: the device, the scan and the number format of products
 optim          torch.optim over a stack of replicas
 sizes          the sizes of what trains together
 memory         the memory that a training will take
 room           whether the machine has so much
+slow_message   a message about work that takes long
 fleet          R networks of one shape that train together
 plan           what a run will take; which updates are logged
 start          how a run begins, and what its run.json says from the start

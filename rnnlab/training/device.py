@@ -10,11 +10,14 @@ import torch
 
 from rnnlab.cells.fused_modes import fused_mode
 from rnnlab.errors import DeviceMissingError, UsageError
+from rnnlab.scan.cuda.limits import reason_against
 
 if TYPE_CHECKING:
     from rnnlab.config import Config
 
-Scan = Literal["fast", "general", "fused"]
+Scan = Literal["fast", "general", "fused", "triton"]
+_PREFERRED: dict[str, tuple[Scan, ...]] = {"cpu": ("fast",), "cuda": ("fused", "triton")}
+"""By type of device, what `auto` takes if it can run, the first of them."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -36,17 +39,23 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_scan(config: Config, device: torch.device, replicas: int = 1) -> Scan:
-    """The scan that runs: the one asked for; auto is fast on a CPU and fused on CUDA where they can, else general.
+    """The scan that runs: the one asked for, or by `auto` the fastest that can, else general.
 
-    Raises UsageError where the one asked for cannot run.
+    Those are fast on a CPU, and on CUDA fused for one run and triton for a fleet. Raises UsageError where the one asked
+    for cannot run.
     """
     requested = config.train.scan
     if requested == "auto":
-        preferred: Scan = "fast" if device.type == "cpu" else "fused"
-        return "general" if _obstacle(preferred, config, device, replicas) else preferred
+        preferred = _PREFERRED.get(device.type, ())
+        return next((scan for scan in preferred if not _obstacle(scan, config, device, replicas)), "general")
     if reason := _obstacle(requested, config, device, replicas):
         raise UsageError(f"train.scan: {requested} cannot be used here: {reason}; use auto or general")
     return requested
+
+
+def can_run(scan: Scan, config: Config) -> bool:
+    """Whether that scan can run one run of this config here."""
+    return not _obstacle(scan, config, choose_device(config.device), 1)
 
 
 def _obstacle(scan: Scan, config: Config, device: torch.device, replicas: int) -> str | None:
@@ -62,6 +71,10 @@ def _obstacle(scan: Scan, config: Config, device: torch.device, replicas: int) -
         return "the adjoint clip acts inside the loop over time, which is torch's"
     if scan == "fused" and replicas > 1:
         return f"it is for one run, not for a fleet of {replicas}"
+    if scan == "triton" and device.type != "cuda":
+        return f"it runs on CUDA, not on {device}"
+    if scan == "triton":
+        return reason_against(cell.rule(), config.model.hidden, getattr(torch, config.dtype), device)
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -26,7 +25,10 @@ from rnnlab.gradients.passes import (
     fused_pass,
     general_forward,
     general_pass,
+    triton_forward,
+    triton_pass,
 )
+from rnnlab.gradients.triton_check import check_triton
 from rnnlab.network.flat import Gradient, row_norms
 from rnnlab.network.network import Network, Shape, draw
 from rnnlab.network.objective import Objective
@@ -37,6 +39,7 @@ from rnnlab.tasks import Single, Task
 from rnnlab.training.device import Scan, check_tf32, choose_device, choose_scan
 from rnnlab.training.optim import Stepper
 from rnnlab.training.sizes import evaluation_chunk
+from rnnlab.training.slow_message import saying_if_slow
 
 if TYPE_CHECKING:
     from rnnlab.config import Config
@@ -135,6 +138,8 @@ class Fleet:
             return fast_pass(self.network, batch, self.objective, self._scratch, bound=self._bounds)
         if self._layers is not None:
             return fused_pass(self.network, batch, self.objective, self._layers)
+        if self.scan == "triton":
+            return triton_pass(self.network, batch, self.objective, bound=self._bounds)
         return general_pass(self.network, batch, self.objective, bound=self._bounds)
 
     def sequences(self, batches: Sequence[Batch]) -> Sequences:
@@ -203,6 +208,8 @@ class Fleet:
             top = fast_forward(self.network, batch, self._evaluation_scratch)[-1].hs[:, 1:]
         elif self._layers is not None:
             top = self._layers.forward(self.network, batch, back=False).top
+        elif self.scan == "triton":
+            top = triton_forward(self.network, batch)[-1].states[0]
         else:
             top = general_forward(self.network, batch)
         read_out = self.objective.read_out(batch.lengths, batch.x.shape[1])
@@ -229,13 +236,16 @@ class Fleet:
 
     def prepare(self, notify: Callable[[str], None]) -> None:
         """Compile the scan now, or read it from the cache on disk; `notify` gets a message if that takes long."""
+        if self.scan == "triton":
+            with saying_if_slow(notify, f"compiling the {self.cell.name} scan for {self.device} ..."):
+                check_triton(self.cell, self.network.shape.hidden, self.device)
         rule = self.cell.rule()
-        if self.scan == "general" or rule is None:
+        if self.scan not in ("fast", "fused") or rule is None:
             return
         if message := take_message():
             notify(message)
         begun = time.perf_counter()
-        with _saying_if_slow(
+        with saying_if_slow(
             notify, f"loading the {self.cell.name} scan, or compiling it (once; it is kept on disk) ..."
         ):
             compiled = fast.prepare(rule, self.dtype)
@@ -277,17 +287,3 @@ def _lengths(batch: Batch) -> Any:
 
 def _floats(tensor: Tensor) -> Floats:
     return tensor.detach().double().cpu().numpy()
-
-
-class _saying_if_slow:  # noqa: N801  reads as a statement
-    """Say `message` once if the block takes longer than half a second."""
-
-    def __init__(self, notify: Callable[[str], None], message: str) -> None:
-        self._timer = threading.Timer(0.5, notify, [message])
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()

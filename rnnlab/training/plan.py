@@ -53,8 +53,12 @@ def plan(config: Config) -> Plan:
     rows = len(due) * sum(probe.gradient_rows(config) for probe in probes)
     itemsize = 4 if config.dtype == "float32" else 8
     table_rows = len(due) * sum(probe.table_rows(config) for probe in probes)
-    size = rows * GRADIENT_ROW_BYTES + table_rows * TABLE_ROW_BYTES + logged * metrics_row_bytes(probes)
-    size += 3 * parameters * itemsize
+    size = (
+        rows * GRADIENT_ROW_BYTES
+        + table_rows * TABLE_ROW_BYTES
+        + logged * metrics_row_bytes(probes)
+        + 3 * parameters * itemsize
+    )
     scan = choose_scan(config, device)
     check_tf32(config, device)
     memory = forecast_memory([config], threads=torch.get_num_threads(), fast=scan != "general").peak

@@ -185,6 +185,8 @@ class LayerReplay:
 
     def _at_all_timesteps(self, squares: Tensor, exponents: Tensor, times: Tensor) -> Floats:
         """log10 norms [1, T, B] of rows [1, S, B] at timesteps [S, B]; -inf at all others."""
+        if not len(times):
+            return np.full((1, self._trace.hs.shape[1] - 1, len(self._lengths)), -np.inf)
         logs = torch.from_numpy(log10_of_squares(squares.numpy(), exponents.numpy()))[0]
         slots = self._slots(times)
         at_all: Floats = logs.gather(0, slots.clamp(min=0)).where(slots >= 0, -torch.inf).numpy()[None]

@@ -198,6 +198,18 @@ def test_what_grows_again_from_below_the_format_is_taken_again(
     assert not fused(*gone_and_back(3, slope, 20, dtype), VALUE).again
 
 
+@pytest.mark.parametrize("dead", [False, True], ids=["one timestep", "a dead layer"])
+def test_a_gradient_of_zero_is_asked_of_the_exact_scan(dead: bool) -> None:
+    """It may be exact, as that of W_hh where there is but one timestep, or all that is left of a small one."""
+    network, batch = make_network(Rnn(nonlinearity="relu"), layers=2), make_batch(LAST, T=6 if dead else 1)
+    if dead:
+        network.parameters["layer1.b"][:] = -1e3
+    found = fused(network, batch, LAST)
+    assert found.again
+    assert not found.gradients["layer1.W_hh"].mantissa.any()
+    agree(found, network, batch, LAST)
+
+
 def test_a_sequence_that_learns_nothing_costs_nothing_again() -> None:
     """Outputs that are their targets: a gradient of exactly zero needs no exponent."""
     network, batch = make_network(Rnn(), outputs=1), make_batch(VALUE, outputs=1)

@@ -16,6 +16,10 @@ from rnnlab.network.objective import Objective
 from rnnlab.probes import Contributions, Paths, RecurrentWeights
 
 cells = pytest.mark.parametrize("cell", ALL_CELLS, ids=cell_name)
+# The others make what they multiply by of other parameters, and the plain loop has a copy of those.
+plain_cells = pytest.mark.parametrize(
+    "cell", [cell for cell in ALL_CELLS if cell.recurrent and not cell.parametrised], ids=cell_name
+)
 objectives = pytest.mark.parametrize("objective", [LAST, LAST_VALUE, ALL], ids=["class", "last", "all"])
 
 
@@ -59,7 +63,7 @@ def log10_norm(tensor: Tensor) -> float:
     return float(torch.linalg.vector_norm(tensor).log10())
 
 
-@cells
+@plain_cells
 @objectives
 def test_each_timesteps_contribution_is_that_of_its_own_copy_of_the_weights(cell: Cell, objective: Objective) -> None:
     view = view_of(cell, objective, T=6)
@@ -81,6 +85,13 @@ def test_each_timesteps_contribution_is_that_of_its_own_copy_of_the_weights(cell
 
 def plain_parts(plain: Plain, layer: int, name: str) -> list[Tensor]:
     return plain.gradient([copy[name] for copy in plain.copies[layer]])
+
+
+@pytest.mark.parametrize("cell", [cell for cell in ALL_CELLS if not cell.recurrent], ids=cell_name)
+def test_a_cell_without_recurrent_matrices_has_no_contributions(cell: Cell) -> None:
+    measured = Contributions().measure(view_of(cell))
+    assert list(measured.tables) == [[], []]
+    assert np.isnan(measured.figures["cancelled"]).all()
 
 
 @objectives

@@ -36,6 +36,9 @@ def norms(tensors: list[Tensor]) -> Any:
 def test_the_spectrum_is_numpys(name: str) -> None:
     network = make_network(CELLS[name](), R=3, layers=2, hidden=6, init="torch")
     result = spectrum_of(network)
+    if not network.cell.recurrent:
+        assert result == {}
+        return
     for r in range(3):
         weights = [W[r].numpy() for layer in network.layers for W in layer.recurrent.values()]
         blocks = [block for W in weights for block in np.split(W, W.shape[1] // 6, axis=1)]

@@ -14,7 +14,8 @@ from trainings import config
 from rnnlab.cells import CELLS
 from rnnlab.config import Config
 from rnnlab.errors import DeviceMissingError, UsageError
-from rnnlab.training.checkpoints import parameters_of
+from rnnlab.runs.folder import RunFolder
+from rnnlab.training.checkpoints import parameters_of, scan_to_resume
 from rnnlab.training.device import choose_scan, float32_products
 from rnnlab.training.loop import train
 
@@ -59,6 +60,44 @@ def test_a_scan_is_refused_where_it_cannot_run(
         choose_scan(unchecked(**changes), device, replicas)
 
 
+@pytest.fixture
+def _without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnlab.scan.cuda.limits.triton_version", lambda: None)
+
+
+@pytest.fixture
+def _with_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnlab.scan.cuda.limits.triton_version", lambda: (3, 7))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+
+
+@pytest.mark.usefixtures("_with_triton")
+@pytest.mark.parametrize(
+    ("changes", "replicas", "scan"),
+    [
+        ({}, 1, "fused"),
+        ({}, 2, "triton"),
+        ({"train": {"scan": "triton"}}, 1, "triton"),
+        ({"clip": ADJOINT}, 1, "triton"),
+        ({"model": NOT_IN_TORCH}, 1, "triton"),
+        ({"model": NO_RULE}, 2, "general"),
+        ({"dtype": "float64"}, 2, "general"),
+        ({"model": {"hidden": 3000}}, 2, "general"),
+    ],
+)
+def test_fleets_take_triton_where_it_can_run(changes: dict[str, Any], replicas: int, scan: str) -> None:
+    assert choose_scan(unchecked(**changes), CUDA, replicas) == scan
+
+
+@pytest.mark.usefixtures("_without_triton")
+def test_triton_is_refused_where_it_is_not_installed() -> None:
+    with pytest.raises(UsageError, match=r"triton cannot be used here: it needs Triton 3.7, which is not installed \("):
+        choose_scan(unchecked(train={"scan": "triton"}), CUDA, 2)
+    with pytest.raises(UsageError, match="it runs on CUDA, not on cpu"):
+        choose_scan(unchecked(train={"scan": "triton"}), CPU, 2)
+
+
+@pytest.mark.usefixtures("_without_triton")
 @pytest.mark.parametrize(
     ("changes", "device", "replicas", "scan"),
     [
@@ -127,3 +166,14 @@ def test_cuda_gives_the_cpus_readings(cell: str, tmp_path: Path) -> None:
     for name, array in parameters_of(on_cpu).items():
         np.testing.assert_allclose(parameters_of(on_cuda)[name], array, atol=1e-8)
     np.testing.assert_allclose(on_cuda.gradients["log10_norm"], on_cpu.gradients["log10_norm"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "device", "expected"),
+    [("general", "cpu", "general"), ("triton", "cpu", None), ("fast", "cpu", None), ("fused", "cpu", None)],
+)
+def test_a_run_goes_on_with_the_scan_of_its_fleet_where_that_can_run(
+    recorded: str, device: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunFolder, "read_run", lambda folder: {"scan": recorded})
+    assert scan_to_resume(RunFolder(Path("run")), config(device=device)) == expected

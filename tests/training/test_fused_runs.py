@@ -19,7 +19,8 @@ from rnnlab.sweeps.file import load_sweep
 from rnnlab.sweeps.results import SweepOptions
 from rnnlab.training.checkpoints import parameters_of
 from rnnlab.training.fleet import Fleet
-from rnnlab.training.loop import train
+from rnnlab.training.loop import train, train_fleet
+from rnnlab.training.start import Start
 
 TASKS: list[dict[str, Any]] = [{"name": "addition", "length": 12, "jitter": 0.5}, {"name": "copy", "length": 3}]
 LOGS = ("log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_direct")
@@ -88,6 +89,18 @@ def test_runs_of_a_sweep_are_fleets_of_one(tmp_path: Path) -> None:
         sweep = load_sweep({"base": {**base, "train": {**quick, "scan": scan}}, "seeds": 3})
         train_sweep(sweep, Inline(), SweepOptions(tmp_path / scan))
         assert [run.info["fleet"] for run in rnnlab.load_runs(tmp_path / scan)] == [size] * 3
+
+
+def test_a_run_of_a_fleet_that_is_resumed_alone_stays_on_its_scan(tmp_path: Path) -> None:
+    lasting = {"updates": 6, "checkpoint_seconds": 0}
+    configs = [config(device="cuda", name=f"run{seed}", seed=seed, train=lasting) for seed in (0, 1)]
+    starts = [Start(each, str(each.name)) for each in configs]
+    with simulated_device():
+        whole, _ = train_fleet(starts, out=tmp_path / "whole")
+        with interrupted_after(3), pytest.raises(KeyboardInterrupt, match="stop"):
+            train_fleet(starts, out=tmp_path / "cut")
+        again = train(configs[0], out=tmp_path / "cut", resume=True)
+    assert weights(again) == weights(Run(whole.path))
 
 
 def test_runs_that_are_left_of_a_fleet_stay_on_its_scan() -> None:

@@ -152,7 +152,7 @@ def waits_of(fleet: Fleet, counts: Counts, *, recorded: bool = False) -> int:
 
 @pytest.mark.parametrize(("cell", "scan"), SCANS_OF_CELLS)
 def test_how_often_an_update_waits_for_the_device_does_not_grow(cell: str, scan: str) -> None:
-    """Each wait leaves the device idle: a dozen an update, 8 on the fused layers, whatever the number of timesteps.
+    """Each wait leaves the device idle: 13 an update, 8 on the fused layers, whatever the number of timesteps.
 
     A recorded update adds some for its readings: on the fused layers for weights and sequences, brought to the CPU.
     """
@@ -164,8 +164,8 @@ def test_how_often_an_update_waits_for_the_device_does_not_grow(cell: str, scan:
             fleet.update()
             waits.append([waits_of(fleet, counts), waits_of(fleet, counts, recorded=True)])
     assert waits[0] == waits[1]
-    assert waits[0][0] <= {"general": 12, "fused": 8}[scan]
-    assert waits[0][1] <= {"general": 22, "fused": 16}[scan]
+    assert waits[0][0] <= {"general": 13, "fused": 8}[scan]
+    assert waits[0][1] <= {"general": 25, "fused": 18}[scan]
 
 
 @pytest.mark.parametrize("layers", [1, 2])

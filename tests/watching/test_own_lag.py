@@ -57,10 +57,8 @@ def test_a_cell_counts_from_the_last_state_that_a_gradient_comes_back_to(tmp_pat
     optimizer = torch.optim.SGD(cell.parameters(), lr=0.1)
     linear(cell)
     with rnnlab.watch(cell, tmp_path / "run", every=1, optimizer=optimizer) as watch:
-        hs, h = [], torch.zeros(2, 3)
-        for x in torch.rand(12, 2, 3):
-            h = cell(x, h)
-            hs.append(h)
+        h = torch.zeros(2, 3)
+        hs = [h := cell(x, h) for x in torch.rand(12, 2, 3)]
         (hs[8][:1].sum() + 10 * hs[3][1:].sum()).backward()
         optimizer.step()
     curve = watch.run.own_curve()

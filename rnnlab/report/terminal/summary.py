@@ -26,6 +26,9 @@ COLOURS = {
     "completed": "green",
     "stable": "green",
     "vanishing": "yellow",
+    "dead": "yellow",
+    "mixed": "cyan",
+    "not told apart": "",
     "interrupted": "yellow",
     "exploding": "red",
     "diverged": "red",
@@ -133,6 +136,7 @@ def damaged_files(run: Run) -> dict[str, str]:
         "config.yaml": lambda: run.config,
         "gradients.csv": lambda: run.gradients,
         "metrics.csv": lambda: run.metrics,
+        **({"probes.csv": lambda: run.tables} if run.dir.tables.exists() else {}),
     }
     faults = dict[str, str]()
     for name, read in readers.items():
@@ -191,7 +195,7 @@ def _strips(run: Run, shown: list[int], width: int, unicode: bool) -> Renderable
 
 def _verdicts(run: Run, shown: list[int], unicode: bool) -> Table:
     table = _grid(2)
-    for state in (state for state in run.states() if state in ("h", "c")):
+    for state in (state for state in run.states() if state not in ("a", "a_clipped")):
         # A disk that is full may take one state's rows of the last update and not the other's.
         for update in sorted({*shown} & {*run.updates(state=state)}):
             table.add_row(f"{state}, update {update}", _verdict_text(run.verdict(update, state=state), unicode))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 import torch
 
 from rnnlab.scan.rule import Rule
 
+TRITON = (3, 7)
+"""The lowest version whose language the kernels are written in, and that they are tested with."""
 CAPABILITY = (8, 0)
 """The lowest compute capability that the kernels are compiled for in the tests (A100; H100 is 9.0)."""
 LEAST = 16
@@ -21,7 +23,11 @@ LARGEST = 2048
 
 
 class Blocks(NamedTuple):
-    """How a layer is cut: rows of a batch and warps of a program, and the hidden size padded to a power of two."""
+    """How a layer is cut: rows of a batch and warps of a program, and the hidden size padded to a power of two.
+
+    >>> blocks_of(gates=4, hidden=50)
+    Blocks(resident=True, rows=16, padded=64, warps=8)
+    """
 
     resident: bool
     rows: int
@@ -32,8 +38,6 @@ class Blocks(NamedTuple):
 def blocks_of(gates: int, hidden: int) -> Blocks:
     """How a layer of so many gates and units is cut.
 
-    >>> blocks_of(gates=4, hidden=50)
-    Blocks(resident=True, rows=16, padded=64, warps=8)
     >>> blocks_of(gates=4, hidden=200)
     Blocks(resident=False, rows=4, padded=256, warps=4)
     """
@@ -49,17 +53,27 @@ def reason_against(rule: Rule | None, hidden: int, dtype: torch.dtype, device: t
     """Why the scan in Triton cannot run a layer there, as a message says it; None where it can."""
     if rule is None or not rule.name:
         return "this cell has no rule in Triton" if rule else "this cell has no rule"
-    if find_spec("triton") is None:
-        return "on CUDA it needs Triton (python -m pip install 'rnnlab[cuda]')"
+    if (installed := triton_version()) is None or installed < TRITON:
+        found = "is not installed" if installed is None else f"is {_dotted(installed)} here"
+        return f"it needs Triton {_dotted(TRITON)}, which {found} (python -m pip install 'rnnlab[cuda]')"
     if dtype != torch.float32:
-        return "on CUDA it computes in float32 alone"
+        return "it computes in float32 alone"
     if hidden > LARGEST:
-        return f"on CUDA it holds at most {LARGEST} units a layer"
+        return f"it holds at most {LARGEST} units a layer"
     capability = torch.cuda.get_device_capability(device)
     if capability < CAPABILITY:
-        return f"on CUDA it needs compute capability {_dotted(CAPABILITY)}, and {device} has {_dotted(capability)}"
+        return f"it needs compute capability {_dotted(CAPABILITY)}, and {device} has {_dotted(capability)}"
     return None
 
 
-def _dotted(capability: tuple[int, int]) -> str:
-    return ".".join(map(str, capability))
+def triton_version() -> tuple[int, int] | None:
+    """The first two numbers of the version of Triton that is installed; None where there is none."""
+    try:
+        first, second, *_ = version("triton").split(".")
+    except PackageNotFoundError:
+        return None
+    return int(first), int(second)
+
+
+def _dotted(numbers: tuple[int, int]) -> str:
+    return ".".join(map(str, numbers))

@@ -7,7 +7,7 @@ import torch
 from triton_devices import HAS_TRITON
 
 from rnnlab.cells import Gru, Lstm, Rnn
-from rnnlab.scan.cuda.limits import LARGEST, LEAST, RESIDENT, blocks_of, reason_against
+from rnnlab.scan.cuda.limits import LARGEST, LEAST, RESIDENT, blocks_of, reason_against, triton_version
 
 CUDA = torch.device("cuda")
 F32 = torch.float32
@@ -26,7 +26,7 @@ def test_a_layer_is_padded_to_sides_that_a_device_takes(gates: int, hidden: int)
 
 @pytest.fixture
 def _a_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnnlab.scan.cuda.limits.find_spec", lambda name: object())
+    monkeypatch.setattr("rnnlab.scan.cuda.limits.triton_version", lambda: (3, 7))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
 
 
@@ -42,8 +42,10 @@ def test_each_thing_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     assert reason_against(rule._replace(name=""), 50, F32, CUDA) == "this cell has no rule in Triton"
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     assert "compute capability 8.0, and cuda has 7.5" in str(reason_against(rule, 50, F32, CUDA))
-    monkeypatch.setattr("rnnlab.scan.cuda.limits.find_spec", lambda name: None)
-    assert "rnnlab[cuda]" in str(reason_against(rule, 50, F32, CUDA))
+    monkeypatch.setattr("rnnlab.scan.cuda.limits.triton_version", lambda: None)
+    assert "3.7, which is not installed" in str(reason_against(rule, 50, F32, CUDA))
+    monkeypatch.setattr("rnnlab.scan.cuda.limits.triton_version", lambda: (3, 0))
+    assert "3.7, which is 3.0 here (python -m pip install 'rnnlab[cuda]')" in str(reason_against(rule, 50, F32, CUDA))
 
 
 def test_no_cell_with_a_rule_is_without_a_limit() -> None:
@@ -53,7 +55,5 @@ def test_no_cell_with_a_rule_is_without_a_limit() -> None:
         assert rule.gates in RESIDENT
 
 
-def test_that_triton_is_missing_is_known_without_importing_it() -> None:
-    rule = Lstm().rule()
-    if not HAS_TRITON:
-        assert "Triton" in str(reason_against(rule, 50, F32, CUDA))
+def test_that_triton_is_there_is_known_without_importing_it() -> None:
+    assert (triton_version() is not None) == HAS_TRITON
