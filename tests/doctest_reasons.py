@@ -44,6 +44,8 @@ WITHOUT_EXAMPLE = {
     "rnnlab.tasks.generated.Marked": ABSTRACT,
     "rnnlab.tasks.generated.Stretched": ABSTRACT,
     "rnnlab.tasks.temporal_order.Ordered": ABSTRACT,
+    "rnnlab.gradients.unrolled.LayerReplay": "made by UpdateView.replay",
+    "rnnlab.scan.general_backward.KeptRows": "made by `backward`",
     "rnnlab.training.fleet.BatchGradients": "made by Fleet.update, which the example of Fleet calls",
     "rnnlab.training.recorder.Recorder": "writes a run's folder; rnnlab.train makes one",
     "rnnlab.training.start.Start": "made by rnnlab.train and by sweeps",

@@ -14,7 +14,7 @@ passes           the kinds of pass, side by side
 triton_check     whether the scan in Triton is right on this device
 own_lag          the same by lag from each sample's own read-out
 readings         the rows of gradients.csv
-unrolled         a forward pass in float64, for probes
+unrolled         passes in float64 that keep every row, for probes
 view             what a probe may look at
 clipping         clips of a fleet, each replica's own
 """
