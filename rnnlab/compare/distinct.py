@@ -22,6 +22,12 @@ class Distinct:
     """The groups that differ in what was measured, and the axes that tell them apart.
 
     `folded` are the axes along which the readings are the same; of such groups the first is kept.
+
+    >>> import rnnlab
+    >>> from rnnlab.compare.distinct import distinct
+    >>> found = distinct(rnnlab.load_runs("runs").group_by("model.cell").measure(at=0))
+    >>> len(found.groups), [axis.key for axis in found.axes], found.folded
+    (2, ['model.cell'], ())
     """
 
     groups: tuple[MeasuredGroup, ...]

@@ -83,7 +83,7 @@ class Findings:
 
     @property
     def names(self) -> dict[str, str]:
-        """The names of the axes by their keys: a label that was given, or `length` for task.length where that is clear."""
+        """The names of the axes by their keys: the labels given, or `length` for task.length where that is clear."""
         return short_names([axis.key for axis in self.axes]) | self._labels
 
     def axis(self, key: str) -> Axis:
