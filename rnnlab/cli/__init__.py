@@ -9,6 +9,7 @@ progress      progress lines, on a terminal and elsewhere
 sweep_view    the progress of a sweep
 train         rnnlab train
 sweep         rnnlab sweep
+report_request  what a report was asked for
 report        rnnlab report
 ls            rnnlab ls
 show          rnnlab show

@@ -133,7 +133,7 @@ def _print(measured: Sequence[Probed], csv: str | None, as_json: bool) -> None:
 def _write_csv(measured: Sequence[Probed], csv: str) -> None:
     from pathlib import Path
 
-    from rnnlab.cli.report import write_file
+    from rnnlab.cli.report_request import write_file
 
     text = io.StringIO()
     writer = csv_module.writer(text, lineterminator="\n")

@@ -11,7 +11,7 @@ from chaos.shim import Shim
 
 def listen(shim: Shim) -> None:
     """Note what this process says from now on."""
-    from rnnlab.cli import report
+    from rnnlab.cli import report_request
     from rnnlab.runs.folder import RunFolder
     from rnnlab.training.recorder import Recorder
 
@@ -19,7 +19,7 @@ def listen(shim: Shim) -> None:
     _after(Recorder, "resume", lambda run, *_: shim.said(what="resumed", run=run.dir.path.name, updates=run.done))
     _after(Recorder, "begin", lambda run, *_: shim.said(what="resumed", run=run.dir.path.name, updates=0))
     _after(RunFolder, "finish", lambda run, status, *_: shim.said(what="ended", run=run.path.name, status=status))
-    _after(report, "_write_page", lambda findings, thinned, path, *_: shim.said(what="page", path=str(path)))
+    _after(report_request, "_write_page", lambda findings, thinned, path, *_: shim.said(what="page", path=str(path)))
 
 
 def _after(owner: Any, name: str, note: Callable[..., None]) -> None:

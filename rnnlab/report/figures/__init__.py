@@ -1,7 +1,10 @@
-"""Figures for papers: as wide as a column, as vectors, with the data of each as CSV beside it.
+"""Figures for papers: as wide as a column or a page, as vectors, each with its data as CSV and its command beside it.
 
 data       the data behind each figure
+panels     where each group is drawn
+canvas     fonts, colours, panels, titles and legends
 drawing    the drawing of each figure
+plans      which figures there are, each with its panels and data
 """
 
 from __future__ import annotations
@@ -9,63 +12,21 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnnlab.atomic import atomic
-from rnnlab.compare.group import MeasuredGroup
 from rnnlab.errors import RunFailedError, UsageError, nearest
 from rnnlab.report.export import spreadsheet_cell
-from rnnlab.report.figures.data import HeatMap, curve_data, heat_data, rate_data, success_data
-from rnnlab.report.figures.drawing import (
-    GroupLabels,
-    draw_gradient,
-    draw_heatmaps,
-    draw_rates,
-    draw_success,
-    height_with_legend,
-)
+from rnnlab.report.figures.canvas import house_style
+from rnnlab.report.figures.panels import SIZES
+from rnnlab.report.figures.plans import FigureOptions, FigurePlan, plans
 from rnnlab.report.findings import Findings
 from rnnlab.wording import encodable
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+__all__ = ["FigureOptions", "check_formats", "check_width", "write_figures"]
 
-MOST_HEATMAPS = 6
 FORMATS = ("svg", "pdf", "png")
-# Inches: one column of a two-column page.
-WIDTH = 3.3
-_STYLE: Mapping[str, Any] = {
-    "font.size": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 6.5,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "lines.linewidth": 1.2,
-    # Text in a PDF is TrueType and can be edited; in an SVG it is outlines, which need no font.
-    "pdf.fonttype": 42,
-    "svg.fonttype": "path",
-    # The same data give the same bytes.
-    "svg.hashsalt": "rnnlab",
-    "savefig.dpi": 300,
-    "figure.constrained_layout.use": True,
-}
-
-
-@dataclass(frozen=True)
-class FigurePlan:
-    """A figure's name, how it is drawn, and the data behind it."""
-
-    name: str
-    height: float
-    draw: Callable[[Figure], None]
-    data: pd.DataFrame
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -79,27 +40,60 @@ def check_formats(formats: Sequence[str]) -> None:
         raise UsageError("figures are made with matplotlib: pip install 'rnnlab[report]'")
 
 
-def write_figures(findings: Findings, folder: Path, formats: Sequence[str] = ("pdf",)) -> list[Path]:
-    """Write each figure in each format, and its data as CSV; the paths. Raises UsageError where that cannot be."""
-    check_formats(formats)
-    from matplotlib.figure import Figure
+def check_width(name: str) -> None:
+    """Raise UsageError where no journal has such a width."""
+    if name not in SIZES:
+        near = nearest(name, SIZES)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise UsageError(f"--width {name}: there is no such width{hint} (choices: {', '.join(SIZES)})")
 
+
+def write_figures(
+    findings: Findings,
+    folder: Path,
+    formats: Sequence[str] = ("pdf",),
+    options: FigureOptions | None = None,
+    command: str = "",
+    notify: Callable[[str], None] | None = None,
+) -> list[Path]:
+    """Write each figure in each format, its data as CSV, and the command that makes it again; the paths.
+
+    `notify` is told what does not fit into a figure, with the option that helps. Raises UsageError where a figure
+    cannot be written.
+    """
+    check_formats(formats)
+    options = options or FigureOptions()
+    check_width(options.width)
     written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for plan in _figures(findings):
-            with _style():
-                figure = Figure(figsize=(WIDTH, plan.height))
-                plan.draw(figure)
-                for kind in formats:
-                    with _written(folder / f"{plan.name}.{kind}", written) as file:
-                        # Without the date: the same data give the same bytes.
-                        figure.savefig(file, format=kind, metadata=_UNDATED[kind])
-            with _written(folder / f"{plan.name}.csv", written) as file:
-                texts = plan.data.map(spreadsheet_cell)
-                file.write(encodable(texts.to_csv(index=False, lineterminator="\n")).encode())
+        for plan in plans(findings, options):
+            written += _write(plan, folder, formats, command)
+            if plan.omitted and notify:
+                notify(f"{plan.name} leaves out {'; and '.join(plan.omitted)}")
     except (OSError, RunFailedError) as error:
         raise UsageError(f"{folder} cannot be written: {error}") from error
+    return written
+
+
+def _write(plan: FigurePlan, folder: Path, formats: Sequence[str], command: str) -> list[Path]:
+    from matplotlib.figure import Figure
+
+    written: list[Path] = []
+    with house_style():
+        figure = Figure(figsize=(plan.width, plan.height))
+        plan.draw(figure)
+        for kind in formats:
+            with _written(folder / f"{plan.name}.{kind}", written) as file:
+                # Without the date: the same data give the same bytes.
+                figure.savefig(file, format=kind, metadata=_UNDATED[kind])
+    with _written(folder / f"{plan.name}.csv", written) as file:
+        texts = plan.data.map(spreadsheet_cell)
+        file.write(encodable(texts.to_csv(index=False, lineterminator="\n")).encode())
+    if command:
+        with _written(folder / f"{plan.name}.sh", written) as file:
+            said = f"# {plan.name}: {plan.described or 'one line'}\n"
+            file.write(encodable(f"{said}{command}\n").encode())
     return written
 
 
@@ -107,47 +101,7 @@ _UNDATED: Mapping[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": No
 
 
 @contextmanager
-def _style() -> Iterator[None]:
-    import matplotlib as mpl
-
-    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
-        yield
-
-
-@contextmanager
 def _written(path: Path, written: list[Path]) -> Iterator[Any]:
     with atomic(path) as file:
         yield file
     written.append(path)
-
-
-def _figures(findings: Findings) -> Iterator[FigurePlan]:
-    """One figure of each kind for each comparison; several comparisons are numbered."""
-    for number, (fixed, groups) in enumerate(findings.comparisons, 1):
-        suffix = f"-{number}" if len(findings.comparisons) > 1 else ""
-        for plan in _figures_of(findings, fixed, groups):
-            yield FigurePlan(f"{plan.name}{suffix}", plan.height, plan.draw, plan.data)
-
-
-def _figures_of(findings: Findings, fixed: Mapping[str, Any], groups: Sequence[MeasuredGroup]) -> Iterator[FigurePlan]:
-    names = GroupLabels(findings, groups)
-    lines = [group for group in groups if group.curve is not None]
-    if lines:
-        height = height_with_legend(2.2, [names.of(group) for group in lines])
-        yield FigurePlan("gradient", height, lambda figure: draw_gradient(figure, lines, names), curve_data(lines))
-    rated = [group for group in groups if group.rate is not None]
-    if rated:
-        height = 0.75 + 0.17 * len(rated)
-        yield FigurePlan("rates", height, lambda figure: draw_rates(figure, rated, names), rate_data(rated))
-    if len({group.values.get("task.length") for group in groups if group.ended}) > 1:
-        ended = [group for group in groups if group.ended]
-        yield FigurePlan(
-            "success",
-            height_with_legend(2.2, sorted({names.without_length(group) for group in ended})),
-            lambda figure: draw_success(figure, ended, names),
-            success_data(ended),
-        )
-    candidates = (HeatMap.of(findings.groups, group, names.of(group)) for group in lines[:MOST_HEATMAPS])
-    if heats := [heat for heat in candidates if heat is not None]:
-        rows = -(-len(heats) // 2)
-        yield FigurePlan("heatmaps", 0.5 + 1.35 * rows, lambda figure: draw_heatmaps(figure, heats), heat_data(heats))

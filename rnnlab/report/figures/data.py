@@ -18,33 +18,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One run's log10 norms by update and timestep.
+    """One run's log10 norms by update and lag.
 
     >>> import rnnlab
     >>> from rnnlab.report.figures.data import HeatMap
     >>> groups = rnnlab.load_runs("runs").group_by("model.cell")
-    >>> heat = HeatMap.of(groups, groups.measure()[0], "lstm")
+    >>> heat = HeatMap.of(groups, groups.measure()[0])
     >>> heat.run, heat.updates.tolist(), heat.values.shape
     ('lstm-T40-s1', [0, 10], (2, 40))
     """
 
-    title: str
     run: str
     updates: Any
-    t: Any
+    lags: Any
     values: Any
 
     @classmethod
-    def of(cls, groups: Groups, group: MeasuredGroup, title: str) -> HeatMap | None:
+    def of(cls, groups: Groups, group: MeasuredGroup) -> HeatMap | None:
         """The heat map of the group's run whose rate is nearest to the mean."""
         if not group.measured:
             return None
         middle = group.rate.middle if group.rate else 0.0
         chosen = min(group.measured, key=lambda run: abs((np.inf if run.rate is None else run.rate) - middle))
-        grid = GradientGrids(chosen.run.dir).by_timestep()
+        grid = GradientGrids(chosen.run.dir).grid()
         values = np.where(grid.recorded & np.isfinite(grid.values["log10_norm"]), grid.values["log10_norm"], np.nan)
-        t = int(grid.lags.max()) - grid.lags
-        return cls(title, groups.name_of(chosen.run), grid.updates, t[::-1], values[:, ::-1])
+        return cls(groups.name_of(chosen.run), grid.updates, grid.lags, values)
 
 
 def curve_data(groups: Sequence[MeasuredGroup]) -> pd.DataFrame:
@@ -91,8 +89,8 @@ def heat_data(heats: Sequence[HeatMap]) -> pd.DataFrame:
 
     frames = []
     for heat in heats:
-        updates, t = np.meshgrid(heat.updates, heat.t, indexing="ij")
-        columns = {"run": heat.run, "update": updates.ravel(), "t": t.ravel(), "log10_norm": heat.values.ravel()}
+        updates, lags = np.meshgrid(heat.updates, heat.lags, indexing="ij")
+        columns = {"run": heat.run, "update": updates.ravel(), "lag": lags.ravel(), "log10_norm": heat.values.ravel()}
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
 

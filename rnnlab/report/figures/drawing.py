@@ -1,169 +1,161 @@
-"""The drawing of each figure."""
+"""The drawing of each figure: curves by lag, figures of groups by a setting, and heat maps."""
 
 from __future__ import annotations
 
-import itertools
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rnnlab.analysis.intervals import Interval
+from rnnlab.compare.axes import Axis
 from rnnlab.compare.group import MeasuredGroup
+from rnnlab.report.channels import combination, combinations, text_of
+from rnnlab.report.figures.canvas import (
+    COLOURS,
+    Legend,
+    as_it_stands,
+    common_labels,
+    cut,
+    look,
+    marker,
+    panel_axes,
+)
 from rnnlab.report.figures.data import HeatMap
-from rnnlab.report.findings import Findings
-from rnnlab.report.headings import label
+from rnnlab.report.figures.panels import Line, Panels
 from rnnlab.wording import escaped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008): colours that colour-blind readers can distinguish; dashes and markers help in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8A6D00")
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
-_MARKERS = "osD^vP"
-_MOST_LINES = 12
-_SHORT_NAME = 24
+NORM = r"$\log_{10}\,\|\partial L/\partial h_t\|$"
+RATE = "decades per 100 timesteps"
+_MOST_BANDS = 4
+"""In a panel: more would lie on each other."""
+_MOST_LINEAR = 50
 
 
-class GroupLabels:
-    """The labels of groups in a legend: their values of the keys that are compared, without control characters.
+@dataclass(frozen=True)
+class Quantity:
+    """What is drawn of each group: its label, its value with an interval, and the ends of its axis."""
 
-    >>> import rnnlab
-    >>> from rnnlab.report.figures.drawing import GroupLabels
-    >>> from rnnlab.report.findings import Findings
-    >>> findings = Findings(rnnlab.load_runs("runs").group_by("model.cell"))
-    >>> labels = GroupLabels(findings, findings.measured)
-    >>> [labels.of(group) for group in findings.measured]
-    ['lstm', 'rnn']
-    """
-
-    def __init__(self, findings: Findings, groups: Sequence[MeasuredGroup]) -> None:
-        self._by = findings.groups.axes
-
-    def of(self, group: MeasuredGroup) -> str:
-        return escaped(label(group, self._by))
-
-    def without_length(self, group: MeasuredGroup) -> str:
-        """The label without the sequence length."""
-        return escaped(label(group, [axis for axis in self._by if axis.key != "task.length"]))
+    label: str
+    of: Callable[[MeasuredGroup], Interval | None]
+    limits: tuple[float, float] | None = None
 
 
-def _as_it_stands(text: str) -> str:
-    r"""The text as matplotlib draws it character by character: between two dollar signs it would read a formula.
-
-    >>> _as_it_stands(r"$\frac{$")
-    '\\$\\frac{\\$'
-    """
-    return text.replace("$", r"\$")
-
-
-def height_with_legend(height: float, names: Sequence[str]) -> float:
-    """The height with room for the legend above the axes, in two columns if all names are short."""
-    lines = len(names) if 1 < len(names) <= _MOST_LINES else 0
-    return height + 0.14 * (-(-lines // 2) if all(len(name) <= _SHORT_NAME for name in names) else lines)
-
-
-def _line_style(number: int) -> dict[str, Any]:
-    turn = number // len(_COLOURS)
-    return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _DASHES[(number + turn) % len(_DASHES)]}
-
-
-def _legend(axes: Axes, lines: int) -> None:
-    if 1 < lines <= _MOST_LINES:
-        short = all(len(name) <= _SHORT_NAME for name in axes.get_legend_handles_labels()[1])
-        axes.figure.legend(loc="outside upper left", ncols=2 if short else 1, handlelength=2.4, columnspacing=1.2)
-
-
-def draw_gradient(figure: Figure, groups: Sequence[MeasuredGroup], names: GroupLabels) -> None:
+def draw_gradient(figure: Figure, panels: Panels, legend: Legend, title: str | None) -> None:
     """The median curves with their bands."""
-    axes = figure.subplots()
-    for number, group in enumerate(groups):
-        curve = group.curve
-        assert curve is not None
-        finite = np.where(np.isfinite(curve.median), curve.median, np.nan)
-        axes.plot(curve.lags, finite, label=_as_it_stands(names.of(group)), **_line_style(number))
-        if len(groups) <= _MOST_LINES:
-            shade = _COLOURS[number % len(_COLOURS)]
-            axes.fill_between(curve.lags, curve.low, curve.high, color=shade, alpha=0.15, linewidth=0)
-    axes.set_xlabel("lag (timesteps)")
-    axes.set_ylabel(r"$\log_{10}\,\|\partial L/\partial h_t\|$")
-    _legend(axes, len(groups))
+    drawn = panel_axes(figure, panels, legend, title)
+    for panel, axes in drawn:
+        for line in panel.lines:
+            curve = line.group.curve
+            assert curve is not None
+            finite = np.where(np.isfinite(curve.median), curve.median, np.nan)
+            shown = look(panels, line.color, line.style)
+            axes.plot(curve.lags, finite, **shown)
+            if panels.lines <= _MOST_BANDS:
+                axes.fill_between(curve.lags, curve.low, curve.high, color=shown["color"], alpha=0.15, linewidth=0)
+    common_labels(figure, drawn, "lag (timesteps)", NORM)
 
 
-def draw_rates(figure: Figure, groups: Sequence[MeasuredGroup], names: GroupLabels) -> None:
-    """Each seed, the mean and its interval, one row for each group."""
-    axes = figure.subplots()
-    axes.axvline(0, color="0.6", linewidth=0.6)
-    for row, group in enumerate(reversed(groups)):
-        number, rate = len(groups) - 1 - row, group.rate
-        assert rate is not None
-        colour = _COLOURS[number % len(_COLOURS)]
-        axes.plot(rate.values, [row] * rate.n, "|", color=colour, markersize=5, markeredgewidth=0.7, alpha=0.7)
-        if rate.low is not None and rate.high is not None:
-            axes.plot([rate.low, rate.high], [row, row], color=colour, linewidth=1)
-        marker = _MARKERS[(number // len(_COLOURS)) % len(_MARKERS)]
-        axes.plot(rate.middle, row, marker, color=colour, markersize=3.5)
-    rows = [_as_it_stands(textwrap.shorten(names.of(group), 40)) for group in reversed(groups)]
-    axes.set_yticks(range(len(groups)), rows)
-    axes.set_ylim(-0.7, len(groups) - 0.3)
-    axes.set_xlabel("decades per 100 timesteps")
+def draw_against(
+    figure: Figure, panels: Panels, legend: Legend, title: str | None, x: Axis, name: str, quantity: Quantity
+) -> None:
+    """Means with intervals against a setting that is a number, a line for each colour and style; `name` is its name.
+
+    Over more than a factor of 50 the setting is on a logarithmic axis.
+    """
+    drawn = panel_axes(figure, panels, legend, title)
+    ticks = sorted({float(x.value(group.values)) for group in panels.groups})
+    logarithmic = ticks[0] > 0 and ticks[-1] / ticks[0] > _MOST_LINEAR
+    places = np.log(ticks) if logarithmic else np.array(ticks)
+    room = min(np.diff(places), default=1.0) * 0.5
+    for panel, axes in drawn:
+        looks = sorted({(line.color, line.style) for line in panel.lines})
+        for at, (color, style) in enumerate(looks):
+            members = [line.group for line in panel.lines if (line.color, line.style) == (color, style)]
+            members.sort(key=lambda group: float(x.value(group.values)))
+            # Side by side, so that intervals at the same place do not lie on each other.
+            of = places[[ticks.index(float(x.value(group.values))) for group in members]]
+            of = of + room * ((at + 0.5) / len(looks) - 0.5)
+            shown = look(panels, color, style) | {"marker": marker(panels, color, style)}
+            _with_error_bars(axes, np.exp(of) if logarithmic else of, [quantity.of(group) for group in members], shown)
+        if logarithmic:
+            axes.set_xscale("log")
+        else:
+            axes.set_xticks(ticks)
+        if quantity.limits:
+            axes.set_ylim(*quantity.limits)
+    common_labels(figure, drawn, as_it_stands(name), quantity.label)
 
 
-def draw_success(figure: Figure, groups: Sequence[MeasuredGroup], names: GroupLabels) -> None:
-    """Success rates against sequence length, with their intervals."""
-    axes = figure.subplots()
-    families = {
-        name: list(members)
-        for name, members in itertools.groupby(sorted(groups, key=names.without_length), names.without_length)
-    }
-    for number, (name, members) in enumerate(families.items()):
-        members.sort(key=lambda group: float(group.values["task.length"] or 0))
-        rates = [rate for group in members if (rate := group.success) is not None]
-        # Side by side, so that intervals at the same length do not overlap.
-        shift = 1 + 0.012 * (number - (len(families) - 1) / 2)
-        x = [float(group.values["task.length"] or 0) * shift for group in members]
-        y = np.array([rate.middle for rate in rates])
-        low, high = (np.array([getattr(rate, end) for rate in rates]) for end in ("low", "high"))
-        style = _line_style(number) | {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3.5}
-        axes.errorbar(
-            x, y, np.clip([y - low, high - y], 0, 1), label=_as_it_stands(name), elinewidth=0.8, capsize=1.5, **style
+def _with_error_bars(
+    axes: Axes, x: NDArray[np.float64], intervals: Sequence[Interval | None], shown: dict[str, Any]
+) -> None:
+    known = [at for at, interval in enumerate(intervals) if interval is not None]
+    found = [interval for interval in intervals if interval is not None]
+    y = np.array([interval.middle for interval in found])
+    ends = [(one.middle if one.low is None else one.low, one.middle if one.high is None else one.high) for one in found]
+    low, high = np.array(ends).reshape(-1, 2).T
+    errors = np.clip([y - low, high - y], 0, None)
+    axes.errorbar(x[known], y, errors, elinewidth=0.7, capsize=1.2, markersize=2.5, **(shown | {"linewidth": 0.9}))
+
+
+def draw_rows(
+    figure: Figure, panels: Panels, legend: Legend, title: str | None, x: Axis | None, names: tuple[str, str]
+) -> None:
+    """Rates in rows, one for each value of a setting: each seed, the mean and its interval.
+
+    names: the labels of the rows and of the axis of numbers.
+    """
+    drawn = panel_axes(figure, panels, legend, title)
+    axis = [x] if x is not None else []
+    values = combinations(panels.groups, axis)
+    texts = {combination(group, axis): text_of(group, axis) or "all runs" for group in panels.groups}
+    for panel, axes in drawn:
+        axes.axvline(0, color="0.6", linewidth=0.6)
+        looks = sorted({(line.color, line.style) for line in panel.lines})
+        for line in panel.lines:
+            rank = looks.index((line.color, line.style))
+            row = values.index(combination(line.group, axis)) + 0.7 * ((rank + 0.5) / len(looks) - 0.5)
+            _row(axes, panels, line, len(values) - 1 - row)
+        room = figure.get_size_inches()[0] / (2.5 * panels.columns)
+        axes.set_yticks(
+            range(len(values)), [as_it_stands(escaped(cut(texts[value], room))) for value in reversed(values)]
         )
-    axes.set_xticks(sorted({float(group.values["task.length"] or 0) for group in groups}))
-    axes.set_ylim(-0.04, 1.04)
-    axes.set_xlabel("sequence length $T$")
-    axes.set_ylabel("success rate")
-    _legend(axes, len(families))
+        axes.set_ylim(-0.7, len(values) - 0.3)
+    common_labels(figure, drawn, names[1], as_it_stands(names[0]))
 
 
-def draw_heatmaps(figure: Figure, heats: Sequence[HeatMap]) -> None:
-    """The heat maps of a few runs under one scale."""
-    rows, columns = -(-len(heats) // 2), min(2, len(heats))
-    panels = figure.subplots(rows, columns, squeeze=False)
-    known = np.concatenate([heat.values[np.isfinite(heat.values)] for heat in heats] or [np.zeros(1)])
-    limits = {"vmin": float(known.min()), "vmax": float(known.max())} if known.size else {}
-    image = None
-    for axes, heat in itertools.zip_longest(panels.flat, heats):
-        if heat is None:
-            axes.axis("off")
-            continue
+def _row(axes: Axes, panels: Panels, line: Line, y: float) -> None:
+    rate = line.group.rate
+    assert rate is not None
+    colour = COLOURS[line.color % len(COLOURS)]
+    axes.plot(rate.values, [y] * rate.n, "|", color=colour, markersize=4, markeredgewidth=0.7, alpha=0.7)
+    if rate.low is not None and rate.high is not None:
+        axes.plot([rate.low, rate.high], [y, y], color=colour, linewidth=1)
+    axes.plot(rate.middle, y, marker(panels, line.color, line.style), color=colour, markersize=3.2)
+
+
+def draw_heatmaps(figure: Figure, panels: Panels, legend: Legend, title: str | None, heats: dict[int, HeatMap]) -> None:
+    """Update against lag, one panel a group, under one scale; `heats` by the identity of their group."""
+    drawn = panel_axes(figure, panels, legend, title)
+    known = np.concatenate([heat.values[np.isfinite(heat.values)] for heat in heats.values()] or [np.zeros(1)])
+    limits: dict[str, Any] = {"vmin": float(known.min()), "vmax": float(known.max())} if known.size else {}
+    image: Any = None
+    for panel, axes in drawn:
         axes.set_facecolor("0.8")
-        mesh = axes.pcolormesh(heat.updates, heat.t, heat.values.T, shading="nearest", rasterized=True, **limits)
-        note = axes.annotate(
-            _as_it_stands(textwrap.fill(textwrap.shorten(heat.title, 44), 24)),
-            (0.03, 0.97),
-            xycoords="axes fraction",
-            va="top",
-            fontsize=5,
-            color="white",
-            bbox={"facecolor": "0.1", "alpha": 0.65, "pad": 1.5, "linewidth": 0},
-        )
-        # A long name may extend beyond its panel, but must not move the panels.
-        note.set_in_layout(False)
-        image = mesh
-    figure.supxlabel("update", fontsize=8)
-    figure.supylabel("timestep $t$", fontsize=8)
+        for line in panel.lines:
+            heat = heats[id(line.group)]
+            image = axes.pcolormesh(
+                heat.updates, heat.lags, heat.values.T, shading="nearest", rasterized=True, **limits
+            )
+    common_labels(figure, drawn, "update", "lag (timesteps)")
     if image is not None:
-        bar = figure.colorbar(image, ax=panels, shrink=0.9, pad=0.02)
-        bar.set_label(r"$\log_{10}\,\|\partial L/\partial h_t\|$")
+        bar = figure.colorbar(image, ax=[axes for _, axes in drawn], shrink=min(1.0, 2.0 / panels.rows), pad=0.02)
+        bar.set_label(NORM)
+        bar.outline.set_linewidth(0.4)

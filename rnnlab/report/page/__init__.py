@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from rnnlab.errors import UsageError
+from rnnlab.report.channels import Asked
 from rnnlab.report.findings import Findings
 from rnnlab.report.page.run import Thinned
 
@@ -29,7 +30,9 @@ def check_ready() -> None:
         raise UsageError(f"a page is made with {' and '.join(missing)}: pip install 'rnnlab[report]'")
 
 
-def page(findings: Findings, thinned: Thinned | None = None) -> str:
+def page(
+    findings: Findings, thinned: Thinned | None = None, asked: Asked | None = None, title: str | None = None
+) -> str:
     """The page. It loads nothing from another host, and never treats text of a run as HTML or script.
 
     The Content-Security-Policy allows the two scripts by their hashes, and nothing else that is active. The data are in
@@ -50,7 +53,7 @@ def page(findings: Findings, thinned: Thinned | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    data, texts = payload(findings, thinned)
+    data, texts = payload(findings, thinned, asked or Asked(), title)
     return environment.get_template("page.html").render(
         policy=_policy(scripts), scripts=scripts, style=Markup(_text("page.css")), data=Markup(_in_block(data)), **texts
     )

@@ -9,10 +9,14 @@ const MARKERS = ["circle", "square", "diamond", "triangle-up", "x", "cross"];
 function isDark() {
   return document.documentElement.dataset.theme === "dark";
 }
-function styleOf(number) {
+function look(number, dash) {
   const colours = isDark() ? DARK : LIGHT;
-  const turn = Math.floor(number / colours.length) % DASHES.length;
+  const turn = (dash + Math.floor(number / colours.length)) % DASHES.length;
   return { colour: colours[number % colours.length], dash: DASHES[turn], marker: MARKERS[turn] };
+}
+// Of a group: its colour and dashes say what it has in common with others.
+function styleOf(number) {
+  return look(DATA.groups[number].color, DATA.groups[number].dash);
 }
 function shade(colour, share) {
   return colour + Math.round(share * 255).toString(16).padStart(2, "0");
@@ -39,6 +43,31 @@ function layoutOf(x, y, more) {
   };
   for (const [key, value] of Object.entries(more || {})) layout[key] = Object.assign(layout[key] || {}, value);
   return layout;
+}
+// Panels with one scale, as many beside each other as have room: their number, and the layout for them.
+function panelled(layout, titles, width) {
+  const columns = Math.max(1, Math.min(4, titles.length, Math.floor(width / 300))), rows = Math.ceil(titles.length / columns);
+  layout.grid = { rows, columns, pattern: "independent", xgap: 0.16, ygap: 0.32 };
+  Object.assign(layout.margin, { l: 48, t: 52 });
+  layout.annotations = titles.map((title, at) => ({
+    text: plain(title),
+    xref: `x${at ? at + 1 : ""} domain`,
+    yref: `y${at ? at + 1 : ""} domain`,
+    x: 0.5,
+    y: 1,
+    yanchor: "bottom",
+    showarrow: false,
+  }));
+  const axes = { x: layout.xaxis, y: layout.yaxis };
+  titles.forEach((_, at) => {
+    const suffix = at ? String(at + 1) : "", last = at + columns >= titles.length;
+    for (const side of ["x", "y"]) {
+      const axis = Object.assign({}, axes[side], at ? { matches: side } : {});
+      if (side === "x" ? !last : at % columns) axis.title = { text: "" };
+      layout[`${side}axis${suffix}`] = axis;
+    }
+  });
+  return { layout, height: 60 + 230 * rows };
 }
 function withLegend(layout) {
   layout.showlegend = true;
@@ -75,6 +104,7 @@ function draw(name) {
     return;
   }
   if (!place.classList.contains("js-plotly-plot")) place.textContent = "";
+  place.style.height = made.height ? `${made.height}px` : "";
   Plotly.react(place, made.traces, made.layout, CONFIG);
 }
 function changed(...names) {

@@ -1,6 +1,6 @@
 "use strict";
 // The groups that are checked, and their charts.
-const MOST_AT_FIRST = 10, MOST_BANDS = 12;
+const MOST_LINES = 12, MOST_PANELS = 12, MOST_BANDS = 4;
 const SERIES = {
   eval_error: "validation error",
   eval_loss: "validation loss",
@@ -23,22 +23,28 @@ CHARTS.curves = () => {
   const traces = [], linear = ticked("linear"), groups = shown();
   if (!groups.length) return NONE;
   const scaled = (row) => (linear ? row.map((value) => (value === null ? null : 10 ** value)) : row);
+  const titles = [...new Set(groups.map(({ group }) => group.panel))];
+  const fullest = Math.max(...titles.map((title) => groups.filter(({ group }) => group.panel === title).length));
   for (const { group, number } of groups) {
+    const at = titles.indexOf(group.panel) + 1;
+    const panel = at > 1 ? { xaxis: `x${at}`, yaxis: `y${at}` } : {};
     const curve = group.curves[Math.min(chosen(), group.curves.length - 1)];
     if (!curve) continue;
     const { colour, dash } = styleOf(number), { rows, labels } = rowsOf(curve.values);
-    if (ticked("bands") && groups.length <= MOST_BANDS && rows.length === 3) {
-      const side = { x: curve.lags, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
+    if (ticked("bands") && fullest <= MOST_BANDS && rows.length === 3) {
+      const side = Object.assign({ x: curve.lags, mode: "lines", line: { width: 0 }, hoverinfo: "skip" }, panel);
       traces.push(Object.assign({ y: scaled(rows[1]) }, side));
       traces.push(Object.assign({ y: scaled(rows[2]), fill: "tonexty", fillcolor: shade(colour, 0.15) }, side));
     }
-    if (ticked("seeds")) traces.push(...singleSeeds(group, colour, scaled));
+    if (ticked("seeds")) {
+      traces.push(...singleSeeds(group, colour, scaled).map((trace) => Object.assign(trace, panel)));
+    }
     const text = rows[0].map((value, k) =>
       `lag ${curve.lags[k]}: ${value === null ? labels[0][k] : value.toFixed(2)}, ${curve.runs} run${
         curve.runs > 1 ? "s" : ""
       }`
     );
-    traces.push({
+    traces.push(Object.assign({
       x: curve.lags,
       y: scaled(rows[0]),
       text,
@@ -46,9 +52,11 @@ CHARTS.curves = () => {
       name: plain(group.label),
       mode: "lines",
       line: { color: colour, dash, width: 2.5 },
-    });
+    }, panel));
   }
-  return { traces, layout: layoutOf("lag (timesteps before the last)", linear ? "|dL/dh_t|" : "log10 |dL/dh_t|", {}) };
+  const layout = layoutOf("lag (timesteps before the last)", linear ? "|dL/dh_t|" : "log10 |dL/dh_t|", {});
+  if (titles.length === 1) return { traces, layout };
+  return { traces, ...panelled(layout, titles, document.getElementById("chart-curves").clientWidth) };
 };
 // The readings of single runs are fewer than those of the groups: the one nearest to the slider's update.
 function singleSeeds(group, colour, scaled) {
@@ -107,6 +115,7 @@ CHARTS.rates = () => {
   const names = groups.map(({ group }) => (group.label.length > 34 ? `${group.label.slice(0, 32)}..` : group.label));
   return {
     traces,
+    height: groups.length > 14 ? 90 + 22 * groups.length : 0,
     layout: layoutOf("decay rate", "", {
       yaxis: { tickvals: groups.map((_, at) => at), ticktext: names.map(plain), range: [-0.7, groups.length - 0.3] },
       xaxis: { zeroline: true, zerolinecolor: css("--quiet") },
@@ -129,7 +138,7 @@ CHARTS.success = () => {
   if (!families.size) return drawn.size ? "no run has ended" : NONE;
   const traces = [...families].map(([name, members], at) => {
     members.sort((a, b) => a.group.length - b.group.length);
-    const { colour, dash } = styleOf(at),
+    const { colour, dash } = look(at, 0),
       marker = MARKERS[at % MARKERS.length],
       of = members.map(({ group }) => group.success);
     // Side by side, so that intervals at one length do not lie on each other.

@@ -45,12 +45,17 @@ function readyFilters() {
     );
   }
   // At first as many as one can tell apart: of each key in turn only the first value, the last keys first.
+  const tooMany = (groups) => {
+    const panels = new Map();
+    for (const group of groups) panels.set(group.panel, (panels.get(group.panel) ?? 0) + 1);
+    return panels.size > MOST_PANELS || Math.max(...panels.values()) > MOST_LINES;
+  };
   for (const at of [...new Set(boxes.map((one) => one.at))].reverse()) {
     const of = boxes.filter((one) => one.at === at);
     const left = DATA.groups.filter((group) =>
       boxes.every(({ box, at: k, value }) => box.checked || group.values[k] !== value)
-    ).length;
-    if (left <= MOST_AT_FIRST) break;
+    );
+    if (!tooMany(left)) break;
     of.slice(1).forEach(({ box }) => {
       box.checked = false;
     });
@@ -62,7 +67,7 @@ function readyFilters() {
     });
   }
   if (boxes.length) apply();
-  else check([...DATA.groups.keys()].slice(0, MOST_AT_FIRST));
+  else check([...DATA.groups.keys()].slice(0, MOST_LINES));
 }
 function readySlider() {
   const slider = document.getElementById("position"), text = document.getElementById("position-text");

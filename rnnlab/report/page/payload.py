@@ -12,6 +12,7 @@ from rnnlab import __version__
 from rnnlab.analysis.intervals import Interval
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.measured import median_curve
+from rnnlab.report.channels import Asked, Channels, channels, combination, combinations, text_of
 from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
 from rnnlab.report.headings import HEADINGS, label, numbers, values_of
@@ -24,16 +25,19 @@ _CURVE_POINTS = 120
 _TRAINING = ("loss", "error", "eval_loss", "eval_error")
 
 
-def payload(findings: Findings, thinned: Thinned | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+def payload(
+    findings: Findings, thinned: Thinned | None = None, asked: Asked | None = None, title: str | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The data of the charts, and the texts of the HTML.
 
-    Without `thinned` the gradients are read again.
+    Without `thinned` the gradients are read again. `asked` and `title` are what the user says of the charts.
     """
     groups, names = findings.groups, findings.names
     if thinned is None:
         thinned = Thinned(groups)
         groups.measure(findings.measured.at, findings.measured.success, thinned.add)
     size = thinned.size
+    chosen = channels(findings, findings.measured, asked or Asked(), findings.axes)
     # In the order of their groups.
     runs = groups.runs
     group_of = [number for number, group in enumerate(findings.measured) for _ in group.runs]
@@ -44,7 +48,10 @@ def payload(findings: Findings, thinned: Thinned | None = None) -> tuple[dict[st
         "keys": [names[axis.key] for axis in findings.axes],
         "positions": positions,
         "start": _start(positions, findings.measured.at),
-        "groups": [_group(group, findings, readings, positions, place) for group in findings.measured],
+        "groups": [
+            _group(group, findings, readings, positions, place) | _looks(findings, chosen, group)
+            for group in findings.measured
+        ],
         "runs": [
             run_data(
                 run, groups.name_of(run), readings[run.path], group, groups.differing, size, heat=size.has_heat(number)
@@ -52,7 +59,16 @@ def payload(findings: Findings, thinned: Thinned | None = None) -> tuple[dict[st
             for number, (run, group) in enumerate(zip(runs, group_of, strict=True))
         ],
     }
-    return data, _texts(findings, size)
+    texts = _texts(findings, size)
+    return data, texts | ({"title": title} if title else {})
+
+
+def _looks(findings: Findings, chosen: Channels, group: MeasuredGroup) -> dict[str, Any]:
+    """Where and how a group is drawn: the positions of its values among those that colours and dashes show."""
+    color, dash = (
+        combinations(findings.measured, axes).index(combination(group, axes)) for axes in (chosen.color, chosen.style)
+    )
+    return {"color": color, "dash": dash, "panel": text_of(group, chosen.facet, findings.names)}
 
 
 def _positions(readings: Sequence[Reading], at: int | None) -> list[int]:
