@@ -9,6 +9,7 @@ import typer
 EXAMPLES = """\b
 Examples:
   rnnlab report runs/
+  rnnlab report runs/ --sweep sweep_demo
   rnnlab report runs/ --by model.cell,task.length --where clip=none
   rnnlab report runs/ 'lstm-*' --at 0 --html report.html --open
   rnnlab report runs/ --where 'task.length>=50' --figures figures --format pdf
@@ -33,6 +34,7 @@ def report(
     where: Annotated[
         list[str] | None, typer.Option(metavar="CONDITION", help="Such as task.length>=100; may be repeated.")
     ] = None,
+    sweep: Annotated[str | None, typer.Option(metavar="NAME", help="Only the runs of this sweep.")] = None,
     at: Annotated[
         int | None,
         typer.Option(metavar="UPDATE", min=0, help="Read the gradients nearest to this update; default: the last."),
@@ -84,6 +86,7 @@ def report(
     request = ReportRequest(
         runs=tuple(runs or ()),
         by=tuple(key for given in by or () for key in split(given)),
+        sweep=sweep,
         where=tuple(where or ()),
         at=at,
         success=success,

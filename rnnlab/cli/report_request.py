@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from rnnlab.wording import encodable, shortened
 
 if TYPE_CHECKING:
     from rnnlab.compare.collection import Runs
+    from rnnlab.compare.groups import Groups
     from rnnlab.report.channels import Asked
     from rnnlab.report.findings import Findings
     from rnnlab.report.page.run import Thinned
@@ -33,6 +35,7 @@ class ReportRequest:
 
     runs: Sequence[str]
     by: Sequence[str]
+    sweep: str | None
     where: Sequence[str]
     at: int | None
     success: str | None
@@ -80,8 +83,10 @@ class ReportRequest:
         from rnnlab.report.findings import Findings
 
         chosen = choose(self.runs, self.where, trust=self.trust)
+        if self.sweep is not None:
+            chosen = chosen.where(f"sweep = {json.dumps(self.sweep)}")
         check_runs(chosen, self.success)
-        groups = chosen.group_by(*self.by)
+        groups = self._groups(chosen)
         thinned = None
         if self.html is not None:
             from rnnlab.report.page.run import Thinned
@@ -111,6 +116,30 @@ class ReportRequest:
         if not webbrowser.open(Path(self.html).absolute().as_uri()):
             print_error(f"no browser could be opened; {self.html} is the page")
 
+    def _groups(self, chosen: Runs) -> Groups:
+        """The runs in groups. Where too much differs, UsageError says which options would do."""
+        from rnnlab.compare.suggestions import suggestions
+        from rnnlab.report.findings import check_comparable
+
+        def compared(runs: Runs) -> Groups:
+            groups = runs.group_by(*self.by)
+            check_comparable(groups)
+            return groups
+
+        def can_be_compared(runs: Runs) -> bool:
+            try:
+                return bool(compared(runs))
+            except UsageError:
+                return False
+
+        try:
+            return compared(chosen)
+        except UsageError as error:
+            found = suggestions(chosen, can_be_compared)
+            command = shlex.join(["rnnlab", "report", *self.runs, *self._chosen()])
+            lines = [f"\n  {command} {one.options}   # {one.about}" for one in found]
+            raise UsageError(f"{error}{'. These can be compared:' if lines else ''}{''.join(lines)}") from error
+
     @property
     def asked(self) -> Asked:
         """The keys that were given for panels, colours, dashes and the x axis."""
@@ -125,11 +154,16 @@ class ReportRequest:
         """The command that draws the same figures again."""
         return shlex.join(["rnnlab", "report", *self.runs, *self._options()])
 
-    def _options(self) -> Iterator[str]:
+    def _chosen(self) -> Iterator[str]:
         if self.by:
             yield from ("--by", ",".join(self.by))
+        if self.sweep is not None:
+            yield from ("--sweep", self.sweep)
         for condition in self.where:
             yield from ("--where", condition)
+
+    def _options(self) -> Iterator[str]:
+        yield from self._chosen()
         one = {"at": self.at, "success": self.success, "facet": self.facet, "color": self.color, "style": self.style}
         one |= {"x": self.x, "title": self.title}
         for name, value in one.items():

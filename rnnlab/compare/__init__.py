@@ -11,5 +11,6 @@ groups        runs in groups of equal settings but for the seed
 distinct      groups that are different measurements
 pairs         groups compared two by two, seed by seed
 collection    Runs: many runs, and their readings in one frame
+suggestions   which of many runs can be compared
 select        the runs that a command line names
 """

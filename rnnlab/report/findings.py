@@ -34,6 +34,15 @@ MOST_NOTES = 10
 """Of one kind, each on one run."""
 
 
+def check_comparable(groups: Groups) -> None:
+    """Raise UsageError where the other settings that differ would make more than MOST_COMPARISONS tables."""
+    if (count := len(groups.comparisons())) > MOST_COMPARISONS:
+        raise UsageError(
+            f"besides {', '.join(groups.by)} these runs differ in {', '.join(groups.also)}, "
+            f"which makes {count} comparisons; add some to --by, or choose with --where"
+        )
+
+
 class Findings:
     """Groups, their figures at one update, and notes on them.
 
@@ -56,11 +65,7 @@ class Findings:
         on_readings: OnReadings | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        if (count := len(groups.comparisons())) > MOST_COMPARISONS:
-            raise UsageError(
-                f"besides {', '.join(groups.by)} these runs differ in {', '.join(groups.also)}, "
-                f"which makes {count} comparisons; add some to --by, or choose with --where"
-            )
+        check_comparable(groups)
         self.groups = groups
         self.measured = groups.measure(at, success, on_readings)
         self.comparisons = self.measured.comparisons()
