@@ -29,6 +29,7 @@ Examples:
   rnnlab train -c experiment.yaml --set 'train.stop=error < 0.01' --seed 3
   rnnlab train -c runs/addition-lstm-T100-s0/config.yaml --name again
   rnnlab train -c runs/again/config.yaml --resume
+  rnnlab train -c runs/again/config.yaml --resume --set train.updates=4000
   rnnlab new - | rnnlab train -c - --dry-run
 
 \b
@@ -55,7 +56,11 @@ def train(
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run and its folder.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a run of that name.")] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the unfinished run of that name, from its last checkpoint.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run of that name: an unfinished one, or with --set train.updates=N a longer one.",
+        ),
     ] = False,
     force_memory: Annotated[
         bool, typer.Option("--force-memory", help="Train even if there seems to be too little memory.")

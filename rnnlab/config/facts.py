@@ -29,6 +29,8 @@ class KeyFacts:
     """Whether the replicas of a fleet can have different values."""
     acts_later: bool = False
     """Whether it acts only after the gradients of update 0 are read: in that reading it can make no difference."""
+    continues: bool = False
+    """Whether it says only when a training ends, so that a run can go on with another value."""
     excludes: str = ""
     """The key that cannot be given together with this one; each replaces the other."""
 
@@ -43,16 +45,17 @@ FACTS: Mapping[str, KeyFacts] = {
     # The clip of the adjoint acts in the backward pass: whoever relies on `acts_later` compares the readings too.
     "clip": KeyFacts(replica=True, acts_later=True),
     "optimizer": KeyFacts(replica=True, acts_later=True),
-    "train.stop": KeyFacts(replica=True, acts_later=True),
+    "train.stop": KeyFacts(replica=True, acts_later=True, continues=True),
     "train.nonfinite": KeyFacts(replica=True, acts_later=True),
     "train.checkpoint_seconds": KeyFacts(identity=False, condition=False, replica=True, acts_later=True),
-    "train.updates": KeyFacts(acts_later=True),
-    "train.epochs": KeyFacts(acts_later=True, excludes="train.updates"),
+    "train.updates": KeyFacts(acts_later=True, continues=True),
+    "train.epochs": KeyFacts(acts_later=True, continues=True, excludes="train.updates"),
 }
 
 NO_IDENTITY = tuple(key for key, facts in FACTS.items() if not facts.identity)
 NO_CONDITION = tuple(key for key, facts in FACTS.items() if not facts.condition)
 LABELS = tuple(key for key, facts in FACTS.items() if facts.label)
+CONTINUES = tuple(key for key, facts in FACTS.items() if facts.continues)
 REPLICAS_OWN = tuple(key for key, facts in FACTS.items() if facts.replica)
 EXCLUSIVE = tuple((facts.excludes, key) for key, facts in FACTS.items() if facts.excludes)
 _EXCLUDED_BY = {**dict(EXCLUSIVE), **{second: first for first, second in EXCLUSIVE}}

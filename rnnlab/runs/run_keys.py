@@ -119,6 +119,7 @@ KEYS: Mapping[str, Any] = {
     **dict.fromkeys(("name", "reason", "started", "ended", "identity", "sweep", "device", "dtype", "scan"), _TEXT),
     **dict.fromkeys(("fleet", "parameters", "updates", "seed"), _COUNT),
     "threads": _THREADS,
+    "continued": ("a list of whole numbers", lambda value: _is_list(value, int)),
     "tf32": _BOOL,
     "process": {"pid": _WHOLE, "host": _TEXT, "start": ("a time", _is_start), "boot": ("a time", _is_start)},
     "versions": ("a mapping of packages to their versions", _are_texts),

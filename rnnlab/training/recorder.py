@@ -12,7 +12,7 @@ import torch
 
 from rnnlab.analysis.verdict import verdict_of
 from rnnlab.atomic import atomic
-from rnnlab.config import Config, StopRule
+from rnnlab.config import Config, StopRule, load_config
 from rnnlab.errors import RnnlabError
 from rnnlab.gradients.readings import Curve
 from rnnlab.probes import TableRows
@@ -53,10 +53,7 @@ class Recorder:
 
     def begin(self) -> None:
         """Write the config and open the logs."""
-        text = self.config.to_yaml().encode()
-        with atomic(self.dir.config) as file:
-            file.write(text)
-        self._config = Seal.of(text)
+        self._write_config()
         self._open({})
 
     def resume(self, checkpoint: State) -> None:
@@ -68,9 +65,26 @@ class Recorder:
         self.curve = record["curve"] and tuple(array.numpy() for array in record["curve"])
         forget_damaged(self.dir, checkpoint)
         self.dir.clear_drafts()
+        self._go_on()
         self._config = seal_of_file(self.dir.config)
-        self.dir.update(status="running", reason="", ended=None, files=None, process=this_process())
         self._open(kept_files(checkpoint))
+
+    def _go_on(self) -> None:
+        """Say in run.json that it trains again; and in the config, where the run is made longer than it was to be."""
+        info, identity = self.dir.read_run(), self.config.identity()
+        longer: dict[str, Any] = {}
+        if info.get("identity") not in (identity, None):
+            longer = {"identity": identity, "continued": [*(info.get("continued") or []), self.done]}
+        self.dir.update(status="running", reason="", ended=None, files=None, process=this_process(), **longer)
+        # Also where a process ended between this and the line above.
+        if load_config(self.dir.config).identity() != identity:
+            self._write_config()
+
+    def _write_config(self) -> None:
+        text = self.config.to_yaml().encode()
+        with atomic(self.dir.config) as file:
+            file.write(text)
+        self._config = Seal.of(text)
 
     def _open(self, kept: Mapping[str, Seal]) -> None:
         gradients, metrics = self.dir.gradients, self.dir.metrics

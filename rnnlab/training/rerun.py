@@ -89,7 +89,9 @@ def differences(info: Mapping[str, Any]) -> list[str]:
     """What is otherwise here than where the run was trained, of what can change its last digits."""
     there = {**(info.get("versions") or {}), **(info.get("machine") or {})}
     here = {**versions(), **machine()}
-    return [f"{key} is {here.get(key)} here and was {there[key]}" for key in there if there[key] != here.get(key)]
+    other = [f"{key} is {here.get(key)} here and was {there[key]}" for key in there if there[key] != here.get(key)]
+    continued = ", ".join(map(str, info.get("continued") or ()))
+    return [*other, *([f"it was made longer after {continued} updates, with an evaluation there"] if continued else [])]
 
 
 def _rows(path: Path, again: Path, ended: bool, far: Callable[[], str]) -> Comparison:

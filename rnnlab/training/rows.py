@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +17,18 @@ _NAMED = 5
 
 
 def faults_of_rows(
-    config: Config, made: int, gradients: pd.DataFrame, metrics: pd.DataFrame, tables: pd.DataFrame | None
+    config: Config,
+    made: int,
+    gradients: pd.DataFrame,
+    metrics: pd.DataFrame,
+    tables: pd.DataFrame | None,
+    continued: Collection[int] = (),
 ) -> Iterator[str]:
     """What is missing or too much in the rows of a run that has made so many updates.
 
     An update whose loss or gradient is not finite may have rows beside the schedule. Each recorded update has as many
-    rows for every layer and state, one for each timestep.
+    rows for every layer and state, one for each timestep. `continued`: the numbers of updates after which a run
+    that had ended was made longer, each of which was its last and is evaluated.
     """
     updates = updates_of(config)
     due = {update for update in config.probe.schedule.due_updates(updates) if update < made}
@@ -34,7 +40,9 @@ def faults_of_rows(
     # The schedule shows in metrics.csv as well; with few probes the rows are the logged ones.
     logged = {update for update in range(made) if is_logged(config, update, updates)} if made <= 10**6 else set()
     yield from _missing("metrics.csv", due | logged, metrics["update"])
-    evaluated = metrics["eval_loss"].notna() & metrics["update"].map(lambda at: not is_evaluated(config, at, updates))
+    evaluated = metrics["eval_loss"].notna() & metrics["update"].map(
+        lambda at: at + 1 not in continued and not is_evaluated(config, at, updates)
+    )
     if evaluated.any():
         first = metrics["update"][evaluated].iloc[0]
         yield f"metrics.csv has evaluations that the schedule does not have, first at update {first}"

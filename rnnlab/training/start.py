@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from rnnlab.config import Config
-from rnnlab.config.facts import NO_IDENTITY
+from rnnlab.config.facts import CONTINUES, NO_IDENTITY
 from rnnlab.errors import RnnlabError, RunExistsError, RunFolderError
 from rnnlab.names import default_name
 from rnnlab.provenance import git_state, machine, trained_by, versions
@@ -24,6 +24,7 @@ from rnnlab.runs.run import Run, dotted_settings
 from rnnlab.runs.run_json import status_of
 from rnnlab.tasks import sha256
 from rnnlab.training.fleet import Fleet
+from rnnlab.training.plan import updates_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _claim(stack: contextlib.ExitStack, folder: Path, notify: Callable[[str], No
 def resumed(start: Start, out: str | PathLike[str], notify: Callable[[str], None]) -> Start:
     """How an unfinished run is resumed: from its checkpoint, or from its first update if it has none yet.
 
-    Raises RunFolderError, with the remedy, unless the folder has an unfinished run of the same config.
+    Raises RunFolderError, with the remedy, as `check_resumable` does.
     """
     folder = RunFolder(Path(out) / start.name)
     check_resumable(folder, start.config)
@@ -91,31 +92,61 @@ def resumed(start: Start, out: str | PathLike[str], notify: Callable[[str], None
 
 
 def check_resumable(folder: RunFolder, config: Config) -> None:
-    """Raise RunFolderError, with the remedy, unless the folder has an unfinished run of the same config."""
+    """Raise RunFolderError, with the remedy, unless the folder has a run that can go on under this config.
+
+    That is an unfinished one of the same config, or one that has not diverged and differs only in when it ends, with
+    more updates than it has made.
+    """
     info = folder.read_run()
     if (status := status_of(info)) == "running":
         raise RunExistsError(f"{folder.path} {trained_by(info.get('process') or {})}")
-    if status not in ("interrupted", "failed"):
-        raise RunFolderError(f"{folder.path} is {status}; only an interrupted or a failed run can be resumed")
-    if info.get("identity") != config.identity():
-        theirs = f"--config {folder.config}" if folder.config.exists() else "the config that it was started with"
+    if info.get("identity") == config.identity():
+        if status not in ("interrupted", "failed"):
+            longer = "; with more updates it can go on: --set train.updates=N" if status == "completed" else ""
+            raise RunFolderError(
+                f"{folder.path} is {status}; only an interrupted or a failed run can be resumed{longer}"
+            )
+        return
+    theirs = _settings(folder)
+    ours = dict(dotted_settings(config.resolved()))
+    keys = [key for key in {**theirs, **ours} if key not in NO_IDENTITY and theirs.get(key) != ours.get(key)]
+    others = [key for key in keys if key not in CONTINUES]
+    if others or not theirs:
+        config_there = f"--config {folder.config}" if folder.config.exists() else "the config that it was started with"
         raise RunFolderError(
-            f"{folder.path} is a run of another config{_difference(folder, config)}; "
-            f"resume it with {theirs}, or choose another --name"
+            f"{folder.path} is a run of another config{_difference(others, theirs, ours)}; "
+            f"resume it with {config_there}, of which {', '.join(CONTINUES)} may change, or choose another --name"
+        )
+    _check_longer(folder, info, config, keys)
+
+
+def _check_longer(folder: RunFolder, info: Mapping[str, Any], config: Config, keys: Sequence[str]) -> None:
+    """Raise RunFolderError unless a run that differs only in these keys, which say when it ends, can go on."""
+    status, made = status_of(info), int(info.get("updates") or 0)
+    if status == "diverged":
+        raise RunFolderError(f"{folder.path} is diverged, and does not go on whatever {' and '.join(keys)} is")
+    if updates_of(config) <= made:
+        raise RunFolderError(f"{folder.path} has made {made:,} updates; train.updates must be more to make it longer")
+    stopped = str(info.get("reason") or "").startswith("stop rule met")
+    if status == "completed" and stopped and "train.stop" not in keys:
+        raise RunFolderError(
+            f"{folder.path} ended by its stop rule; add --set train.stop=null, or another rule, to make it longer"
         )
 
 
-def _difference(folder: RunFolder, config: Config) -> str:
-    """The settings of the run that the config has otherwise, as a remark; empty where the run's cannot be read."""
+def _settings(folder: RunFolder) -> Mapping[str, Any]:
+    """The settings of the run in a folder; empty where they cannot be read."""
     try:
-        theirs = Run(folder.path).settings
+        return Run(folder.path).settings
     except RunFolderError:
-        return ""
-    ours = dict(dotted_settings(config.resolved()))
-    keys = [key for key in {**theirs, **ours} if key not in NO_IDENTITY and theirs.get(key) != ours.get(key)]
+        return {}
+
+
+def _difference(keys: Sequence[str], theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """The settings that differ, as a remark."""
     listed = [f"{key} is {_short(theirs.get(key))} there and {_short(ours.get(key))} here" for key in keys[:3]]
     more = [f"{len(keys) - 3} more differ"] if len(keys) > 3 else []
-    return f" ({', '.join([*listed, *more])})" if keys else ""
+    return f" ({', '.join([*listed, *more])})" if keys and theirs else ""
 
 
 def _short(value: Any) -> str:

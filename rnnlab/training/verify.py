@@ -152,7 +152,9 @@ def _faults_of_content(folder: RunFolder, made: int | None, status: str) -> Iter
         yield str(error)
         return
     if status in ENDED and made is not None:
-        yield from (f"{folder.path / fault}" for fault in faults_of_rows(config, made, gradients, metrics, tables))
+        continued = folder.read_run().get("continued") or ()
+        faults = faults_of_rows(config, made, gradients, metrics, tables, continued)
+        yield from (f"{folder.path / fault}" for fault in faults)
 
 
 def _faults_of_tables(folder: RunFolder) -> Iterator[str]:
