@@ -39,6 +39,7 @@ The packages and modules, each importing only from those above it:
     network          stacked parameters, and where the loss reads
     gradients        one pass forward and back, and what is read off it
     training         from a config to a finished run
+    testing          the laws that a part keeps, as functions for tests
     watching         the same readings of another module in another loop
     sweeps           many runs carried out
     report           findings, and their forms: terminal, figures, page, export

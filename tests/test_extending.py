@@ -84,3 +84,7 @@ def test_they_are_listed_and_named_in_a_mistake(folder: Path) -> None:
     assert {kind: parts[-1]["name"] for kind, parts in listed.items()} == PARTS
     train = ("train", "-c", "experiment.yaml", "--allow-plugins", "--set", "model.cell=ugrn", "--dry-run")
     assert "did you mean 'ugrnn'" in run(folder, "rnnlab", *train, code=2).stderr
+
+
+def test_they_keep_the_laws(folder: Path) -> None:
+    assert "1 passed" in run(folder, "pytest", "-q", "-p", "no:cacheprovider", "test_my_parts.py").stdout
