@@ -7,11 +7,12 @@ CONSTRAINTS ?= constraints.txt
 WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
+TRITON := .venv/.triton
 # All tests but the slow ones; the scan is compiled first, so that the workers do not each compile the same.
 PYTEST = $(BIN)/python tools/compile_scan.py && $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-watch sweep-demo report-demo test coverage lint types configs build bench docs reproduce chaos clean
+.PHONY: help install demo demo-watch sweep-demo report-demo test test-triton coverage lint types configs build bench docs site reproduce chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +39,14 @@ report-demo: sweep-demo ## Make report.html, the page of that sweep, and show th
 
 test: $(STAMP) ## Run the tests (about six minutes on two cores)
 	$(PYTEST)
+
+test-triton: $(TRITON) ## Run the tests of the scan on CUDA without a GPU, with Triton (700 MB; two minutes on two cores)
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) tests/scan/cuda
+	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) tests/scan/cuda
+
+$(TRITON): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS)) -e '.[cuda]'
+	@touch $@
 
 coverage: $(STAMP) ## Run the tests and show what they do not reach
 	$(PYTEST) --cov --cov-report=term
@@ -68,11 +77,14 @@ docs: $(STAMP) ## Rewrite the generated parts of the documentation and the schem
 	$(BIN)/python -m rnnlab schema --sweep > configs/sweep.schema.json
 	$(BIN)/python docs/generate.py
 
+site: $(STAMP) ## Build the documentation as a site into site/, with an API reference and search
+	$(BIN)/python tools/site.py
+
 reproduce: $(STAMP) ## Run the slow reproductions of published results
 	$(BIN)/python -m pytest -q -m slow
 
 chaos: $(STAMP) ## Disturb everything: faults, power cuts, damage, hostile input, long runs (about 25 minutes)
 	$(BIN)/python tools/compile_scan.py && $(BIN)/python tools/run_chaos.py
 
-clean: ## Remove .venv, dist/ and caches; runs/ stays
-	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## Remove .venv, dist/, site/ and caches; runs/ stays
+	rm -rf .venv dist site build .pytest_cache .mypy_cache .ruff_cache .hypothesis

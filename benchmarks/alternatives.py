@@ -53,7 +53,7 @@ def updating(fleet: Fleet) -> Update:
     def update() -> object:
         with fleet.threads():
             update = fleet.update()
-            return curves(fleet.network, update.result, update.lengths)
+            return curves(fleet.network, update.result, update.sequences.lengths)
 
     return update
 

@@ -72,7 +72,10 @@ def write(run: RunFolder, updates: int, timesteps: int) -> None:
         for update in range(updates):
             y = -lag * (0.05 + 1e-4 * update) + 0.1 * rng.normal(size=timesteps)
             direct = np.where(lag == 0, y, -np.inf)
-            gradients.write(update, 0, "h", t, lag, 10**y, y, y - 0.3, y - 0.05, y + 0.3, direct)
+            logs = {"norm": y, "p05": y - 0.3, "median": y - 0.05, "p95": y + 0.3, "direct": direct}
+            figures = {f"{own}log10_{name}": values for own in ("", "own_") for name, values in logs.items()}
+            counts = {"t": t, "lag": lag, "own_lag": lag, "own_samples": np.full(timesteps, 20)}
+            gradients.write(update, 0, "h", {**counts, "norm": 10**y, **figures})
             norms = {"grad_norm": 1.0, "grad_norm_clipped": 0.5, "clipped": 1}
             metrics.write({"update": update, "loss": 1 / (update + 1), "error": 0.5, "seconds": 0.01 * update} | norms)
 

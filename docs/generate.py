@@ -1,4 +1,4 @@
-"""Writes docs/PARTS.md from the tables of parts; `make docs` runs it, and a test holds the page to it."""
+"""Writes docs/PARTS.md and the probes of docs/RECORDS.md from the tables; `make docs` runs it, and tests hold them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from pydantic import BaseModel
 
 from rnnlab.catalog import table_of
 from rnnlab.cli.list_parts import list_parts, type_text
+from rnnlab.column import Column
 from rnnlab.config import Config
 from rnnlab.config.sections import Model, Probing, Train
 from rnnlab.inits import PRESETS, Inits
 from rnnlab.parts import text_of
+from rnnlab.probes import DEFAULT_PROBES, PROBES
 from rnnlab.tasks.base import LOSS_HELP
 
 PAGE = Path(__file__).parent / "PARTS.md"
+RECORDS = PAGE.with_name("RECORDS.md")
+MARKS = ("<!-- Written by docs/generate.py; change the probes. -->\n", "<!-- End of what it writes. -->\n")
 
 HEAD = """\
 # What a config can say
@@ -136,6 +140,29 @@ def _table(kind: str, listed: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield from _presets()
 
 
+def records() -> str:
+    """docs/RECORDS.md, with what the probes measure between its marks."""
+    before, _, rest = RECORDS.read_text(encoding="utf-8").partition(MARKS[0])
+    return before + MARKS[0] + "\n" + "\n".join(_measured()) + "\n" + MARKS[1] + rest.partition(MARKS[1])[2]
+
+
+def _measured() -> Iterator[str]:
+    """What each probe measures that is not one of the default."""
+    for name, probe in PROBES.items():
+        if probe in DEFAULT_PROBES:
+            continue
+        yield f"### `{name}`\n"
+        yield _prose(probe) + "\n"
+        for columns, place in ((probe.columns, "metrics.csv"), (probe.table, f"probes.csv, `at`: {probe.at}")):
+            if columns:
+                yield _rows((f"{place}", "unit", "formula", "meaning"), map(_column, columns))
+        yield f"Source: {_linked(probe.source)}.\n"
+
+
+def _column(column: Column) -> Sequence[str]:
+    return f"`{column.name}`", column.unit, _code(column.formula) if column.formula else "", column.meaning
+
+
 def _option(option: Mapping[str, Any]) -> Sequence[str]:
     default = "needed" if option["required"] else _code(_default(option.get("default")))
     meaning = option["description"]
@@ -191,3 +218,4 @@ def _rows(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    RECORDS.write_text(records(), encoding="utf-8")

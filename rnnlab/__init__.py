@@ -32,6 +32,7 @@ The packages and modules, each importing only from those above it:
     tasks            what is learned
     probes           what is measured, and at which updates
     clips            what is done to a gradient before the update
+    torch_optim      an update of torch.optim with less around it
     optimizers       torch.optim's, with their options
     config           one experiment described, from YAML to a checked Config
     runs             one run on disk, written and read

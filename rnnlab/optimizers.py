@@ -11,14 +11,12 @@ may use a norm over a parameter, because that would mix the replicas.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from rnnlab.parts import Part, Table, table
+from rnnlab.torch_optim import eager, fused_step, sgd_step, whole_step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,22 +25,6 @@ if TYPE_CHECKING:
 
 LARGEST = 1e9
 """Largest value of options that torch multiplies with float32 weights; beyond 1e38 torch raises an error of its own."""
-
-
-@cache
-def eager(rule: type[Optimizer]) -> Callable[..., Optimizer]:
-    """`rule` without torch's wrappers for torch.compile, whose import takes as long as half of torch's own.
-
-    Nothing here is compiled by it. The updates are the same, to the bit; `differentiable` has no effect.
-
-    >>> from torch.optim import SGD
-    >>> issubclass(eager(SGD), SGD)
-    True
-    """
-    import torch
-
-    members = {"step": torch.no_grad()(unwrap(rule.step)), "add_param_group": unwrap(rule.add_param_group)}
-    return type(rule.__name__, (rule,), members)
 
 
 class OptimizerPart(Part):
@@ -56,6 +38,10 @@ class OptimizerPart(Part):
     def build(self, parameters: list[Tensor]) -> Optimizer:
         """The torch optimizer of these parameters: rows [R, P] of replicas, P as `flat.Layout` has it."""
         raise NotImplementedError
+
+    def step(self, optimizer: Optimizer, rows: Tensor, gradients: Tensor) -> None:
+        """One update of the rows [R, P] that the optimizer was built with, alone."""
+        whole_step(optimizer, rows, gradients)
 
 
 class Sgd(OptimizerPart):
@@ -96,6 +82,9 @@ class Sgd(OptimizerPart):
             parameters, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
         )
 
+    def step(self, optimizer: Optimizer, rows: Tensor, gradients: Tensor) -> None:
+        sgd_step(optimizer, rows, gradients)
+
 
 class _Moments(OptimizerPart):
     beta1: float = Field(default=0.9, ge=0, lt=1, description="Decay of the running mean of the gradient.")
@@ -109,6 +98,9 @@ class _Moments(OptimizerPart):
         """The options by the names that torch has for them."""
         options = {name: getattr(self, name) for name in ("lr", "eps", "weight_decay", "amsgrad")}
         return options | {"betas": (self.beta1, self.beta2), "fused": True}
+
+    def step(self, optimizer: Optimizer, rows: Tensor, gradients: Tensor) -> None:
+        fused_step(optimizer, rows, gradients)
 
 
 class Adam(_Moments):

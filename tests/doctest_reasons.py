@@ -10,6 +10,8 @@ GIVEN = "given out by another class, whose example shows it"
 WATCHED = "made by rnnlab.watch, whose example shows it"
 CHECKED = "made by rnnlab.check, which the example of Check calls"
 
+TRITON = "kernels run on a CUDA device, or in the interpreter of tests/scan/cuda"
+
 WITHOUT_EXAMPLE = {
     "rnnlab.errors.RnnlabError": EXCEPTION,
     "rnnlab.errors.UsageError": EXCEPTION,
@@ -37,6 +39,7 @@ WITHOUT_EXAMPLE = {
     "rnnlab.probes.schedules.Schedule": ABSTRACT,
     "rnnlab.tasks.base.Source": ABSTRACT,
     "rnnlab.tasks.base.Task": ABSTRACT,
+    "rnnlab.tasks.delayed.Delayed": ABSTRACT,
     "rnnlab.tasks.generated.Generated": ABSTRACT,
     "rnnlab.tasks.generated.Marked": ABSTRACT,
     "rnnlab.tasks.generated.Stretched": ABSTRACT,
@@ -50,6 +53,9 @@ WITHOUT_EXAMPLE = {
     "rnnlab.cli.progress.View": PROTOCOL,
     "rnnlab.gradients.compiled_pass.Scratch": GIVEN,
     "rnnlab.gradients.head.Head": GIVEN,
+    "rnnlab.gradients.fused_layers.FusedTrace": GIVEN,
+    "rnnlab.gradients.fused_layers.FusedLayers": GIVEN,
+    "rnnlab.gradients.fused_pass.Replay": GIVEN,
     "rnnlab.gradients.pass_base.Sequences": GIVEN,
     "rnnlab.gradients.pass_base.Readings": GIVEN,
     "rnnlab.gradients.pass_base.Prediction": GIVEN,
@@ -84,6 +90,9 @@ WITHOUT_EXAMPLE = {
     "rnnlab.watching.recording.Series": WATCHED,
     "rnnlab.watching.recording.Recording": WATCHED,
     "rnnlab.scan.rule.Rule": "two functions; those of each cell are its examples",
+    "rnnlab.gradients.triton_pass.TritonPass": TRITON,
+    "rnnlab.scan.cuda.rules.TritonRule": TRITON,
+    "rnnlab.scan.cuda.triton_scan.Trace": TRITON,
     "rnnlab.scan.fast.kernels.Kernels": KERNELS,
     "rnnlab.scan.fast.layer_arrays.LayerInputs": KERNELS,
     "rnnlab.scan.fast.layer_arrays.Weights": KERNELS,

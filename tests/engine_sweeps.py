@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from clusters import RAY
+from slurm_cluster import MISSING
 
 from rnnlab.runs.run import Run
 from rnnlab.sweeps.engines import ENGINES
@@ -16,7 +18,11 @@ FAULTS = Path(__file__).parent / "faults"
 on_cluster = pytest.mark.xdist_group("ray")
 needs_ray = pytest.mark.skipif(not RAY.exists(), reason="ray is not installed (the extra `ray`)")
 ray_engine = pytest.param("ray", marks=[needs_ray, on_cluster])
-every_engine = [ray_engine if name == "ray" else name for name in ENGINES]
+NO_SLURM = [*MISSING, *([] if find_spec("submitit") else ["submitit"])]
+needs_slurm = pytest.mark.skipif(bool(NO_SLURM), reason=f"not installed: {', '.join(NO_SLURM)}")
+slurm_engine = pytest.param("slurm", marks=[needs_slurm, pytest.mark.xdist_group("slurm")])
+OTHERS = {"ray": ray_engine, "slurm": slurm_engine}
+every_engine = [OTHERS.get(name, name) for name in ENGINES]
 
 # Five fleets of two runs. By tests/faults that of 11 timesteps kills its process at first and that of 12 raises; that
 # of 13 diverges by itself.

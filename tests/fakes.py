@@ -9,10 +9,23 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import ArrayLike
 
+from rnnlab.runs.columns import AT_TIMESTEP
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
 from rnnlab.runs.writers import GradientLog, MetricsLog
+
+
+def even_columns(t: ArrayLike, lag: ArrayLike, *figures: ArrayLike) -> dict[str, ArrayLike]:
+    """The columns of gradients.csv from `t` on, of 20 samples that are read out at the last timestep.
+
+    figures: the norm, and the log10 columns in the order of the file.
+    """
+    names = [column.name for column in AT_TIMESTEP[5:]]
+    columns = dict(zip(names, figures, strict=True))
+    own: dict[str, ArrayLike] = {"own_lag": lag, "own_samples": np.full(np.shape(lag), 20)}
+    return {"t": t, "lag": lag, **columns, **own, **{f"own_{name}": columns[name] for name in names[1:]}}
 
 
 def fake_run(
@@ -37,7 +50,7 @@ def fake_run(
             for layer in range(layers):
                 for state in states:
                     direct = np.where(lag == 0, y, -np.inf)
-                    gradients.write(update, layer, state, t, lag, 10**y, y, y - 1, y, y + 1, direct)
+                    gradients.write(update, layer, state, even_columns(t, lag, 10**y, y, y - 1, y, y + 1, direct))
             metrics.write({"update": update, "loss": 1 / (1 + update), "grad_norm": 0.5, "seconds": update / 10})
     result = {"loss": 0.0231, "error": 0.013, "eval_loss": 0.024, "eval_error": "nan", "clip_rate": 0.125}
     run.finish("completed", "all updates done", result=result, chance={"loss": 0.1767, "error": None}, updates=11)
@@ -82,7 +95,7 @@ def fake_group(
                 y = rate / 100 * lag + spread * rng.normal(size=timesteps)
                 direct = np.where(lag == 0, y, -np.inf)
                 for state in ("h", "c") if config["model"]["cell"] == "lstm" else ("h",):
-                    gradients.write(update, 0, state, t, lag, 10**y, y, y - 1, y, y + 1, direct)
+                    gradients.write(update, 0, state, even_columns(t, lag, 10**y, y, y - 1, y, y + 1, direct))
                 row = {"loss": 1 / (1 + update), "error": error, "eval_error": error, "grad_norm": 2.0}
                 metrics.write({"update": update, **row, "grad_norm_clipped": 1.0, "clipped": 1, "seconds": update / 10})
         result = {"eval_loss": error, "eval_error": error, "test_error": error, "clip_rate": 0.25}

@@ -88,14 +88,15 @@ class Walk:
 def truth(network: Network, batch: Sequences, objective: Objective, bound: float | None = None) -> Truth:
     """What a pass of a network of one replica should find."""
     with no_range():
-        p = {name: value[0].double() for name, value in network.parameters.items()}
+        p = {name: value[0].double() for name, value in network.parameters.items() if name.startswith("readout")}
         walks, x = [], batch.x[0].double()
         for layer in range(network.shape.layers):
+            p |= {f"layer{layer}.{name}": value[0] for name, value in weights_of(network, layer).items()}
             walk, x = forward(network.cell, x, of_layer(p, layer))
             walks.append(walk)
         h, W = numbers(x), {name: numbers(value) for name, value in p.items()}
         d = slopes_of_loss(h @ W["readout.W"] + W["readout.b"], batch, objective)
-        found = Truth(gradients=dict.fromkeys(p))
+        found = Truth()
         found.gradients["readout.W"], found.gradients["readout.b"] = over_rows(h, d), d.sum((0, 1))
         total = direct = d @ W["readout.W"].T
         limit, clamped = None if bound is None else Decimal(bound), 0
@@ -106,7 +107,44 @@ def truth(network: Network, batch: Sequences, objective: Objective, bound: float
             clamped += count
         entries = int(batch.lengths.sum()) * network.shape.layers * len(network.cell.gates) * network.shape.hidden
         found.clamped = clamped / entries
+        of_weights, found.gradients = found.gradients, {}
+        for layer in range(network.shape.layers):
+            found.gradients |= of_parameters(network, layer, of_layer(of_weights, layer))
+        found.gradients |= {name: of_weights[name] for name in network.parameters if name.startswith("readout")}
         return found
+
+
+def weights_of(network: Network, layer: int) -> dict[str, Tensor]:
+    """What multiplies, float64 [1, ...], from the parameters of a layer; zeros for a product that the cell has not."""
+    parameters = {name: value.double() for name, value in of_layer(network.parameters, layer).items()}
+    weights = network.cell.weights(parameters)
+    if not network.cell.recurrent:
+        weights["W_hh"] = weights["b"].new_zeros(1, network.shape.hidden, weights["b"].shape[1])
+    return weights
+
+
+def of_parameters(network: Network, layer: int, of_weights: dict[str, Numbers]) -> dict[str, Numbers]:
+    """The gradients of the parameters from those of what multiplies, by the Jacobian of `Cell.weights`."""
+    own = of_layer(network.parameters, layer)
+    if not network.cell.parametrised:
+        return {f"layer{layer}.{name}": of_weights[name] for name in own}
+    names, values = list(own), tuple(value.double() for value in own.values())
+    of_names = list(network.cell.weights(own))
+
+    def weights(*parameters: Tensor) -> tuple[Tensor, ...]:
+        computed = network.cell.weights(dict(zip(names, parameters, strict=True)))
+        return tuple(computed[name] for name in of_names)
+
+    jacobians = torch.autograd.functional.jacobian(weights, values)
+    gradients = {}
+    for k, name in enumerate(names):
+        count = values[k].numel()
+        flat = sum(
+            of_weights[weight].ravel() @ numbers(jacobian[k].reshape(-1, count))
+            for weight, jacobian in zip(of_names, jacobians, strict=True)
+        )
+        gradients[f"layer{layer}.{name}"] = flat.reshape(values[k].shape[1:])
+    return gradients
 
 
 def of_layer(parameters: dict[str, Any], layer: int) -> dict[str, Any]:
@@ -121,14 +159,22 @@ def forward(cell: Cell, x: Tensor, p: dict[str, Tensor]) -> tuple[Walk, Tensor]:
     gx = x @ p["W_ih"] + p["b"]
     for t in range(T):
         gh = states[-1][0] @ p["W_hh"] + p.get("b_hh", 0)
-        states.append(cell.definition(gx[t], gh, states[-1])[0])
+        states.append(one_timestep(cell, gx[t], gh, states[-1]))
     before, after = ([torch.stack(parts) for parts in zip(*some, strict=True)] for some in (states[:-1], states[1:]))
     gh = before[0] @ p["W_hh"] + p.get("b_hh", 0)
     leaves = [one.detach().requires_grad_() for one in (gx, gh, *before)]
-    here, _ = cell.definition(leaves[0], leaves[1], tuple(leaves[2:]))
+    here = one_timestep(cell, leaves[0], leaves[1], tuple(leaves[2:]))
     slopes = [[numbers(one) for one in derivatives(part, leaves)] for part in here]
     h_by_c = [numbers(one) for one in derivatives(here[0], list(here[1:]))]
     return Walk(numbers(x), numbers(before[0]), slopes, h_by_c), after[0]
+
+
+def one_timestep(cell: Cell, gx: Tensor, gh: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The states after, of a cell without a recurrent product too; shapes [..., B, *]."""
+    if cell.owns_step:
+        after, _ = cell.step(gx, state, None)  # type: ignore[arg-type]
+        return after
+    return cell.definition(gx, gh, state)[0]
 
 
 def derivatives(part: Tensor, by: list[Tensor]) -> list[Tensor]:

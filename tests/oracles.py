@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
-from rnnlab.cells import CELLS, Cell
+from rnnlab.cells import CELLS, Antisymmetric, Cell, CoRnn, Lru
 from rnnlab.config.sections import CELL_OPTIONS
 from rnnlab.gradients.passes import Sequences
 from rnnlab.inits import Inits
@@ -24,7 +24,7 @@ F64 = torch.float64
 ALL_CELLS = [
     part.model_validate(dict(zip(options, values, strict=True)))
     for part in CELLS.values()
-    for options in [[option for option in CELL_OPTIONS if option in part.model_fields]]
+    for options in [[o for o in CELL_OPTIONS if o in part.model_fields and get_args(part.model_fields[o].annotation)]]
     for values in itertools.product(*(get_args(part.model_fields[option].annotation) for option in options))
 ]
 FAST_CELLS = [cell for cell in ALL_CELLS if cell.rule() is not None]
@@ -32,7 +32,7 @@ WITH_RULE = [name for name, part in CELLS.items() if part().rule() is not None]
 
 
 def cell_name(cell: Cell) -> str:
-    return "-".join(str(value) for value in cell.model_dump().values())
+    return "-".join(value for value in cell.model_dump().values() if isinstance(value, str))
 
 
 @dataclass
@@ -47,8 +47,17 @@ class Answer:
 def step(cell: Cell, x: Tensor, state: tuple[Tensor, ...], p: dict[str, Tensor]) -> tuple[Tensor, ...]:
     """One timestep of one layer, as in the papers, written apart from the package."""
     h, H = state[0], state[0].shape[-1]
+    if isinstance(cell, Lru):
+        return (_lru_step(x, h, p),)
+    if isinstance(cell, CoRnn):
+        return _cornn_step(cell, x, *state, p)
     if cell.owns_step:
         return _own_step(cell, x, h, p)
+    if isinstance(cell, Antisymmetric):
+        # The paper's W acts on columns: it is our W_hh^T, and so is its h W^T = W h.
+        W = p["W_hh"].T
+        slope = (W - W.T - cell.gamma * torch.eye(H, dtype=x.dtype)) @ h.T
+        return (h + cell.epsilon * torch.tanh(slope.T + x @ p["W_ih"] + p["b"] + p.get("b_hh", 0)),)
     gx, gh = x @ p["W_ih"] + p["b"], h @ p["W_hh"] + p.get("b_hh", 0)
     if cell.name == "lstm":
         a = gx + gh
@@ -64,14 +73,37 @@ def step(cell: Cell, x: Tensor, state: tuple[Tensor, ...], p: dict[str, Tensor])
 
 
 def _own_step(cell: Cell, x: Tensor, h: Tensor, p: dict[str, Tensor]) -> tuple[Tensor, ...]:
-    """Of the cells that are no elementwise function of h W_hh: Cho et al. 2014 and Zhou et al. 2016."""
+    """Of the cells that are no elementwise function of h W_hh: Cho et al. 2014, Zhou et al. 2016, Feng et al. 2024."""
     H, gx = h.shape[-1], x @ p["W_ih"] + p["b"] + p.get("b_hh", 0)
+    if cell.name == "mingru":
+        z, candidate = torch.sigmoid(gx[:, :H]), gx[:, H:]
+        return ((1 - z) * h + z * candidate,)
     if cell.name == "gru":
         U_r, U_z = p["W_hh"][:, :H], p["W_hh"][:, H:]
         r, z = torch.sigmoid(gx[:, :H] + h @ U_r), torch.sigmoid(gx[:, H : 2 * H] + h @ U_z)
         return (z * h + (1 - z) * torch.tanh(gx[:, 2 * H :] + (r * h) @ p["W_hn"]),)
     f = torch.sigmoid(gx[:, :H] + h @ p["W_hh"])
     return ((1 - f) * h + f * torch.tanh(gx[:, H:] + (f * h) @ p["W_hn"]),)
+
+
+def _lru_step(x: Tensor, h: Tensor, p: dict[str, Tensor]) -> Tensor:
+    """Orvieto et al. 2023, in complex numbers; of an odd number of units the last of the first half is real."""
+    H, pairs = h.shape[-1], h.shape[-1] // 2
+    first = H - pairs
+    angle = torch.exp(p["theta_log"][0]) * (torch.arange(first) < pairs)
+    lam = torch.exp(torch.complex(-torch.exp(p["nu_log"][0]), angle))
+    z = torch.complex(h[:, :first], nn.functional.pad(h[:, first:], (0, first - pairs)))
+    a = x @ p["W_ih"] + p["b"]
+    a = torch.complex(a[:, :first], nn.functional.pad(a[:, first:], (0, first - pairs)))
+    z = lam * z + torch.exp(p["gamma_log"][0]) * a
+    return torch.cat([z.real, z.imag[:, :pairs]], -1) + p.get("b_hh", 0)
+
+
+def _cornn_step(cell: CoRnn, x: Tensor, y: Tensor, z: Tensor, p: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    """Rusch and Mishra 2021, equation 3, with the damping of the timestep before."""
+    force = torch.tanh(y @ p["W_hh"] + z @ p["W_zh"] + x @ p["W_ih"] + p["b"] + p.get("b_hh", 0))
+    z = z + cell.dt * force - cell.dt * cell.gamma * y - cell.dt * cell.epsilon * z
+    return y + cell.dt * z, z
 
 
 def loop(network: Network, batch: Sequences, objective: Objective, replica: int) -> Answer:
@@ -117,9 +149,15 @@ def make_network(cell: Cell, *, R: int = 1, inputs: int = 3, hidden: int = 5, la
                  recurrent_bias: bool = True, dtype: torch.dtype = F64,
                  init: str | None = None) -> Network:  # fmt: skip
     """A small network with weights that differ from replica to replica; biases are not zero."""
-    shape = Shape(inputs, hidden, layers, outputs, recurrent_bias)
-    inits = Inits.model_validate(init or {"bias": {"name": "normal", "std": 0.3}, "recurrent_bias": {"name": "normal"}})
+    shape = Shape(inputs, hidden, layers, outputs, recurrent_bias and bool(cell.recurrent))
+    inits = inits_of(cell, init or {"bias": {"name": "normal", "std": 0.3}, "recurrent_bias": {"name": "normal"}})
     return Network.stack(cell, shape, [draw(cell, shape, inits, seed) for seed in range(R)], dtype)
+
+
+def inits_of(cell: Cell, init: str | dict[str, Any] = "torch") -> Inits:
+    """These initializers, with the cell's own for its recurrent parameters where it has one."""
+    given = {"preset": init} if isinstance(init, str) else init
+    return Inits.model_validate(given if cell.recurrent_init is None else {**given, "recurrent": cell.recurrent_init})
 
 
 def make_batch(objective: Objective, *, R: int = 1, T: int = 6, B: int = 3, inputs: int = 3, outputs: int = 2,

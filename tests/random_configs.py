@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rnnlab.cells import CELLS
 from rnnlab.clips import CLIPS
+from rnnlab.config.sections import Model
 from rnnlab.inits import INITS, PRESETS
 from rnnlab.optimizers import OPTIMIZERS
 from rnnlab.probes import PROBES
@@ -19,6 +20,18 @@ def part(parts: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 SCHEDULED = st.lists(st.integers(0, 10**12)).map(lambda updates: [*updates, 0])
+
+
+def fitting(config: dict[str, Any]) -> dict[str, Any]:
+    """Without what this cell has not: a recurrent matrix to draw, a product to add a bias to."""
+    model = dict(config.get("model", {}))
+    cell = CELLS[model.get("cell", "lstm")]
+    if cell.recurrent_init is not None and isinstance(model.get("init"), dict):
+        del model["init"]
+    if not Model(cell=cell.key()).build_cell().recurrent:
+        model.pop("recurrent_bias", None)
+    return {**config, "model": model} if "model" in config else config
+
 
 ANY_CONFIG = st.fixed_dictionaries(
     {"task": part({**TASKS})},
@@ -58,4 +71,4 @@ ANY_CONFIG = st.fixed_dictionaries(
             st.none(), st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(["1e-3", "~"])
         ),
     },
-)
+).map(fitting)

@@ -25,6 +25,8 @@ _INDEXING = {_aten.index.Tensor, _aten.index_put_.default, _aten._index_put_impl
 """A tensor of the device may be indexed by one of the CPU."""
 _WAITING = {_aten._local_scalar_dense.default, _aten.nonzero.default, _aten.equal.default, _aten.masked_select.default}
 """What Python can go on after only when the device is done."""
+_PACK = _aten._pack_padded_sequence.default
+"""Takes lengths of the CPU, and gives sizes of batches there."""
 _FROM_PYTHON = {torch.tensor, torch.as_tensor, torch.asarray}
 
 
@@ -50,16 +52,22 @@ def _mark(value: Any, device: bool) -> Any:
 class _Operations(TorchDispatchMode):
     def __init__(self, counts: Counts) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.counts = counts
+        self.counts, self.going_back = counts, False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
         there = [on_device(tensor) for tensor in tensors]
         if not any(there):
-            return func(*args, **kwargs or {})
+            result = func(*args, **kwargs or {})
+            # What autograd makes from nothing is where the gradients are.
+            return _mark(result, True) if self.going_back and not tensors else result
         self.counts.operations += 1
         self.counts.waits += func in _WAITING
         here = [tensor for tensor, device in zip(tensors, there, strict=True) if not device and tensor.dim()]
+        if func is _PACK and on_device(args[1]):
+            raise MixedDevicesError("lengths must be on the CPU, and they are on cuda:0")
+        if func is _PACK:
+            here = []
         if here and func not in _ACROSS and not (func in _INDEXING and there[0]):
             raise MixedDevicesError(f"{func}: tensors on cuda:0 and cpu, {[tuple(one.shape) for one in here]}")
         inputs = {id(tensor.untyped_storage()) for tensor in tensors}
@@ -67,13 +75,15 @@ class _Operations(TorchDispatchMode):
         for tensor in tree_flatten(result)[0]:
             if isinstance(tensor, Tensor) and id(tensor.untyped_storage()) not in inputs:
                 _mark(tensor, True)
+        if func is _PACK:
+            _mark(result[1], False)
         return result
 
 
 class _Interface(TorchFunctionMode):
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, operations: _Operations) -> None:
         super().__init__()
-        self.counts = counts
+        self.counts, self.operations = counts, operations
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = dict(kwargs or {})
@@ -93,6 +103,16 @@ class _Interface(TorchFunctionMode):
             return self._moved(args[0], True)
         if name == "to":
             return self._to(args, given)
+        if func is torch.autograd.grad:
+            self.operations.going_back = any(map(on_device, tree_flatten(args[0])[0]))
+            try:
+                return func(*args, **given)
+            finally:
+                self.operations.going_back = False
+        if name == "_pad_packed_sequence":
+            # It makes its result from nothing, and copies into it.
+            rows, lengths = func(*args, **given)
+            return _mark(rows, on_device(args[0])), lengths
         if name.startswith("new_") and given.get("device") is None:
             return _mark(func(*args, **given), on_device(args[0]))
         if given.get("device") is None:
@@ -159,9 +179,12 @@ def simulated_device() -> Iterator[Counts]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: True)
         patch.setattr(torch.cuda, "device_count", lambda: 1)
+        # What Triton compiles no device of this kind could run.
+        patch.setattr("rnnlab.scan.cuda.limits.triton_version", lambda: None)
         # There is no cuDNN, at which torch's layers warn.
         patch.setattr(torch.backends.cudnn, "is_acceptable", lambda tensor: False)
-        interface = _Interface(counts)
+        operations = _Operations(counts)
+        interface = _Interface(counts, operations)
         patch.setattr(torch.autograd.Variable, "_execution_engine", _Engine(interface))
-        with interface, _Operations(counts):
+        with interface, operations:
             yield counts

@@ -203,16 +203,21 @@ def test_paths_that_a_page_names_are_there(name: str) -> None:
     text = BY_NAME[name].read_text(encoding="utf-8")
     for path in re.findall(r"`((?:rnnlab|tests|benchmarks|configs|docs)/[\w/]+(?:\.\w+|/))`", text):
         assert (ROOT / path).exists(), path
-    # On the page of architecture paths begin below rnnlab/, and those of the compiled scan at its folder.
+    # On the page of architecture paths begin below rnnlab/, and those of the compiled scans at their folders.
     if name == "docs/ARCHITECTURE.md":
         for path in re.findall(r"`([\w/]+\.py)`", text):
-            tops = ("", "rnnlab", "rnnlab/scan/fast", "rnnlab/report")
+            tops = ("", "rnnlab", "rnnlab/scan/fast", "rnnlab/scan/cuda", "rnnlab/report")
             assert any((ROOT / top / path).exists() for top in tops), path
 
 
 def test_the_page_of_parts_is_current() -> None:
     page = runpy.run_path(str(ROOT / "docs" / "generate.py"))["page"]
     assert (ROOT / "docs" / "PARTS.md").read_text(encoding="utf-8") == page(), "run `make docs`"
+
+
+def test_the_records_describe_what_each_probe_measures() -> None:
+    records = runpy.run_path(str(ROOT / "docs" / "generate.py"))["records"]
+    assert (ROOT / "docs" / "RECORDS.md").read_text(encoding="utf-8") == records(), "run `make docs`"
 
 
 def test_the_page_of_benchmarks_is_current(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,29 @@ def test_stacked_equals_separate_to_the_bit(
     check_stacked_is_separate(OPTIMIZERS[name](name=name, **options), shape, dtype, "cpu")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_an_update_is_that_of_torchs_own_step_to_the_bit(
+    name: str, options: dict[str, Any], shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    part, rows, theirs = OPTIMIZERS[name](name=name, **options), drawn(0, 3, shape, dtype), drawn(0, 3, shape, dtype)
+    ours, torchs = part.build([rows]), part.build([theirs])
+    for k in range(UPDATES):
+        with torch.no_grad():
+            part.step(ours, rows, drawn(1 + k, 3, shape, dtype))
+        theirs.grad = drawn(1 + k, 3, shape, dtype)
+        torchs.step()
+        assert torch.equal(rows, theirs)
+    state, expected = ours.state_dict(), torchs.state_dict()
+    assert state["param_groups"] == expected["param_groups"]
+    for mine, its in zip(state["state"].values(), expected["state"].values(), strict=True):
+        assert mine.keys() == its.keys()
+        assert all(
+            torch.equal(torch.as_tensor(mine[key]), torch.as_tensor(its[key])) for key in its if its[key] is not None
+        )
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize(("name", "options"), VARIANTS)

@@ -103,7 +103,7 @@ def test_a_type_checker_reads_the_types() -> None:
 
 def test_what_is_imported_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
-    declared = [*PROJECT["dependencies"], *extras["report"], *extras["ray"]]
+    declared = [*PROJECT["dependencies"], *extras["report"], *extras["ray"], *extras["slurm"], *extras["cuda"]]
     names = {re.split(r"[\[<>=~! ]", one)[0] for one in declared}
     missing = {name for name in imported() if BROUGHT_BY.get(name, INSTALLED_AS.get(name, name)) not in names}
     assert missing == set()

@@ -56,6 +56,7 @@ def check_wheel(wheel: Path) -> None:
     package = ROOT / "rnnlab"
     files = {path.relative_to(ROOT).as_posix() for path in package.rglob("*") if path.is_file()}
     files = {name for name in files if not IGNORED & set(name.split("/"))}
+    files |= {f"rnnlab/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "configs").iterdir()}
     needed = {f"rnnlab/{name}" for name in DATA}
     demand(files >= needed, f"rnnlab/ lacks {sorted(needed - files)}")
     demand(names == files, f"{wheel.name} and rnnlab/ differ in {sorted(names ^ files)}")
@@ -86,6 +87,9 @@ def use(commands: Path, folder: Path) -> None:
     demand("lstm" in ask(rnnlab, "list", folder=folder), "rnnlab list names no lstm")
     starter = ask(rnnlab, "new", "-", folder=folder)
     ask(rnnlab, "validate", "-", folder=folder, given=starter)
+    demand("sweep_demo (sweep;" in ask(rnnlab, "configs", folder=folder), "rnnlab configs names no sweep_demo")
+    ask(rnnlab, "new", "--from", "sweep_demo", folder=folder)
+    ask(rnnlab, "sweep", "--config", "sweep_demo.yaml", "--dry-run", folder=folder)
     (folder / "experiment.yaml").write_text(starter, encoding="utf-8")
     small = [word for change in ("train.updates=5", "train.evaluate_size=8") for word in ("--set", change)]
     run = ask(rnnlab, "train", "--config", "experiment.yaml", *small, "--name", "smoke", "--json", folder=folder)

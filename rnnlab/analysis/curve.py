@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rnnlab.analysis.rate_interval import margin_of
+
 FEWEST_POINTS = 5
 FALLEN_TO = 0.01
 CONSTANT = 1e-6
@@ -30,8 +32,8 @@ class Fit:
 
     rate: float
     """Slope, in decades per 100 timesteps of lag; negative where the gradient falls with lag."""
-    error: float
-    """Standard error of the rate, as if the points were independent."""
+    margin: float | None
+    """Half the width of the rate's 95% interval (see `margin_of`); None where none can be had."""
     r2: float | None
     """Share of the curve's variance on the line; None for a constant curve."""
     change: float
@@ -42,11 +44,24 @@ class Fit:
     """Smallest and largest lag that was fitted."""
     points: int
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The ends of the rate's 95% interval, in decades per 100 timesteps."""
+        return None if self.margin is None else (self.rate - self.margin, self.rate + self.margin)
+
+    @property
+    def change_interval(self) -> tuple[float, float] | None:
+        """The same for the change across the window, in decades."""
+        if self.margin is None:
+            return None
+        half = self.margin / 100 * (self.window[1] - self.window[0])
+        return self.change - half, self.change + half
+
 
 def fit(lag: ArrayLike, log10_norm: ArrayLike, window: tuple[int, int] | None = None) -> Fit | None:
     """Fit log10 |dL/dh_t| = a + b lag over the finite points with window[0] <= lag <= window[1] (all of them).
 
-    rate = 100 b. Standard error: 100 sqrt(SSE / (n-2) / sum (lag - mean lag)^2). None below FEWEST_POINTS points.
+    rate = 100 b, with the interval of `margin_of`. None below FEWEST_POINTS points.
     """
     x, y = ordered(lag, log10_norm)
     low, high = window or (-math.inf, math.inf)
@@ -57,9 +72,10 @@ def fit(lag: ArrayLike, log10_norm: ArrayLike, window: tuple[int, int] | None = 
     dx, dy = x - x.mean(), y - y.mean()
     slope = float(dx @ dy / (dx @ dx))
     unexplained = float(np.sum((dy - slope * dx) ** 2))
+    margin = margin_of(x, y, slope)
     return Fit(
         rate=100 * slope,
-        error=100 * math.sqrt(unexplained / (len(x) - 2) / float(dx @ dx)),
+        margin=None if margin is None else 100 * margin,
         r2=None if np.ptp(y) < CONSTANT else max(0.0, 1 - unexplained / float(dy @ dy)),
         change=slope * float(x[-1] - x[0]),
         spread=float(np.ptp(y)),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnnlab.parts import Part
 from rnnlab.scan.rule import Rule
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
+    from rnnlab.inits import Init
     from rnnlab.scan.recurrent import Recurrent
 
 State = tuple["Tensor", ...]
@@ -22,6 +24,10 @@ class Cell(Part):
     gates: ClassVar[tuple[str, ...]]
     states: ClassVar[tuple[str, ...]] = ("h",)
     forget_gate: ClassVar[str | None] = None
+    parametrised: ClassVar[bool] = False
+    """Whether `weights` computes what multiplies from the parameters; else the parameters are that."""
+    recurrent_init: ClassVar[str | None] = None
+    """The one initializer that its recurrent parameters can start with; None where any for matrices will do."""
 
     @property
     def needs_recurrent_bias(self) -> bool:
@@ -35,9 +41,9 @@ class Cell(Part):
 
     @property
     def recurrent(self) -> Mapping[str, tuple[str, ...]]:
-        """By recurrent parameter, the gates that it is for: a matrix [H, H] for each, side by side.
+        """By what multiplies states, the gates that it is for: a matrix [H, H] for each, side by side.
 
-        More than W_hh only for a cell that owns its step.
+        Another than W_hh only for a cell that owns its step; {} for one without a recurrent product, nor b_hh.
         """
         return {"W_hh": self.gates}
 
@@ -46,8 +52,26 @@ class Cell(Part):
         """Which of `recurrent` are diagonal: a vector [H] for each gate in place of a matrix."""
         return ()
 
+    def draw_recurrent(self, hidden: int, init: Init, rng: np.random.Generator) -> dict[str, np.ndarray[Any, Any]]:
+        """The initial recurrent parameters of a layer, by name.
+
+        A matrix [H, n*H] for n gates; a diagonal one, [1, n*H], is n*H matrices of one unit.
+        """
+        drawn = {}
+        for name, gates in self.recurrent.items():
+            size = 1 if name in self.diagonal else hidden
+            drawn[name] = init.draw(size, size, tuple(gate for gate in gates for _ in range(hidden // size)), rng)
+        return drawn
+
+    def weights(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the scans multiply by and add, all of a layer's, from its parameters [R, ...], each by name.
+
+        Differentiable, so that a gradient with respect to the weights goes on to the parameters.
+        """
+        return dict(parameters)
+
     def recurrent_count(self, hidden: int) -> int:
-        """How many recurrent weights a layer of so many units has."""
+        """How many recurrent parameters a layer of so many units has."""
         blocks = ((len(gates), 1 if name in self.diagonal else hidden) for name, gates in self.recurrent.items())
         return sum(count * rows * hidden for count, rows in blocks)
 

@@ -73,7 +73,7 @@ class Gru(Cell):
     def rule(self) -> Rule | None:
         if self.owns_step:
             return None
-        return Rule(forward, backward, gates=3, width=4, own_dgh=True)
+        return Rule(forward, backward, gates=3, width=4, own_dgh=True, name="gru")
 
     def nonlinearities(self) -> tuple[str, ...]:
         return ("sigmoid", "sigmoid", "tanh")

@@ -44,7 +44,7 @@ class Lstm(Cell):
         return (o * c.tanh(), c), (i, f, g, o)
 
     def rule(self) -> Rule:
-        return Rule(forward, backward, gates=4, width=4, second=True)
+        return Rule(forward, backward, gates=4, width=4, second=True, name="lstm")
 
     def nonlinearities(self) -> tuple[str, ...]:
         return ("sigmoid", "sigmoid", "tanh", "sigmoid")

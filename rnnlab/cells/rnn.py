@@ -96,8 +96,8 @@ def linear_backward(dh, dc, saved, h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_p
 
 
 RULES = {
-    "tanh": Rule(tanh_forward, tanh_backward, gates=1, width=1),
-    "relu": Rule(relu_forward, relu_backward, gates=1, width=1),
-    "sigmoid": Rule(sigmoid_forward, sigmoid_backward, gates=1, width=1),
-    "linear": Rule(linear_forward, linear_backward, gates=1, width=1),
+    "tanh": Rule(tanh_forward, tanh_backward, gates=1, width=1, name="rnn-tanh"),
+    "relu": Rule(relu_forward, relu_backward, gates=1, width=1, name="rnn-relu"),
+    "sigmoid": Rule(sigmoid_forward, sigmoid_backward, gates=1, width=1, name="rnn-sigmoid"),
+    "linear": Rule(linear_forward, linear_backward, gates=1, width=1, name="rnn-linear"),
 }

@@ -5,6 +5,7 @@ signals         Ctrl-C and SIGTERM as one interruption
 completion      the keys of a config, for shell completion
 plugin_options  --plugin and --allow-plugins
 choices         the names in a table, for help and for shell completion
+hints           what a refused command line was probably meant to be
 progress        progress lines, on a terminal and elsewhere
 sweep_view      the progress of a sweep
 train           rnnlab train
@@ -12,10 +13,12 @@ sweep           rnnlab sweep
 report          rnnlab report
 ls              rnnlab ls
 show            rnnlab show
+probe           rnnlab probe
 verify          rnnlab verify
 rerun           rnnlab rerun
 validate        rnnlab validate
 new             rnnlab new
+configs         rnnlab configs
 list_parts      rnnlab list
 schema          rnnlab schema
 app             the commands put together
@@ -106,7 +109,7 @@ def _failed(error: Exception, arguments: list[str]) -> int:
         if _wants_traceback(arguments):
             _print_traceback(error)
         return FAILED
-    return _refused(error) if hasattr(error, "show") else _bug(error, arguments)
+    return _refused(error, arguments) if hasattr(error, "show") else _bug(error, arguments)
 
 
 def _invoke(arguments: list[str]) -> None:
@@ -125,12 +128,16 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(phrase in text for phrase in NO_MEMORY)
 
 
-def _refused(error: Exception) -> int:
+def _refused(error: Exception, arguments: list[str]) -> int:
     """Typer refused the arguments. Its error classes are private, and print themselves."""
     if near := getattr(error, "possibilities", None):
         error.message = f"{error.message}; did you mean {' or '.join(sorted(near))}?"  # type: ignore[attr-defined]
         error.possibilities = None  # type: ignore[attr-defined]
     error.show(file=sys.stderr)  # type: ignore[attr-defined]
+    from rnnlab.cli.hints import hint
+
+    if meant := hint(arguments):
+        print_error(meant)
     return USAGE
 
 

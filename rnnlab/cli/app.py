@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli import list_parts, ls, new, report, rerun, schema, show, sweep, train, validate, verify
+from rnnlab.cli import configs, list_parts, ls, new, probe, report, rerun, schema, show, sweep, train, validate, verify
 
 app = typer.Typer(
     name="rnnlab",
@@ -30,7 +30,8 @@ Examples:
   rnnlab new experiment.yaml
   rnnlab train --config experiment.yaml
   rnnlab train --config experiment.yaml --set model.cell=gru --seed 3
-  rnnlab sweep --config configs/sweep_demo.yaml --dry-run
+  rnnlab configs
+  rnnlab probe --config experiment.yaml --draws 5
   rnnlab report runs/ --by model.cell,task.length
   rnnlab list tasks
 
@@ -55,6 +56,7 @@ def rnnlab(
 for command, epilog in (
     (train.train, train.EXAMPLES),
     (sweep.sweep, sweep.EXAMPLES),
+    (probe.probe, probe.EXAMPLES),
     (report.report, report.EXAMPLES),
     (ls.ls, ls.EXAMPLES),
     (show.show, show.EXAMPLES),
@@ -62,6 +64,7 @@ for command, epilog in (
     (rerun.rerun, rerun.EXAMPLES),
     (validate.validate, validate.EXAMPLES),
     (new.new, new.EXAMPLES),
+    (configs.configs, configs.EXAMPLES),
     (list_parts.list_parts, list_parts.EXAMPLES),
     (schema.schema, schema.EXAMPLES),
 ):

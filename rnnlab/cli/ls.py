@@ -40,7 +40,7 @@ def ls(
             print(json.dumps(row, default=str))
         return
     if not len(chosen):
-        print_error("no runs")
+        print_error(chosen.unmet or "no runs")
         return
     if not sys.stdout.isatty():
         print("\n".join(plain_listing(chosen)))

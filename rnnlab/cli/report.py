@@ -142,7 +142,8 @@ def _check_runs(runs: Runs, success: str | None) -> None:
             raise UsageError(f"--success: {error}") from error
     if not len(runs):
         left = "".join(f"; left out: {name}: {reason}" for name, reason in list(runs.left_out.items())[:3])
-        raise UsageError(f"there is no run to report on{left or '; `rnnlab ls` lists what there is'}")
+        hint = f": {runs.unmet}" if runs.unmet else "; `rnnlab ls` lists what there is"
+        raise UsageError(f"there is no run to report on{left or hint}")
 
 
 def _write_table(kind: str, findings: Findings, target: str) -> list[Path]:
@@ -152,11 +153,12 @@ def _write_table(kind: str, findings: Findings, target: str) -> list[Path]:
     if target == "-":
         print(text, end="")
         return []
-    _write(Path(target), encodable(text).encode())
+    write_file(Path(target), encodable(text).encode())
     return [Path(target)]
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises UsageError."""
     from rnnlab.atomic import atomic, clear_drafts
 
     if not path.parent.is_dir():
@@ -174,7 +176,7 @@ def _write(path: Path, data: bytes) -> None:
 def _write_page(findings: Findings, thinned: Thinned, path: Path, open_: bool) -> list[Path]:
     from rnnlab.report.page import page
 
-    _write(path, encodable(page(findings, thinned)).encode())
+    write_file(path, encodable(page(findings, thinned)).encode())
     if open_:
         import webbrowser
 

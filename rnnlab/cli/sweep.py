@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from rnnlab.cli.completion import complete_keys
 from rnnlab.cli.plugin_options import AllowPlugins, PluginNames, load_plugins
 from rnnlab.cli.signals import exit_code, install_handlers
 from rnnlab.cli.streams import print_error
-from rnnlab.errors import DivergedError, SomeFailedError
+from rnnlab.errors import DivergedError, SomeFailedError, UsageError
 
 if TYPE_CHECKING:
     from rnnlab.sweeps.engines import Engine
@@ -31,6 +32,7 @@ Examples:
   rnnlab sweep -c sweep.yaml --set seeds=10 --set train.updates=500 -j 4
   rnnlab sweep -c sweep.yaml --retry-failed
   rnnlab sweep -c sweep.yaml --engine ray --address auto
+  rnnlab sweep -c sweep.yaml --engine slurm --engine-option partition=gpu
 
 \b
 A sweep is a set: the same command again trains what is missing, and nothing
@@ -65,6 +67,10 @@ def sweep(
     address: Annotated[
         str | None, typer.Option(metavar="auto|HOST:PORT|ray://HOST:PORT", help="The Ray cluster.")
     ] = None,
+    engine_options: Annotated[
+        list[str] | None,
+        typer.Option("--engine-option", metavar="NAME=VALUE", help="For slurm: an option of sbatch, such as time."),
+    ] = None,
     no_fleet: Annotated[bool, typer.Option("--no-fleet", help="Train each run alone.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed runs once more.")] = False,
     max_runs: Annotated[int | None, typer.Option(metavar="N", min=0, help="Train at most N runs now.")] = None,
@@ -95,7 +101,7 @@ def sweep(
 
     load_plugins(plugins)
     described = load_sweep(config, sets or (), allow_plugins=allow_plugins)
-    chosen = engine_of(engine, workers=workers, address=address)
+    chosen = engine_of(engine, workers=workers, address=address, options=named(engine_options or ()))
     command = ["rnnlab", *sys.argv[1:]]
     options = SweepOptions(out, not no_fleet, retry_failed, max_runs, command, force_memory)
     if dry_run:
@@ -112,6 +118,15 @@ def sweep(
         raise SomeFailedError(f"{count} of {result.runs:,} run{'s' if result.runs > 1 else ''} failed")
     if fail_on_diverged and result.diverged:
         raise DivergedError(f"{result.diverged:,} of {result.runs:,} runs diverged")
+
+
+def named(options: Sequence[str]) -> dict[str, str]:
+    """NAME=VALUE by name. Raises UsageError."""
+    pairs = [option.partition("=") for option in options]
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise UsageError(f"--engine-option {name}{equals}{value}: write NAME=VALUE, such as partition=gpu")
+    return {name: value for name, _, value in pairs}
 
 
 def _train(sweep: Sweep, engine: Engine | None, options: SweepOptions, workers: int | None, quiet: bool) -> SweepResult:

@@ -84,7 +84,7 @@ def train(
 
     check_written(config)
     load_plugins(plugins)
-    settings = [*(sets or ()), *_options(device=device, seed=seed, name=name)]
+    settings = [*(sets or ()), *options_as_settings(device=device, seed=seed, name=name)]
     described = load_config(config, settings, allow_plugins=allow_plugins)
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: give one of them")
@@ -122,7 +122,7 @@ def _check_resumable(config: Config, out: str) -> None:
     check_resumable(RunFolder(Path(out) / name_of(config)), config)
 
 
-def _options(**given: str | None) -> list[Setting]:
+def options_as_settings(**given: str | None) -> list[Setting]:
     """The options that stand for a key, as settings."""
     from rnnlab.config import Setting
 
@@ -189,10 +189,10 @@ def _memory(config: Config, planned: Plan) -> str:
     from rnnlab.machine import in_bytes
     from rnnlab.training.room import refusal, room_for
 
-    room = room_for(config, fast=planned.scan == "fast")
+    room = room_for(config, fast=planned.scan != "general")
     if room.is_enough or planned.device != "cpu":
         return f"about {in_bytes(planned.memory)} at the peak; {in_bytes(room.free)} are free here"
-    return f"too much: {refusal(config, room, fast=planned.scan == 'fast')}"
+    return f"too much: {refusal(config, room, fast=planned.scan != 'general')}"
 
 
 def _show_summary(run: Run) -> None:

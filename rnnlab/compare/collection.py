@@ -47,6 +47,8 @@ class Runs(Sequence[Run]):
 
     runs: Sequence[Run]
     unreadable: Mapping[Path, str] = field(default_factory=dict, hash=False)
+    unmet: str = ""
+    """Where no run was left by `where`: the first condition that no run fulfils, and what there is."""
 
     def __post_init__(self) -> None:
         # The caller may change its list later; this object does not change.
@@ -138,7 +140,9 @@ class Runs(Sequence[Run]):
             for run, facts in readable
             if all(rule.holds(facts) or rule.holds({**facts, "name": self.name_of(run)}) for rule in rules)
         ]
-        return Runs(kept, unreadable)
+        facts_of_all = [facts for _, facts in readable]
+        unmet = "" if kept else next(filter(None, (rule.unmet(facts_of_all) for rule in rules)), "")
+        return Runs(kept, unreadable, unmet)
 
     def group_by(self, *keys: str) -> Groups:
         """The runs in groups of equal settings except for the seed, to be compared by these keys.

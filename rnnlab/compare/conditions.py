@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
 }
 _FORM = re.compile(r"\s*([^\s<>=!]+)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
+_MOST_SHOWN = 8
 _HINT = "write KEY, then one of = != < <= > >=, then a value, such as task.length>=100"
 
 
@@ -56,6 +57,22 @@ class Condition:
         if isinstance(setting, str) and setting == self.text:
             return True
         return any(_same(setting, value) for value in self.values)
+
+    def unmet(self, runs: Sequence[Mapping[str, Any]]) -> str:
+        """What there is, with the nearest, where none of the runs fulfils it; empty where one does.
+
+        >>> from rnnlab.compare.conditions import condition
+        >>> condition("model.cell = gur").unmet([{"model.cell": "gru"}, {"model.cell": "lstm"}])
+        "no run has model.cell = gur; did you mean 'gru'? (there are gru, lstm)"
+        """
+        if not runs or any(self.holds(facts) for facts in runs):
+            return ""
+        found = sorted({str(facts[key]) for facts in runs if (key := named(self.key, facts)) in facts})
+        near = nearest(self.text, found) if found else None
+        hint = f"; did you mean {near!r}?" if near and near != self.text else ""
+        shown = [*found[:_MOST_SHOWN], *(["..."] if len(found) > _MOST_SHOWN else [])]
+        there = f" (there {'is' if len(found) == 1 else 'are'} {', '.join(shown)})" if found else ""
+        return f"no run has {self.key} {self.sign} {shortened(self.text)}{hint}{there}"
 
     def check(self, known: Collection[str]) -> None:
         """Raise UsageError where none of the runs has such a key."""

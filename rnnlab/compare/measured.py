@@ -83,8 +83,10 @@ def metrics_fault(run: Run) -> str:
 def measured(run: Run, grid: Grid, row: int) -> Measured:
     """The figures of a run at one row of its grid."""
     lags, norms = grid.curve(row)
-    verdict = verdict_of(lags, norms, grid.curve(row, "log10_direct")[1])
-    beyond = math.inf if verdict.horizon is None and not verdict.nonfinite and np.isfinite(norms).any() else None
+    others = (grid.curve(row, name)[1] for name in ("log10_direct", "log10_median"))
+    verdict = verdict_of(lags, norms, *others, own_lags=grid.own_lags)
+    known = verdict.is_of_recurrence and not verdict.nonfinite and np.isfinite(norms).any()
+    beyond = math.inf if verdict.horizon is None and known else None
     result = run.info.get("result") or {}
     ended = run.status == "completed"
     return Measured(
@@ -95,7 +97,7 @@ def measured(run: Run, grid: Grid, row: int) -> Measured:
         curve=(lags, norms),
         rate=verdict.fit.rate if verdict.fit else None,
         horizon=beyond if verdict.horizon is None else verdict.horizon,
-        effective_lag=effective_lag(lags, norms),
+        effective_lag=effective_lag(lags, norms) if verdict.is_of_recurrence else None,
         error=final_error(result) if ended else None,
         clip_rate=number(result.get("clip_rate")),
     )

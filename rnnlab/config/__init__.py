@@ -12,6 +12,7 @@ keys            which keys there are, and what each is for
 messages        what pydantic found wrong, in plain words
 overrides       settings laid over a config: --set
 mappings        a config given as a Python mapping
+shipped         the configs that ship
 load            from a file, a mapping or stdin to a Config
 jsonschema      the JSON Schema, for editors
 starter         a config to start from

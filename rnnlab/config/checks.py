@@ -8,15 +8,18 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, get_args
 
 from rnnlab.cells import CELLS
+from rnnlab.cells.fused_modes import FUSED_MODES, fused_mode
 from rnnlab.config.facts import EXCLUSIVE
 from rnnlab.config.sections import CELL_OPTIONS
 
 if TYPE_CHECKING:
+    from rnnlab.cells import Cell
     from rnnlab.config.schema import Config
 
 Key = tuple[str, ...]
 
 CELL: Key = ("model", "cell")
+_FIXED = {"nonlinearity": "has its nonlinearities fixed", "reset": "has its reset fixed, or none"}
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,12 @@ def conflicts(config: Config) -> Iterator[Conflict]:
 
 def _cell_options(config: Config) -> Iterator[Conflict]:
     model = config.model
-    for option, fixed in (("nonlinearity", "has its nonlinearities fixed"), ("reset", "has its reset fixed, or none")):
+    for option in CELL_OPTIONS:
         key, value = ("model", option), getattr(model, option)
         field = CELLS[model.cell].model_fields.get(option)
         if value is not None and field is None:
             suitable = _named(name for name, cell in CELLS.items() if option in cell.model_fields)
+            fixed = _FIXED.get(option, f"has no {option}")
             yield Conflict(key, f"{model.cell} {fixed}; {suitable} can choose", (key, CELL))
         elif field is not None and value not in (choices := get_args(field.annotation)) and choices:
             yield Conflict(key, f"{model.cell} has no {value}; it has {', '.join(choices)}", (key, CELL))
@@ -57,6 +61,10 @@ def _cell_options(config: Config) -> Iterator[Conflict]:
 
 def _init(config: Config) -> Iterator[Conflict]:
     model = config.model
+    needed, given = CELLS[model.cell].recurrent_init, model.init.recurrent.name
+    if needed not in (None, given):
+        key = ("model", "init", "recurrent")
+        yield Conflict(key, f"{model.cell} has no matrix for {given} to draw; it has {needed}", (key, CELL))
     for place in ("input", "recurrent", "bias", "recurrent_bias"):
         init, key = getattr(model.init, place), ("model", "init", place)
         if reason := init.conflict(CELLS[model.cell].gates):
@@ -77,6 +85,8 @@ def _forget_bias(config: Config) -> Iterator[Conflict]:
 
 def _recurrent_bias(config: Config) -> Iterator[Conflict]:
     model, key, init = config.model, ("model", "recurrent_bias"), ("model", "init", "recurrent_bias")
+    if model.recurrent_bias and not model.unchecked_cell().recurrent:
+        yield Conflict(key, f"{model.cell} has no recurrent product to add it to; leave it out", (key, CELL))
     if model.recurrent_bias:
         return
     if model.unchecked_cell().needs_recurrent_bias:
@@ -116,16 +126,43 @@ def _schedule(config: Config) -> Iterator[Conflict]:
 
 
 def _scan(config: Config) -> Iterator[Conflict]:
-    key = ("train", "scan")
-    if config.train.scan != "fast":
-        return
-    if not list(_cell_options(config)) and config.model.build_cell().rule() is None:
-        message = f"{config.model.cell} has no rule for the fast scan; choose general or auto"
-        options = (("model", option) for option in CELL_OPTIONS if getattr(config.model, option) is not None)
+    key, scan, cell = ("train", "scan"), config.train.scan, config.model.cell
+    options = tuple(("model", option) for option in CELL_OPTIONS if getattr(config.model, option) is not None)
+    built = None if list(_cell_options(config)) else config.model.build_cell()
+    if scan == "fast" and built is not None and built.rule() is None:
+        message = f"{cell} has no rule for the fast scan; choose general or auto"
         yield Conflict(key, message, (key, CELL, *options))
-    if config.device.startswith("cuda"):
-        message = f"the fast scan runs on the CPU, not on {config.device}; choose general or auto"
+    if scan == "fast" and config.device.startswith("cuda"):
+        message = f"the fast scan runs on the CPU, not on {config.device}; choose triton, general or auto"
         yield Conflict(key, message, (key, ("device",)))
+    if scan == "fused" and built is not None and fused_mode(built) is None:
+        known = ", ".join(mode.lower() for mode in FUSED_MODES)
+        message = f"torch has no fused layer of this {cell}, it has {known}; choose general or auto"
+        yield Conflict(key, message, (key, CELL, *options))
+    if scan == "fused" and config.clip.in_scan() is not None:
+        message = f"the clip {config.clip.name} acts inside the scan, and torch's layers know no clip; choose auto"
+        yield Conflict(key, message, (key, ("clip",)))
+    if scan == "triton":
+        yield from _triton(config, key, built, options)
+
+
+def _triton(config: Config, key: Key, built: Cell | None, options: tuple[Key, ...]) -> Iterator[Conflict]:
+    if built is not None and ((rule := built.rule()) is None or not rule.name):
+        message = f"{config.model.cell} has no rule in Triton; choose general or auto"
+        yield Conflict(key, message, (key, CELL, *options))
+    if config.device == "cpu":
+        yield Conflict(key, "Triton runs on CUDA devices, not on cpu; choose fast or auto", (key, ("device",)))
+    if config.dtype == "float64":
+        yield Conflict(key, "Triton computes in float32 alone; choose general or auto", (key, ("dtype",)))
+
+
+def _tf32(config: Config) -> Iterator[Conflict]:
+    key = ("train", "tf32")
+    if config.train.tf32 and config.device == "cpu":
+        message = "products in TF32 are made on CUDA devices, not on cpu; leave it false"
+        yield Conflict(key, message, (key, ("device",)))
+    if config.train.tf32 and config.dtype == "float64":
+        yield Conflict(key, "is about float32 products, and dtype is float64; leave it false", (key, ("dtype",)))
 
 
 def _named(names: Iterator[str]) -> str:
@@ -142,4 +179,5 @@ _CHECKS: tuple[Callable[[Config], Iterator[Conflict]], ...] = (
     _stop,
     _schedule,
     _scan,
+    _tf32,
 )

@@ -19,6 +19,7 @@ from rnnlab.config.mappings import plain_mapping, too_large
 from rnnlab.config.messages import MOST_FAULTS, Located, problems, value_at
 from rnnlab.config.overrides import Setting, override
 from rnnlab.config.schema import Config
+from rnnlab.config.shipped import shipped_name
 from rnnlab.config.yaml_tree import MOST_BYTES, Node, Path, dotted, parse, position_in
 from rnnlab.errors import ConfigError, PluginRefusedError, Problem, at_most, nearest
 from rnnlab.plugins import load_installed, load_plugin, loaded, path_of, shown, used_by
@@ -173,7 +174,7 @@ def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
             with open_regular(source) as file:
                 raw = file.read(MOST_BYTES + 1)
     except OSError as error:
-        message = f"cannot be read: {error.strerror or error}{_remedy(error)}"
+        message = f"cannot be read: {error.strerror or error}{_remedy(error, name)}"
         raise ConfigError([Problem("", message, place=name)]) from error
     if len(raw) > MOST_BYTES:
         raise ConfigError([Problem("", f"more than {MOST_BYTES:,} bytes; this is no config", place=name)])
@@ -185,8 +186,10 @@ def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
         raise ConfigError([Problem("", message, place=position.place(name))]) from error
 
 
-def _remedy(error: OSError) -> str:
+def _remedy(error: OSError, name: str) -> str:
     if isinstance(error, FileNotFoundError):
+        if ships := shipped_name(name):
+            return f"; `rnnlab new --from {ships}` writes a copy of the one that ships with rnnlab"
         return "; `rnnlab new` writes one to start from"
     return "; give it on stdin, as -" if isinstance(error, CannotReadError) and "pipe" in str(error) else ""
 

@@ -123,7 +123,9 @@ def _wrong_value(path: Path, faults: Sequence[Fault]) -> Problem:
     choices = [name for fault in faults for name in _choices(fault)]
     given = value if isinstance(value, str) else ""
     if given and len(faults) == 1 and choices:
-        return Problem(dotted(path), f"{format_value(value)} is not known", choices, given)
+        return Problem(
+            dotted(path), f"{format_value(value)} is not known{_of_one_place(path, given, choices)}", choices, given
+        )
     ordered = sorted(faults, key=lambda fault: fault["type"] == "literal_error")
     expected = dict.fromkeys(_EXPECTED[fault["type"]].format_map(_bounds(fault)) for fault in ordered)
     message = f"must be {' or '.join(expected)}, not {format_value(value)}"
@@ -175,6 +177,17 @@ def _unknown_part(path: Path, value: Any, given: Any) -> Located:
     else:
         message = f"must be a name or a mapping, not {format_value(given)}"
     return path, Problem(dotted(path), message, choices)
+
+
+def _of_one_place(path: Path, name: str, presets: Sequence[str]) -> str:
+    """Where `model.init` is given the name of an initializer, which is for one place of it."""
+    if path != ("model", "init") or nearest(name, presets):
+        return ""
+    from rnnlab.inits import INITS
+
+    begun = [known for known in INITS if known.startswith(name)]
+    meant = name if name in INITS else begun[0] if begun else nearest(name, INITS)
+    return f"; an initializer is for one place: model.init.recurrent: {meant}" if meant else ""
 
 
 def _validator_problem(path: Path, message: str) -> Located:

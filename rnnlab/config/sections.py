@@ -21,8 +21,8 @@ from pydantic import (
 from rnnlab.cells import CELLS, Cell
 from rnnlab.config.stop import StopRule, stop_rule
 from rnnlab.inits import Inits
-from rnnlab.parts import NameIn, OneOf, without_example
-from rnnlab.probes import OWN_PROBES, PROBES, SCHEDULES, Log, Probe, Schedule, as_schedule
+from rnnlab.parts import NameIn, OneOf, named, without_example
+from rnnlab.probes import DEFAULT_PROBES, PROBES, SCHEDULES, Log, Probe, Schedule, as_schedule
 
 
 class Section(BaseModel):
@@ -35,7 +35,7 @@ class Section(BaseModel):
         self.__dict__[key] = value
 
 
-CELL_OPTIONS = ("nonlinearity", "reset")
+CELL_OPTIONS = ("nonlinearity", "reset", "epsilon", "gamma", "dt")
 """The keys of `model` that are options of some cells, by the same name, and null for the others."""
 
 
@@ -43,6 +43,12 @@ def _choices(option: str) -> list[str]:
     """The values that any cell has for one of its options."""
     fields = [cell.model_fields[option] for cell in CELLS.values() if option in cell.model_fields]
     return list(dict.fromkeys(name for field in fields for name in get_args(field.annotation)))
+
+
+def _cell_of(value: Any) -> type[Cell] | None:
+    """The class of the cell that a mapping for `model` names, if there is one."""
+    name = value.get("cell", Model.model_fields["cell"].default) if isinstance(value, Mapping) else None
+    return CELLS.get(name) if isinstance(name, str) else None
 
 
 class Model(Section):
@@ -60,6 +66,18 @@ class Model(Section):
         default=None,
         description="Where the reset gate acts (gru): after the recurrent product, as in torch and Keras, or before "
         "it, as in the paper; null: after there, and nothing elsewhere.",
+    )
+    epsilon: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        default=None,
+        description="Size of a step in time (antisymmetric), or damping (cornn); null: 0.01 and 4.7 there, and nothing "
+        "elsewhere.",
+    )
+    gamma: Annotated[float, Field(ge=0, le=1e6)] | None = Field(
+        default=None,
+        description="Diffusion (antisymmetric), or stiffness (cornn); null: 0.01 and 2.7 there, and nothing elsewhere.",
+    )
+    dt: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        default=None, description="Size of a step in time (cornn); null: 0.042 there, and nothing elsewhere."
     )
     hidden: PositiveInt = Field(default=100, le=10**6, description="Hidden units H of every layer.")
     layers: PositiveInt = Field(default=1, le=100, description="Recurrent layers, one upon the other.")
@@ -83,11 +101,24 @@ class Model(Section):
         given = init if isinstance(init, Mapping) else {"preset": init}
         if given.get("preset") != "torch":
             return value
-        if value.get("recurrent_bias") is None:
+        cell = _cell_of(value)
+        refused = cell is not None and not cell.model_construct().recurrent
+        if value.get("recurrent_bias") is None and not refused:
             return {**value, "recurrent_bias": True}
-        if value["recurrent_bias"] is False:
+        if not value.get("recurrent_bias"):
             return {**value, "init": {"recurrent_bias": "zeros", **given}}
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_the_cells_initializer(cls, value: Any) -> Any:
+        """A cell whose recurrent parameters are no matrices has its own initializer for them, whatever the preset."""
+        cell = _cell_of(value)
+        if cell is None or cell.recurrent_init is None or isinstance(init := value.get("init"), Inits):
+            return value
+        given = init if isinstance(init, Mapping) else {} if init is None else {"preset": init}
+        part = given.get("recurrent", {})
+        return {**value, "init": {**given, "recurrent": named(part, cell.recurrent_init)}}
 
     @model_validator(mode="after")
     def _filled(self) -> Self:
@@ -147,9 +178,17 @@ class Train(Section):
         default="stop",
         description="A loss or gradient that is not finite ends the run as diverged, or skips the update.",
     )
-    scan: Literal["auto", "general", "fast"] = Field(
+    scan: Literal["auto", "general", "fast", "fused", "triton"] = Field(
         default="auto",
-        description="Loop over time: fast (compiled, on the CPU), general (autograd, any device), auto (fast).",
+        description="Loop over time: fast (compiled, on the CPU), fused (torch's own layers, cuDNN on CUDA; one run of "
+        "rnn with tanh or relu, lstm or gru), triton (compiled, on CUDA; rnn, lstm, gru), general (by the cell's "
+        "definition, any device); auto: fast on the CPU, on CUDA fused for one run and triton for a fleet, general "
+        "where those cannot.",
+    )
+    tf32: bool = Field(
+        default=False,
+        description="Float32 products on a CUDA device in TF32, with 10 binary places in place of 23: faster, and "
+        "rounded 8000 times as coarsely.",
     )
     checkpoint_seconds: NonNegativeFloat = Field(
         default=60,
@@ -196,7 +235,7 @@ class Probing(Section):
         list[ProbeName],
         BeforeValidator(_as_list, json_schema_input_type=ProbeName | list[ProbeName]),
         AfterValidator(lambda given: [name for name in PROBES if name in given]),
-    ] = Field(default=[probe.key() for probe in OWN_PROBES], description="Probes to run; [] for none.")
+    ] = Field(default=[probe.key() for probe in DEFAULT_PROBES], description="Probes to run; [] for none.")
     schedule: Annotated[
         Schedule,
         OneOf(SCHEDULES, "log", as_schedule, PositiveInt | Annotated[list[NonNegativeInt], Field(min_length=1)]),

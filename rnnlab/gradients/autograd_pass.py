@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import final
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnnlab.gradients.direct import log10_direct
 from rnnlab.gradients.head import head
-from rnnlab.gradients.norm_tables import Floats, Table, masked_columns, to_numpy
+from rnnlab.gradients.norm_tables import Table, masked_tables
 from rnnlab.gradients.pass_base import Bound, Pass, Readings, Sequences, bounds_of, share_of_entries
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
@@ -62,19 +62,7 @@ class AutogradPass(Pass):
 
     def norm_tables(self, network: Network, lengths: Tensor) -> Iterator[Table]:
         """Norms and percentiles [R, T] of total and direct gradients, for each layer and state; lengths [R, B]."""
-        for index, readings in enumerate(self.readings):
-            direct = self.direct_log10(network, index)
-            assert readings.lost is not None
-            exponents, lost = readings.exponents, to_numpy(readings.lost)
-            for state, squares in readings.squares.items():
-                at_all = self._at_all_timesteps(direct[state])
-                yield index, state, masked_columns(squares, exponents, at_all, lengths, lost)
-
-    def _at_all_timesteps(self, logs: Tensor) -> Floats:
-        """log10 values [R, S, B] at the read-out timesteps to [R, T, B], -inf where nothing is read out."""
-        slots = self.read_out.slots
-        rows: Floats = to_numpy(logs.gather(1, slots.clamp(min=0)).where(slots >= 0, -torch.inf))
-        return rows
+        return masked_tables(self.readings, partial(self.direct_log10, network), self.read_out, lengths)
 
 
 @torch.no_grad()
@@ -93,8 +81,9 @@ def general_pass(network: Network, batch: Sequences, objective: Objective, *, bo
     of_top = head(network, objective, read_out, read_out.gather(top), targets)
     arriving = Arriving(Scaled.of(of_top.direct).to(top.dtype), read_out.slots)
     adjoints = _backward(network, traces, inputs, arriving, bounds)
-    by_name = {f"layer{k}.{name}": value for k, adjoint in enumerate(adjoints) for name, value in adjoint.sums.items()}
-    by_name |= of_top.gradients
+    by_name = of_top.gradients
+    for index, adjoint in enumerate(adjoints):
+        by_name |= network.parameter_gradients(index, adjoint.sums)
     return AutogradPass(
         losses=of_top.losses,
         outputs=of_top.outputs,

@@ -13,6 +13,7 @@ from rnnlab.gradients.direct import compiled_direct
 from rnnlab.gradients.head import head
 from rnnlab.gradients.norm_tables import Table, compiled_columns
 from rnnlab.gradients.pass_base import Bound, Pass, Readings, Sequences, bounds_of, share_of_entries, squares_by_state
+from rnnlab.logspace import log10_of_squares
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective, ReadOut
 from rnnlab.scan.fast import scan as fast
@@ -53,6 +54,15 @@ class CompiledPass(Pass):
             Readings(squares_by_state(network.cell, squares, self.bounds), exponents)
             for squares, exponents in compiled_direct(network, self.traces, self.upstream, self.read_out, self.bounds)
         ]
+
+    def direct_log10(self, network: Network, index: int) -> dict[str, Tensor]:
+        """By state, log10 of the row norms [R, S, B] of a layer's direct gradients, at the read-out timesteps."""
+        readings = self.direct_readings(network)[index]
+        exponents = readings.exponents.numpy()
+        return {
+            state: torch.from_numpy(log10_of_squares(squares.numpy(), exponents))
+            for state, squares in readings.squares.items()
+        }
 
     def norm_tables(self, network: Network, lengths: Tensor) -> Iterator[Table]:
         """Norms and percentiles [R, T] of total and direct gradients, for each layer and state; lengths [R, B]."""
@@ -107,12 +117,10 @@ def fast_pass(
     top = head(network, objective, read_out, read_out.gather(traces[-1].hs, shift=1), targets)
     upstream = fast.Upstream(Scaled.near(top.direct, batch.x.dtype), read_out.slots)
     adjoints = _backward(network, traces, upstream, scratch, bounds)
-    by_name = {
-        f"layer{index}.{name}": Scaled(sums, adjoint.sums_exponent)
-        for index, adjoint in enumerate(adjoints)
-        for name, sums in adjoint.sums.items()
-    }
-    by_name |= top.gradients
+    by_name = top.gradients
+    for index, adjoint in enumerate(adjoints):
+        sums = {name: Scaled(value, adjoint.sums_exponent) for name, value in adjoint.sums.items()}
+        by_name |= network.parameter_gradients(index, sums)
     return CompiledPass(
         losses=top.losses,
         outputs=top.outputs,

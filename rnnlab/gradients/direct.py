@@ -90,24 +90,24 @@ def _through_cell(
     before = [read_out.gather(state).double() for state in _delayed(states)]
     gx = x @ layer.W_ih.double()[:, None] + layer.b.double()[:, None, None]
     gx = gx.detach().requires_grad_()
+    arriving = rows.mantissa
     if cell.owns_step:
-        state = _own_step(cell, layer, gx, before, rows, bounds)
+        state, arriving = _own_step(cell, layer, gx, before, rows, bounds), arriving.flatten(1, 2)
     else:
         gh = before[0] @ layer.W_hh.double()[:, None]
         if layer.b_hh is not None:
             gh = gh + layer.b_hh.double()[:, None, None]
         state, _ = cell.definition(gx, gh.detach(), tuple(before))
     # Without a read-out (padding) there is no direct gradient, so whatever state is gathered there counts for nothing.
-    a, *others = torch.autograd.grad(
-        state[0], [gx, *state[1:]], rows.mantissa, allow_unused=True, materialize_grads=True
-    )
+    a, *others = torch.autograd.grad(state[0], [gx, *state[1:]], arriving, allow_unused=True, materialize_grads=True)
+    others = [other.view(rows.mantissa.shape) for other in others]
     return Scaled.of(a, rows.exponent), [Scaled.of(other, rows.exponent) for other in others]
 
 
 def _own_step(
     cell: Cell, layer: Layer, gx: Tensor, before: Sequence[Tensor], rows: Scaled, bounds: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """The states [R, S, B, H] of a cell that owns its step, which takes rows [R, S*B, ...]."""
+    """The states [R, S*B, H] of a cell that owns its step, of which h may hang on the others."""
     wide = Layer(
         layer.W_ih, {name: W.double() for name, W in layer.recurrent.items()}, layer.b,
         None if layer.b_hh is None else layer.b_hh.double(),
@@ -116,7 +116,7 @@ def _own_step(
     if bounds is not None:
         recurrent.limits = rows.limit(bounds).flatten(1, 2)
     states, _ = cell.step(gx.flatten(1, 2), tuple(state.flatten(1, 2) for state in before), recurrent)
-    return tuple(state.unflatten(1, gx.shape[1:3]) for state in states)
+    return states
 
 
 def _delayed(states: tuple[Tensor, ...]) -> list[Tensor]:

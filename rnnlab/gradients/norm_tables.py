@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, po
 from rnnlab.scan.fast.norms import read_out_norms, summarize
 from rnnlab.scan.fast.threads import blocks_of, items_of, spread
 from rnnlab.scan.thresholds import UNDERFLOW_MARGIN
+
+if TYPE_CHECKING:
+    from rnnlab.gradients.pass_base import Readings
+    from rnnlab.network.objective import ReadOut
 
 Floats = NDArray[np.float64]
 
@@ -61,6 +65,25 @@ def compiled_columns(
 
 def _of_block(work: Callable[[int, int], None]) -> Callable[[int, int, int, int], None]:
     return lambda item, r, first, last: work(first, last)
+
+
+def masked_tables(
+    readings: Sequence[Readings],
+    log10_direct: Callable[[int], Mapping[str, Tensor]],
+    read_out: ReadOut,
+    lengths: Tensor,
+) -> Iterator[Table]:
+    """The columns of every layer and state, with what a scan says that it lost masked.
+
+    log10_direct: of a layer, by state, log10 of the row norms [R, S, B] of the direct gradients at the read-out
+    timesteps; lengths [R, B].
+    """
+    for index, of_layer in enumerate(readings):
+        direct, exponents = log10_direct(index), of_layer.exponents
+        lost = np.zeros(exponents.shape, bool) if of_layer.lost is None else to_numpy(of_layer.lost)
+        for state, squares in of_layer.squares.items():
+            at_all = read_out.at_all_timesteps(direct[state])
+            yield index, state, masked_columns(squares, exponents, at_all, lengths, lost)
 
 
 def masked_columns(

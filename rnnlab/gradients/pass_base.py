@@ -1,13 +1,14 @@
 """What a pass of a network takes and gives, whichever scan runs it.
 
-`Prediction` is what a forward pass gives. `Pass` adds what a backward pass gives; it is abstract, and there are two
-final kinds of it: `CompiledPass` of the compiled scan and `AutogradPass` of the general one.
+`Prediction` is what a forward pass gives. `Pass` adds what a backward pass gives; it is abstract, and there are four
+final kinds of it: `CompiledPass` of the compiled scan, `TritonPass` of that on CUDA, `AutogradPass` of the general one,
+and `FusedPass` of torch's fused layers.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -68,7 +69,7 @@ class Pass(Prediction, ABC):
 
     gradients: dict[str, Scaled]
     """By parameter: mantissa [R, ...], exponent [R]."""
-    readings: list[Readings]
+    readings: Sequence[Readings]
     """By layer: the total gradients dL/d(state_t)."""
     bounds: Tensor | None
     """Of the adjoint clip, float64 [R]."""
@@ -78,6 +79,10 @@ class Pass(Prediction, ABC):
     @abstractmethod
     def gates(self) -> list[list[Tensor]]:
         """By layer and gate: activations [R, T, B, H]."""
+
+    @abstractmethod
+    def direct_log10(self, network: Network, index: int) -> dict[str, Tensor]:
+        """By state, log10 of the row norms [R, S, B] of a layer's direct gradients, at the read-out timesteps."""
 
     @abstractmethod
     def norm_tables(self, network: Network, lengths: Tensor) -> Iterator[Table]:

@@ -5,11 +5,15 @@ Everything here reads and nothing changes: no weight, no optimizer state, no ran
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rnnlab.gradients.norm_tables import to_numpy
+from rnnlab.gradients.own_lag import RowNorms, own_columns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +35,11 @@ class Curve:
     columns: dict[str, Any]
 
     @property
+    def named(self) -> dict[str, Any]:
+        """Every column of gradients.csv from `t` on."""
+        return {"t": self.t, "lag": self.lag, **self.columns}
+
+    @property
     def is_finite(self) -> bool:
         """Whether no entry of the total gradient is inf or nan."""
         total = np.ma.getdata(self.columns["log10_norm"])
@@ -42,15 +51,35 @@ class Curve:
         replaced: Floats = np.where(np.isnan(values.data), np.inf, values.data)
         return np.where(np.ma.getmaskarray(values), np.nan, replaced)
 
+    def by_own_lag(self) -> tuple[Any, ...]:
+        """Lags from each sample's own read-out, and there log10_norm, log10_direct and log10_median, with sentinels."""
+        known = (self.columns["own_lag"] >= 0) & (self.columns["own_samples"] > 0)
+        names = (f"own_{name}" for name in ("log10_norm", "log10_direct", "log10_median"))
+        return self.columns["own_lag"][known], *(self.with_sentinels(name)[known] for name in names)
+
 
 def curves(network: Network, result: Pass, lengths: Tensor, stride: int = 1) -> list[list[Curve]]:
     """The rows of every replica: gradient norms against t, for each layer and state; lengths [R, B]."""
     times = [_times(longest, stride) for longest in lengths.amax(1).tolist()]
     rows: list[list[Curve]] = [[] for _ in times]
+    ends = to_numpy(result.read_out.timesteps.amax(1))
     for layer, state, columns in result.norm_tables(network, lengths):
+        own = own_columns(columns, ends, functools.partial(_row_norms, network, result, layer, state))
         for r, (t, lag, every) in enumerate(times):
-            rows[r].append(Curve(layer, state, t, lag, {name: value[r, every] for name, value in columns.items()}))
+            # The same memory where it is the same column, so that it is written down once.
+            slices = {id(values): values[r, every] for values in (*columns.values(), *own.values())}
+            named = {name: slices[id(values)] for name, values in {**columns, **own}.items()}
+            rows[r].append(Curve(layer, state, t, lag, named))
     return rows
+
+
+def _row_norms(network: Network, result: Pass, layer: int, state: str) -> RowNorms:
+    readings, read_out = result.readings[layer], result.read_out
+    lost = None if readings.lost is None else to_numpy(readings.lost)
+    direct = None
+    if read_out.timesteps.shape[1] > 1:
+        direct = read_out.at_all_timesteps(result.direct_log10(network, layer)[state])
+    return RowNorms(readings.squares[state], readings.exponents, lost, direct)
 
 
 def _times(longest: int, stride: int) -> tuple[NDArray[np.int64], NDArray[np.int64], slice]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnlab.gradients.passes import Pass
+from rnnlab.gradients.passes import Pass, Sequences
 from rnnlab.gradients.readings import Curve, curves
+from rnnlab.gradients.unrolled import LayerReplay, replay
 from rnnlab.network.flat import Floats, row_norms
 from rnnlab.network.network import Network
+from rnnlab.network.objective import Objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +23,18 @@ class UpdateView:
     update: int
     network: Network
     result: Pass
-    lengths: Tensor
+    batch: Sequences
+    objective: Objective
     stride: int = 1
+
+    @property
+    def lengths(self) -> Tensor:
+        """Timesteps of each sequence [R, B]."""
+        return self.batch.lengths
+
+    def replay(self, samples: int | None = None) -> list[LayerReplay]:
+        """By layer, the forward pass of this batch's first sequences, or of all, in float64 and in plain timesteps."""
+        return replay(self.network, self.batch, samples)
 
     def curves(self) -> list[list[Curve]]:
         """Each replica's rows of gradients.csv: total and direct gradient of every layer and state."""

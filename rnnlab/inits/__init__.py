@@ -3,6 +3,7 @@
 base        what every initializer is
 fans        Xavier and He
 matrices    orthogonal, identity, sparse
+ring        eigenvalues in a ring of the complex plane
 plain       normal, uniform, constant, zeros
 gated       biases of gates: forget, chrono
 """
@@ -28,6 +29,7 @@ from rnnlab.inits.fans import HeNormal, HeUniform, XavierNormal, XavierUniform
 from rnnlab.inits.gated import Chrono, Forget
 from rnnlab.inits.matrices import Identity, Orthogonal, Sparse
 from rnnlab.inits.plain import Constant, Normal, Uniform, Zeros
+from rnnlab.inits.ring import Ring
 from rnnlab.parts import OneOf, Subset, Table, table, without_example
 
 __all__ = ["BIASES", "INITS", "PRESETS", "WEIGHTS", "Array", "Init", "Inits", "spectral_radius"]
@@ -40,6 +42,7 @@ INITS: Table[Init] = table(
     Orthogonal,
     Identity,
     Sparse,
+    Ring,
     Normal,
     Uniform,
     Constant,

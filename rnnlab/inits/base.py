@@ -47,6 +47,13 @@ class Init(Part):
         """
         raise UsageError(f"init '{self.name}' draws no biases; it is for {', '.join(self.places)}")
 
+    def polar(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Moduli and angles of complex eigenvalues, each [count].
+
+        Raises UsageError where this init draws none.
+        """
+        raise UsageError(f"init '{self.name}' draws no eigenvalues, which this cell starts with; ring does")
+
     def conflict(self, gates: tuple[str, ...]) -> str | None:
         """Why a cell with these gates cannot use this init, or None where it can."""
         return None

@@ -14,6 +14,7 @@ from rnnlab.cells import Cell
 from rnnlab.inits import Inits
 from rnnlab.network.flat import Layout
 from rnnlab.scan.layer import Layer
+from rnnlab.scan.scaled import Scaled, add
 
 _PURPOSE = 0x77656967
 """Marks the stream that initial weights are drawn from, apart from the streams of the data."""
@@ -74,11 +75,36 @@ class Network:
         return self.parameters["readout.b"].shape[0]
 
     def layer(self, index: int) -> Layer:
-        """The parameters of a layer, 0 being the one next to the input."""
+        """What the scans multiply by and add in a layer, 0 being the one next to the input."""
+        weights = self.cell.weights(self._parameters(index))
+        recurrent = {name: weights[name] for name in self.cell.recurrent}
+        return Layer(weights["W_ih"], recurrent, weights["b"], weights.get("b_hh"))
+
+    def parameter_gradients(self, index: int, of_weights: Mapping[str, Scaled]) -> dict[str, Scaled]:
+        """The gradients of a layer's parameters, by their full names, from those of what the scans multiply by."""
+        own = self._parameters(index)
+        if not self.cell.parametrised:
+            return {f"layer{index}.{name}": of_weights[name] for name in own}
+        with torch.enable_grad():
+            leaves = {name: value.detach().requires_grad_() for name, value in own.items()}
+            weights = self.cell.weights(leaves)
+        sums: dict[str, Scaled] = {}
+        for name, weight in weights.items():
+            mantissa, exponent = of_weights[name]
+            parts = torch.autograd.grad(
+                weight, [*leaves.values()], mantissa, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+            for leaf, part in zip(leaves, parts, strict=True):
+                row = Scaled(part.flatten(1), exponent)
+                sums[leaf] = add(sums[leaf], row) if leaf in sums else row
+        return {
+            f"layer{index}.{name}": Scaled(total.mantissa.view(own[name].shape), total.exponent)
+            for name, total in sums.items()
+        }
+
+    def _parameters(self, index: int) -> dict[str, Tensor]:
         at = f"layer{index}."
-        named = self.parameters
-        recurrent = {name: named[at + name] for name in self.cell.recurrent}
-        return Layer(named[at + "W_ih"], recurrent, named[at + "b"], named.get(at + "b_hh"))
+        return {name.removeprefix(at): value for name, value in self.parameters.items() if name.startswith(at)}
 
     @property
     def layers(self) -> Iterator[Layer]:
@@ -103,8 +129,8 @@ def draw(cell: Cell, shape: Shape, inits: Inits, seed: int, forget_bias: float |
     for index in range(shape.layers):
         fan_in, at = (H if index else shape.inputs), f"layer{index}."
         parameters[at + "W_ih"] = inits.input.draw(fan_in, H, gates, rng)
-        for name, held in cell.recurrent.items():
-            parameters[at + name] = _drawn_recurrent(cell, name, held, H, inits, rng)
+        for name, value in cell.draw_recurrent(H, inits.recurrent, rng).items():
+            parameters[at + name] = value
         parameters[at + "b"] = inits.bias.draw_bias(H, gates, rng, fan_in=fan_in)
         if shape.recurrent_bias:
             parameters[at + "b_hh"] = inits.recurrent_bias.draw_bias(H, gates, rng, fan_in=H)
@@ -114,12 +140,3 @@ def draw(cell: Cell, shape: Shape, inits: Inits, seed: int, forget_bias: float |
     parameters["readout.W"] = inits.readout.draw(H, shape.outputs, ("y",), rng)
     parameters["readout.b"] = inits.readout_bias.draw_bias(shape.outputs, ("y",), rng, fan_in=H)
     return parameters
-
-
-def _drawn_recurrent(
-    cell: Cell, name: str, gates: tuple[str, ...], H: int, inits: Inits, rng: np.random.Generator
-) -> np.ndarray[Any, Any]:
-    """A recurrent matrix [H, n*H] for n gates; a diagonal one, [1, n*H], is n*H matrices of one unit."""
-    if name in cell.diagonal:
-        return inits.recurrent.draw(1, 1, tuple(gate for gate in gates for _ in range(H)), rng)
-    return inits.recurrent.draw(H, H, gates, rng)

@@ -32,6 +32,11 @@ class ReadOut:
         index = self._index_after if shift == 1 else self._index + shift
         return states.gather(1, index.expand(-1, -1, -1, states.shape[-1]))
 
+    def at_all_timesteps(self, logs: Tensor) -> Any:
+        """log10 values [R, S, B] at the read-out timesteps, as numpy's [R, T, B]: -inf where nothing is read out."""
+        at_all = logs.gather(1, self.slots.clamp(min=0)).where(self.slots >= 0, -torch.inf)
+        return at_all.detach().cpu().numpy()
+
     @cached_property
     def alive(self) -> Tensor | None:
         """Which of the S are a timestep of the sequence, [R, S, B, 1]; None where all are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -17,11 +18,34 @@ if TYPE_CHECKING:
     from rnnlab.config import Config
     from rnnlab.gradients.passes import Pass
     from rnnlab.gradients.readings import Curve
+    from rnnlab.gradients.unrolled import LayerReplay
     from rnnlab.network.network import Network
 
 Floats = NDArray[np.float64]
 Figures = Mapping[str, Floats]
 """By column of metrics.csv: a number for each replica [R]."""
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Rows of probes.csv: the quantities of one layer and part of the network, against what the probe counts.
+
+    layer: its number. part: a gate, state or parameter; empty for all of the layer. at: such as lags, int [n]. values:
+    by quantity a number at each, float64 [n].
+    """
+
+    layer: int
+    part: str
+    at: Sequence[int]
+    values: Mapping[str, Sequence[float] | Floats]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a probe with a table measured: numbers for metrics.csv, and for each replica its rows of probes.csv."""
+
+    figures: Figures = field(default_factory=dict)
+    tables: Sequence[Sequence[TableRows]] = ()
 
 
 class View(Protocol):
@@ -43,6 +67,9 @@ class View(Protocol):
     def lengths(self) -> Tensor:
         """Timesteps of each sequence [R, B]."""
 
+    def replay(self, samples: int | None = None) -> list[LayerReplay]:
+        """By layer, the forward pass of this batch's first sequences, or of all, in float64 and in plain timesteps."""
+
     def curves(self) -> list[list[Curve]]:
         """Each replica's rows of gradients.csv: total and direct gradient of every layer and state."""
 
@@ -53,18 +80,25 @@ class View(Protocol):
 class Probe(Part):
     """A measurement during training, which changes nothing.
 
-    A new probe has `columns` and `measure` for metrics.csv, or `rows` and `gradient_rows` for gradients.csv.
+    A new probe has `columns` and `measure` for metrics.csv, or `rows` and `gradient_rows` for gradients.csv. One with
+    more than a number an update has `table` as well, and `table_rows` says how many rows of probes.csv it writes.
     """
 
     columns: ClassVar[tuple[Column, ...]] = ()
     """Its columns of metrics.csv, which hold numbers."""
+    table: ClassVar[tuple[Column, ...]] = ()
+    """Its quantities of probes.csv, which hold numbers."""
+    at: ClassVar[str] = ""
+    """What its table counts, such as `lag`."""
     rank: ClassVar[int] = 9
     """The position of its columns among those of other probes, ascending."""
+    needs_update: ClassVar[bool] = False
+    """Whether it measures what an update changes, so that `rnnlab probe` has nothing for it to measure."""
     also_nonfinite: ClassVar[bool] = False
     """Whether it also measures the first of several non-finite updates, whatever the schedule says."""
 
-    def measure(self, view: View) -> Figures | Callable[[], Figures]:
-        """The values of its columns, or a function that gives them after the optimizer's step.
+    def measure(self, view: View) -> Figures | Measured | Callable[[], Figures]:
+        """The values of its columns (and of its table), or a function that gives them after the optimizer's step.
 
         A column without a value stays empty at this update.
         """
@@ -76,6 +110,10 @@ class Probe(Part):
 
     def gradient_rows(self, config: Config) -> int:
         """The number of rows that it writes to gradients.csv at each measured update."""
+        return 0
+
+    def table_rows(self, config: Config) -> int:
+        """The number of rows that it writes to probes.csv at each measured update, at most."""
         return 0
 
 

@@ -11,6 +11,9 @@ from rnnlab.probes.base import Figures, Probe, View, to_numpy
 class Spectrum(Probe):
     """Largest spectral radius and largest singular value over the gate blocks of the recurrent weights, to metrics.csv.
 
+    The weights are what multiplies a state: of `antisymmetric` W_hh - W_hh^T - gamma 1, of `lru` the matrix of lambda.
+    Without a recurrent product (`mingru`) the cells stay empty.
+
     >>> from types import SimpleNamespace
     >>> import torch
     >>> layer = SimpleNamespace(recurrent={"W_hh": torch.tensor([[[0.0, 2.0], [0.0, 0.0]]])})  # eigenvalues 0 and 0
@@ -43,6 +46,8 @@ class Spectrum(Probe):
             safe = torch.where(finite[:, None, None, None], blocks, 0)
             radii.append(torch.linalg.eigvals(safe).abs().amax((1, 2)).where(finite, torch.nan))
             sigmas.append(torch.linalg.matrix_norm(safe, 2).amax(1).where(finite, torch.nan))
+        if not radii:
+            return {}
         return {
             "recurrent_radius": to_numpy(torch.stack(radii).amax(0)),
             "recurrent_sigma_max": to_numpy(torch.stack(sigmas).amax(0)),

@@ -23,6 +23,7 @@ class Weights(Probe):
         ),
     )
     rank: ClassVar[int] = 0
+    needs_update: ClassVar[bool] = True
 
     name: Literal["weights"] = "weights"
 

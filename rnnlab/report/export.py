@@ -175,7 +175,7 @@ def _runs(groups: Groups, group: MeasuredGroup) -> Iterator[dict[str, Any]]:
         row |= {"seed": run.settings["seed"], "success": run in group.solved}
         reading = measured.get(run.path)
         figures = {name: getattr(reading, name) for name in _RUN_FIGURES} if reading else {}
-        yield row | figures | ({"verdict": reading.verdict.word} if reading else {})
+        yield row | figures | ({"verdict": reading.verdict.short} if reading else {})
 
 
 def strict_json(value: Any) -> Any:

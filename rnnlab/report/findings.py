@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from rnnlab.runs.run import Run
 
 MOST_COMPARISONS = 12
+_WORDS_TO_NOTE = {
+    "mixed": "for the curve is no exponential and its rate describes it badly",
+    "dead": "for the gradient is exactly zero behind the read-out",
+}
 MOST_NOTES = 10
 """Of one kind, each on one run."""
 
@@ -120,9 +124,22 @@ class Findings:
         yield from _first_of(self.groups.metrics_faults, "without its metrics", "without their metrics")
         yield from _first_of(self._unverified(), "not verified", "not verified")
         readings = [reading for group in self.measured for reading in group.measured]
-        unfit = sum(reading.rate is None for reading in readings)
-        if unfit:
+        summed = sum(not reading.verdict.is_of_recurrence for reading in readings)
+        if summed:
+            runs = format_count(summed, "run")
+            yield (
+                "without a rate, for the loss is read at several timesteps and a norm sums what comes back from all of "
+                f"them: {runs}; `rnnlab probe` with one read-out, or with `lyapunov`, answers that"
+            )
+        if unfit := sum(reading.rate is None for reading in readings) - summed:
             yield f"without a rate, for fewer than 5 points are finite: {format_count(unfit, 'run')}"
+        for word, why in _WORDS_TO_NOTE.items():
+            if count := sum(reading.verdict.word == word for reading in readings):
+                yield f"{word}, {why}: {format_count(count, 'run')}"
+        if differ := sum(reading.verdict.median_differs for reading in readings):
+            yield f"the norm says something else than the median sample: {format_count(differ, 'run')}"
+        if old := sum(not reading.verdict.own_lags for reading in readings):
+            yield f"of an older version, so that lag counts from the last timestep: {format_count(old, 'run')}"
         below_range = sum(bool(reading.verdict.zeros or reading.verdict.underflow) for reading in readings)
         if below_range:
             yield f"with zeros or underflow, which are in no fit: {format_count(below_range, 'run')}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnlab.analysis.intervals import Interval
+from rnnlab.analysis.verdict import WORDS
 from rnnlab.compare.group import Group, MeasuredGroup
 from rnnlab.report.formatting import format_interval, format_number, format_setting, format_signed
 
@@ -56,7 +57,7 @@ def numbers(group: MeasuredGroup) -> dict[str, Any]:
     rate, success = group.rate or _NO_INTERVAL, group.success or _NO_INTERVAL
     errors = [*group.each("error").values()]
     statuses = {status: group.statuses[status] for status in ("completed", "diverged", *UNFINISHED)}
-    verdicts = {word: group.verdicts[word] for word in ("vanishing", "stable", "exploding")}
+    verdicts = {word.replace(" ", "_"): group.verdicts[word] for word in WORDS}
     updates = [reading.update for reading in group.measured]
     return {
         **group.values,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rnnlab.atomic import atomic, clear_drafts
 from rnnlab.errors import RunFailedError
 from rnnlab.regular import read_regular
-from rnnlab.runs.columns import GRADIENTS
+from rnnlab.runs.columns import OWN_LAG
 from rnnlab.runs.folder import RunFolder, bookkeeping
 from rnnlab.runs.hidden import fault_of_file
 from rnnlab.runs.readers import gradients_of
@@ -26,8 +26,9 @@ from rnnlab.wording import encodable
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CACHED_COLUMNS = tuple(column.name for column in GRADIENTS if column.name not in ("t", "norm"))
-"""The columns that are cached: t is T-1-lag, and norm is 10^log10_norm wherever it can be held."""
+_AT_TIMESTEP = ("update", "layer", "state", "lag", "log10_norm")
+CACHED_COLUMNS = (*_AT_TIMESTEP, *(column.name for column in OWN_LAG))
+"""The columns that are cached: the curves of a report are by own lag, and its heat maps by timestep, T-1-lag."""
 _STAMP = b"rnnlab"
 _CHECKSUM = 4
 """Bytes of the checksum at the end of a copy."""

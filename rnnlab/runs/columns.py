@@ -1,4 +1,4 @@
-"""The columns of a run's two CSV files, as data. docs/RECORDS.md is the long form."""
+"""The columns of a run's CSV files, as data. docs/RECORDS.md is the long form."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rnnlab.column import Column
-from rnnlab.probes import OWN_PROBES
+from rnnlab.probes import DEFAULT_PROBES
 
 if TYPE_CHECKING:
     from rnnlab.probes import Probe
 
-GRADIENTS = (
+AT_TIMESTEP = (
     Column("update", "count", "updates", "", "updates made before this gradient was taken, counted from 0"),
     Column("layer", "count", "1", "", "layer of the stack, 0 nearest the input"),
     Column("state", "text", "", "h, c, a, a_clipped", "what the gradient is taken with respect to"),
@@ -24,6 +24,28 @@ GRADIENTS = (
     Column("log10_p95", "log10", "decades", "log10 P95_b(B ||dL/dh_t,b||)", "95th percentile over samples"),
     Column("log10_direct", "log10", "decades", "log10 ||dL/dh_t at t alone||_F", "size of the direct gradient"),
 )
+OWN_LAG = (
+    Column("own_lag", "count", "timesteps", "max_b e_b - t", "lag k from each sample's own last read-out e_b"),
+    Column("own_samples", "count", "samples", "#(e_b >= k)", "samples that have a timestep k before their read-out"),
+    Column("own_log10_norm", "log10", "decades", "log10 N_k", "norm at k over them, chained where samples begin"),
+    Column("own_log10_p05", "log10", "decades", "log10 P05_b(B ||dL/dh_{e_b-k,b}||)", "5th percentile over them"),
+    Column("own_log10_median", "log10", "decades", "log10 P50_b(B ||dL/dh_{e_b-k,b}||)", "median over them"),
+    Column("own_log10_p95", "log10", "decades", "log10 P95_b(B ||dL/dh_{e_b-k,b}||)", "95th percentile over them"),
+    Column("own_log10_direct", "log10", "decades", "log10 ||direct at e_b-k||_F", "size of the direct gradient at k"),
+)
+"""The same figures by lag from where each sample's own error enters; files of older versions are without them."""
+GRADIENTS = (*AT_TIMESTEP, *OWN_LAG)
+
+TABLES = (
+    Column("update", "count", "updates", "", "updates made before this was measured, counted from 0"),
+    Column("probe", "text", "", "", "the probe that measured it"),
+    Column("layer", "count", "1", "", "layer of the stack, 0 nearest the input"),
+    Column("part", "text", "", "", "a gate, state or parameter; empty for all of the layer"),
+    Column("at", "count", "", "", "what the probe counts: lags, timesteps, exponents"),
+    Column("quantity", "text", "", "", "what was measured"),
+    Column("value", "number", "", "", "its value; inf, -inf and nan as they are"),
+)
+"""Of probes.csv."""
 
 _OF_AN_UPDATE = (
     Column("update", "count", "updates", "", "updates made before this one, counted from 0"),
@@ -38,7 +60,7 @@ _OF_AN_UPDATE = (
     Column("lr", "number", "optimizer", "", "learning rate of this update"),
 )
 _SECONDS = Column("seconds", "number", "s", "", "wall time since the run's start")
-_OF_PROBES = tuple(column for probe in sorted(OWN_PROBES, key=lambda probe: probe.rank) for column in probe.columns)
+_OF_PROBES = tuple(column for probe in sorted(DEFAULT_PROBES, key=lambda probe: probe.rank) for column in probe.columns)
 
 METRICS = (*_OF_AN_UPDATE, *_OF_PROBES, _SECONDS)
 """What every metrics.csv begins with, whichever probes a run has."""
@@ -55,8 +77,9 @@ def metrics_columns(probes: Iterable[Probe]) -> tuple[Column, ...]:
 
 
 # The average size of one row on disk; the plan of a run is computed with it.
-GRADIENT_ROW_BYTES = 110
+GRADIENT_ROW_BYTES = 180
 METRICS_ROW_BYTES = 250
+TABLE_ROW_BYTES = 60
 
 
 def metrics_row_bytes(probes: Iterable[Probe]) -> int:

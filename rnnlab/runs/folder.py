@@ -66,6 +66,11 @@ class RunFolder:
         return self.path / "gradients.csv"
 
     @property
+    def tables(self) -> Path:
+        """What probes with a table measured; only in a run that has such a probe."""
+        return self.path / "probes.csv"
+
+    @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoint.pt"
 
@@ -82,7 +87,8 @@ class RunFolder:
     @property
     def files(self) -> list[Path]:
         """Every file that a run may hold, in the order of docs/RECORDS.md."""
-        return [self.config, self.run, self.metrics, self.gradients, self.checkpoint, self.previous_checkpoint]
+        records = [self.metrics, self.gradients, self.tables]
+        return [self.config, self.run, *records, self.checkpoint, self.previous_checkpoint]
 
     @property
     def is_run(self) -> bool:
@@ -171,9 +177,11 @@ class RunFolder:
     def why_unwritten(self, path: Path) -> str | None:
         """Why this run has not written a file of it, as a sentence; None where it has, or ought to have.
 
-        config.yaml, gradients.csv, metrics.csv and the checkpoint are begun in this order. Raises RunFolderError.
+        config.yaml, gradients.csv, metrics.csv, probes.csv (with probes that have a table) and the checkpoint are begun
+        in this order. Raises RunFolderError.
         """
-        order = [self.config, self.gradients, self.metrics, self.checkpoint, self.previous_checkpoint]
+        records = [self.gradients, self.metrics, self.tables]
+        order = [self.config, *records, self.checkpoint, self.previous_checkpoint]
         if any(later.exists() for later in order[order.index(path) :]):
             return None
         info = self.read_run()

@@ -1,10 +1,10 @@
-"""A run's readings as grids: for a layer and a state, the log10 norms by update and lag."""
+"""A run's readings as grids: for a layer and a state, the log10 norms by update and own lag, or timestep."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,9 @@ LOG10_COLUMNS = ("log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_
 class Grid:
     """Readings [U, K] at U updates and K lags, with sentinel values: -inf zero, inf not finite, NaN underflow.
 
-    `recorded` says where there is a reading: sequences of different lengths have different lags.
+    Lags count from each sample's own read-out; `own_lags` is False where the file is of an older version, which has
+    them from the last timestep of the longest sequence only. `recorded` says where there is a reading: sequences of
+    different lengths have different lags.
 
     >>> from rnnlab.runs.folder import RunFolder
     >>> from rnnlab.runs.grids import GradientGrids
@@ -41,6 +43,7 @@ class Grid:
     lags: NDArray[np.int64]
     recorded: NDArray[np.bool_]
     values: dict[str, Floats]
+    own_lags: bool = True
 
     def at(self, update: int | None = None) -> int:
         """The row of the recorded update nearest to `update`; by default of the last one that is finite everywhere."""
@@ -92,25 +95,39 @@ class GradientGrids:
         return int(self._table.num_rows)
 
     def grid(self, state: str = "h", layer: int | None = None) -> Grid:
-        """The grid of a state in a layer (the top one). Raises UsageError where none was recorded."""
+        """The grid of a state in a layer (the top one), by own lag. Raises UsageError where none was recorded."""
+        chosen = self._chosen(state, layer)
+        own, samples = (_column(self._table, name)[chosen] for name in ("own_lag", "own_samples"))
+        known = (own >= 0) & (samples != 0)
+        columns = {name: f"own_{name}" for name in LOG10_COLUMNS}
+        return self._grid(np.flatnonzero(chosen)[known], "own_lag", columns, own_lags=not (samples < 0).any())
+
+    def by_timestep(self, state: str = "h", layer: int | None = None) -> Grid:
+        """The log10 norms of a state in a layer (the top one), with lag T-1-t. Raises UsageError like `grid`."""
+        return self._grid(np.flatnonzero(self._chosen(state, layer)), "lag", {"log10_norm": "log10_norm"})
+
+    def _chosen(self, state: str, layer: int | None) -> NDArray[np.bool_]:
         codes, names = self._states
         if not self.rows or state not in names:
             has = ", ".join(self.states()) or "none"
             raise UsageError(f"{self._name} recorded no gradient of state {state!r} (it has: {has})")
         wanted = self.layers[-1] if layer is None else layer
-        chosen = (codes == names.index(state)) & (_column(self._table, "layer") == wanted)
-        update, lag = _column(self._table, "update")[chosen], _column(self._table, "lag")[chosen]
+        chosen: NDArray[np.bool_] = (codes == names.index(state)) & (_column(self._table, "layer") == wanted)
+        return chosen
+
+    def _grid(self, rows_of: NDArray[np.int64], by: str, named: dict[str, str], *, own_lags: bool = True) -> Grid:
+        update, lag = (_column(self._table, name)[rows_of] for name in ("update", by))
         updates, rows = np.unique(update, return_inverse=True)
         lags, columns = np.unique(lag, return_inverse=True)
         recorded = np.zeros((len(updates), len(lags)), bool)
         recorded[rows, columns] = True
         values = {}
-        for name in LOG10_COLUMNS:
+        for name, column in named.items():
             values[name] = np.full(recorded.shape, np.nan)
-            values[name][rows, columns] = _column(self._table, name)[chosen]
-        return Grid(updates, lags, recorded, values)
+            values[name][rows, columns] = _column(self._table, column)[rows_of]
+        return Grid(updates, lags, recorded, values, own_lags)
 
 
-def _column(table: pa.Table, name: str) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = table[name].to_numpy()
+def _column(table: pa.Table, name: str) -> NDArray[Any]:
+    values: NDArray[Any] = table[name].to_numpy()
     return values

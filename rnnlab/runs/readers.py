@@ -1,4 +1,4 @@
-"""The readers of a run's two CSV files, as Arrow tables and as pandas frames. Their columns are in `columns`."""
+"""The readers of a run's CSV files, as Arrow tables and as pandas frames. Their columns are in `columns`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rnnlab.column import Column
 from rnnlab.errors import RunFolderError
 from rnnlab.regular import read_regular
-from rnnlab.runs.columns import GRADIENTS, METRICS
+from rnnlab.runs.columns import AT_TIMESTEP, GRADIENTS, METRICS, OWN_LAG, TABLES
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.seals import REMEDY, Seal
 from rnnlab.runs.writers import header_of
@@ -27,9 +27,10 @@ _BLOCK = 1 << 22
 def read_gradients(path: str | Path) -> pd.DataFrame:
     """gradients.csv as a frame. Log10 columns have sentinel values: -inf is zero, inf is not finite, NaN is underflow.
 
-    `norm` keeps inf and nan apart. A half-written last line is not read. Raises RunFolderError.
+    `norm` keeps inf and nan apart. A half-written last line is not read. Of a file of an older version, which does not
+    have them, the figures by own lag are those by T-1-t, and `own_samples` is -1. Raises RunFolderError.
     """
-    return as_frame(read_table(path, GRADIENTS))
+    return as_frame(_gradients(path))
 
 
 def read_metrics(path: str | Path) -> pd.DataFrame:
@@ -40,14 +41,40 @@ def read_metrics(path: str | Path) -> pd.DataFrame:
     return as_frame(read_table(path, METRICS, open_ended=True))
 
 
+def read_tables(path: str | Path) -> pd.DataFrame:
+    """probes.csv as a frame, a row a value. Raises RunFolderError."""
+    return as_frame(read_table(path, TABLES))
+
+
 def gradients_of(run: RunFolder) -> pa.Table:
     """The gradients.csv of a run, held to what its run.json says of it. Raises RunFolderError."""
-    return _held(run, run.gradients, lambda seal: read_table(run.gradients, GRADIENTS, seal=seal))
+    return _held(run, run.gradients, lambda seal: _gradients(run.gradients, seal))
 
 
 def metrics_of(run: RunFolder) -> pa.Table:
     """The metrics.csv of a run, held to what its run.json says of it. Raises RunFolderError."""
     return _held(run, run.metrics, lambda seal: read_table(run.metrics, METRICS, open_ended=True, seal=seal))
+
+
+def tables_of(run: RunFolder) -> pa.Table:
+    """The probes.csv of a run, held to what its run.json says of it. Raises RunFolderError."""
+    return _held(run, run.tables, lambda seal: read_table(run.tables, TABLES, seal=seal))
+
+
+def _gradients(path: str | Path, seal: Seal | None = None) -> pa.Table:
+    return _with_own_lag(read_table(path, GRADIENTS, seal=seal, before=AT_TIMESTEP))
+
+
+def _with_own_lag(table: pa.Table) -> pa.Table:
+    """The table; where it has no columns by own lag, with those by T-1-t in their place."""
+    if OWN_LAG[0].name in table.column_names:
+        return table
+    for column in OWN_LAG:
+        source = (
+            table["lag"].to_numpy() if column.kind == "count" else table[column.name.removeprefix("own_")].to_numpy()
+        )
+        table = table.append_column(column.name, [source if column.name != "own_samples" else np.full_like(source, -1)])
+    return table
 
 
 def _held(run: RunFolder, path: Path, read: Callable[[Seal | None], pa.Table]) -> pa.Table:
@@ -64,16 +91,21 @@ def _held(run: RunFolder, path: Path, read: Callable[[Seal | None], pa.Table]) -
 
 
 def read_table(
-    path: str | Path, columns: Sequence[Column], *, open_ended: bool = False, seal: Seal | None = None
+    path: str | Path,
+    columns: Sequence[Column],
+    *,
+    open_ended: bool = False,
+    seal: Seal | None = None,
+    before: Sequence[Column] | None = None,
 ) -> pa.Table:
     """One of the two files as an Arrow table without nulls. Open-ended, it may have more columns, all of them numbers.
 
-    seal: the length and hash that the file must have.
+    seal: the length and hash that the file must have. before: the columns of older files, which may be there instead.
 
     Log10 columns have sentinel values: -inf is zero, inf is not finite, NaN is underflow. In metrics.csv NaN is not
     measured. A half-written last line is not read.
     Raises RunFolderError where the file is missing, any of its lines is broken, or two rows are of the same update (and
-    layer, state and timestep).
+    of the same layer, state and timestep, or of the same quantity of a probe).
     """
     import pyarrow as pa
 
@@ -90,7 +122,9 @@ def read_table(
         return _empty(columns)
     if open_ended:
         columns = (*columns, *_added_columns(data, columns))
-    if not data[:4096].replace(b"\r\n", b"\n", 1).startswith(header_of(columns)):
+    if before is not None and _begins_with(data, before):
+        columns = before
+    if not _begins_with(data, columns):
         raise RunFolderError(f"{path} does not begin with the columns that this version of rnnlab reads")
     try:
         table = _parsed(pa.py_buffer(data).slice(0, whole), columns)
@@ -98,6 +132,10 @@ def read_table(
         return pa.table({column.name: _with_sentinels(table[column.name], column) for column in columns})
     except (pa.ArrowInvalid, ValueError) as error:
         raise RunFolderError(f"{path} is broken: {_first_line(str(error))}") from error
+
+
+def _begins_with(data: bytes, columns: Sequence[Column]) -> bool:
+    return data[:4096].replace(b"\r\n", b"\n", 1).startswith(header_of(columns))
 
 
 def _check_rows(table: pa.Table) -> None:
@@ -108,7 +146,9 @@ def _check_rows(table: pa.Table) -> None:
     if (back := np.flatnonzero(np.diff(update) < 0)).size:
         # The header is line 1.
         raise ValueError(f"line {back[0] + 3}: update {update[back[0] + 1]} comes after update {update[back[0]]}")
-    keys = [table[name] for name in ("layer", "state", "t") if name in table.column_names]
+    keys = [
+        table[name] for name in ("probe", "layer", "state", "part", "quantity", "t", "at") if name in table.column_names
+    ]
     if any(key.null_count for key in keys):
         return
     place = update - update[0]

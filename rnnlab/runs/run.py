@@ -11,8 +11,9 @@ import numpy as np
 
 from rnnlab.analysis.verdict import Verdict, verdict_of
 from rnnlab.errors import UsageError
+from rnnlab.runs.columns import OWN_LAG
 from rnnlab.runs.folder import RunFolder
-from rnnlab.runs.readers import as_frame, gradients_of, metrics_of
+from rnnlab.runs.readers import as_frame, gradients_of, metrics_of, tables_of
 from rnnlab.runs.run_config import read_config
 from rnnlab.runs.run_json import status_of
 
@@ -90,6 +91,21 @@ class Run:
         """gradients.csv (see docs/RECORDS.md)."""
         return as_frame(gradients_of(self.dir))
 
+    @cached_property
+    def tables(self) -> pd.DataFrame:
+        """probes.csv (see docs/RECORDS.md): only in a run of which a probe has a table."""
+        return as_frame(tables_of(self.dir))
+
+    def table(self, probe: str, update: int | None = None) -> pd.DataFrame:
+        """What a probe measured at one update (the last one), a column a quantity. Raises UsageError."""
+        rows = self.tables[self.tables["probe"] == probe]
+        if rows.empty:
+            recorded = ", ".join(sorted(set(self.tables["probe"])))
+            raise UsageError(f"{self.name} has no table of the probe {probe!r}; it has {recorded or 'none'}")
+        rows = rows[rows["update"] == (rows["update"].max() if update is None else update)]
+        wide = rows.pivot(index=["layer", "part", "at"], columns="quantity", values="value")
+        return wide[list(dict.fromkeys(rows["quantity"]))].reset_index().rename_axis(columns=None)
+
     def states(self, layer: int = -1) -> list[str]:
         """The states whose gradients were recorded in this layer."""
         return list(self._of_layer(layer)["state"].unique())
@@ -109,6 +125,13 @@ class Run:
             raise UsageError(f"{self.name} recorded no gradient at update {update}; it did at {recorded}")
         return curve.sort_values("lag", ignore_index=True)
 
+    def own_curve(self, update: int | None = None, layer: int = -1, state: str = "h") -> pd.DataFrame:
+        """The log10 columns of one update by `lag` from each sample's own read-out, and its `samples`."""
+        curve = self.curve(update, layer, state)
+        names = ["update", "layer", "state", *(column.name for column in OWN_LAG)]
+        own = curve[names].rename(columns=lambda name: name.removeprefix("own_"))
+        return own[(own["lag"] >= 0) & (own["samples"] != 0)].sort_values("lag", ignore_index=True)
+
     def last_finite_update(self, layer: int = -1, state: str = "h") -> int:
         """The last update whose recorded gradient is finite at every timestep, or the first one recorded."""
         rows = self._rows(layer, state)
@@ -118,10 +141,9 @@ class Run:
 
     def verdict(self, update: int | None = None, layer: int = -1, state: str = "h") -> Verdict:
         """What the curve of that update says: vanishing, exploding or stable (see docs/RECORDS.md)."""
-        curve = self.curve(update, layer, state)
-        # Below the top layer, and in c, the direct gradient is not the loss's own read-out.
-        top = state == "h" and self._layer(layer) == self._layer(-1)
-        return verdict_of(curve["lag"], curve["log10_norm"], curve["log10_direct"] if top else None)
+        curve = self.own_curve(update, layer, state)
+        figures = (curve[name] for name in ("lag", "log10_norm", "log10_direct", "log10_median"))
+        return verdict_of(*figures, own_lags=not (curve["samples"] < 0).any())
 
     def _layer(self, layer: int) -> int:
         layers = sorted(int(index) for index in self.gradients["layer"].unique())

@@ -102,21 +102,24 @@ _WINDOW: Kind = ("two whole numbers", lambda value: _is_list(value, int) and len
 
 _RESULT = ("loss", "error", "eval_loss", "eval_error", "test_loss", "test_error", "grad_norm", "grad_norm_clipped")
 _FIT = {
-    **dict.fromkeys(("rate", "error", "r2", "change", "spread"), _NUMBER),
+    **dict.fromkeys(("rate", "margin", "error", "r2", "change", "spread"), _NUMBER),
     "window": _WINDOW,
     "points": _COUNT,
 }
 _VERDICT = {
-    **dict.fromkeys(("word", "reason", "text"), _TEXT),
+    **dict.fromkeys(("word", "short", "reason", "text"), _TEXT),
     **dict.fromkeys(("zeros", "underflow", "nonfinite", "readouts", "gone_from"), _COUNT),
     "fit": _FIT,
+    "parts": ("a list of two fits", lambda value: _is_list(value, dict, type(None)) and len(value) == 2),
+    "median": {"word": _TEXT, "rate": _NUMBER, "margin": _NUMBER},
     "horizon": _NUMBER,
-    "exponential": _BOOL,
+    **dict.fromkeys(("exponential", "own_lags"), _BOOL),
 }
 KEYS: Mapping[str, Any] = {
     **dict.fromkeys(("name", "reason", "started", "ended", "identity", "sweep", "device", "dtype", "scan"), _TEXT),
     **dict.fromkeys(("fleet", "parameters", "updates", "seed"), _COUNT),
     "threads": _THREADS,
+    "tf32": _BOOL,
     "process": {"pid": _WHOLE, "host": _TEXT, "start": ("a time", _is_start), "boot": ("a time", _is_start)},
     "versions": ("a mapping of packages to their versions", _are_texts),
     "machine": {"system": _TEXT, "processor": _TEXT},

@@ -22,7 +22,7 @@ from rnnlab.runs.folder import bookkeeping
 from rnnlab.runs.hidden import check_plain_tables, fault_of_file
 
 _FILE = "store.sqlite"
-_VERSION = 2
+_VERSION = 3
 """The version of the format; another format needs another number."""
 # One table for each kind: reading one kind then reads its pages in order, and no others.
 _TABLE = (

@@ -1,4 +1,4 @@
-"""Write a run's two CSV files. Their columns are in `columns`; `readers` reads them."""
+"""Write a run's CSV files. Their columns are in `columns`; `readers` reads them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from rnnlab.column import Column
 from rnnlab.errors import RunFailedError, RunFolderError
-from rnnlab.runs.columns import GRADIENTS, METRICS
+from rnnlab.runs.columns import GRADIENTS, METRICS, TABLES
 from rnnlab.runs.seals import Seal, Sealer, seal_of_file
 
 
@@ -117,37 +117,29 @@ class GradientLog(_Log):
     >>> from pathlib import Path
     >>> from rnnlab.runs.readers import read_gradients
     >>> from rnnlab.runs.writers import GradientLog
-    >>> columns = ("norm", "log10_norm", "log10_p05", "log10_median", "log10_p95", "log10_direct")
+    >>> from rnnlab.runs.columns import GRADIENTS
+    >>> columns = {column.name: [1, 0] for column in GRADIENTS[3:]}
     >>> with GradientLog(Path("gradients.csv")) as log:
-    ...     log.write(update=0, layer=0, state="h", t=[0, 1], lag=[1, 0], **{name: [0.1, 1.0] for name in columns})
-    >>> read_gradients("gradients.csv")["norm"].tolist()
-    [0.1, 1.0]
+    ...     log.write(update=0, layer=0, state="h", columns=columns)
+    >>> read_gradients("gradients.csv")["log10_norm"].tolist()
+    [1.0, 0.0]
     """
 
     def __init__(self, path: Path, kept: Seal | None = None) -> None:
         super().__init__(path, GRADIENTS, kept)
 
-    def write(
-        self,
-        update: int,
-        layer: int,
-        state: str,
-        t: ArrayLike,
-        lag: ArrayLike,
-        norm: ArrayLike,
-        log10_norm: ArrayLike,
-        log10_p05: ArrayLike,
-        log10_median: ArrayLike,
-        log10_p95: ArrayLike,
-        log10_direct: ArrayLike,
-    ) -> None:
-        """One row a timestep; all arrays have one entry a timestep.
+    def write(self, update: int, layer: int, state: str, columns: Mapping[str, ArrayLike]) -> None:
+        """One row a timestep. columns: all from `t` on by name, each with one entry a timestep.
 
         In the log10 arrays -inf is exactly zero, inf and nan are not finite, and an entry that is *masked*
         (`numpy.ma`) is underflow: not zero, but too small for the number format.
         """
-        logs = (log10_norm, log10_p05, log10_median, log10_p95, log10_direct)
-        cells = [_counts(t), _counts(lag), _numbers(norm), *map(_decades, logs)]
+        # By own lag the figures are mostly those by timestep, in the same arrays.
+        written: dict[tuple[str, int], list[str]] = {}
+        cells = []
+        for column in GRADIENTS[_KEYS:]:
+            key = column.kind, id(values := columns[column.name])
+            cells.append(written[key] if key in written else written.setdefault(key, _CELLS[column.kind](values)))
         prefix = f"{update},{layer},{state},"
         self._csv.append(update, (prefix + ",".join(row) for row in zip(*cells, strict=True)))
 
@@ -178,6 +170,36 @@ class MetricsLog(_Log):
         self._csv.append(update, [",".join(cells)])
 
 
+class TableLog(_Log):
+    """Appends to probes.csv, one row a value. Opening, continuing and closing are as in GradientLog.
+
+    >>> from pathlib import Path
+    >>> from rnnlab.runs.readers import read_tables
+    >>> from rnnlab.runs.writers import TableLog
+    >>> with TableLog(Path("probes.csv")) as log:
+    ...     log.write(0, "jacobian", layer=0, part="", at=[1, 2], values={"log10_sigma_max": [-0.1, -0.2]})
+    >>> read_tables("probes.csv")[["at", "value"]].values.tolist()
+    [[1.0, -0.1], [2.0, -0.2]]
+    """
+
+    def __init__(self, path: Path, kept: Seal | None = None) -> None:
+        super().__init__(path, TABLES, kept)
+
+    def write(
+        self, update: int, probe: str, layer: int, part: str, at: ArrayLike, values: Mapping[str, ArrayLike]
+    ) -> None:
+        """Write the values of each quantity, all of which have one entry for each of `at`."""
+        places = _counts(at)
+        self._csv.append(
+            update,
+            [
+                f"{update},{probe},{layer},{part},{place},{quantity},{value}"
+                for quantity, numbers in values.items()
+                for place, value in zip(places, _numbers(numbers), strict=True)
+            ],
+        )
+
+
 def header_of(columns: Sequence[Column]) -> bytes:
     """The first line of a file with these columns."""
     return (",".join(column.name for column in columns) + "\n").encode()
@@ -201,6 +223,11 @@ def _decades(values: ArrayLike) -> list[str]:
     for underflow in np.flatnonzero(getattr(values, "mask", False)):
         cells[underflow] = ""
     return cells
+
+
+_CELLS = {"count": _counts, "number": _numbers, "log10": _decades}
+_KEYS = [column.name for column in GRADIENTS].index("t")
+"""Columns of gradients.csv before `t`: update, layer, state."""
 
 
 def _drop_partial_line(path: Path, header: bytes) -> None:

@@ -29,28 +29,30 @@ class Arriving:
 
     def __init__(self, rows: Scaled, slots: Tensor | None = None) -> None:
         largest = rows.mantissa.abs().amax(-1)
-        self._rows = _near_one(rows, largest)
-        sizes = sizes_of(self._rows.exponent, largest)
+        self.rows = _near_one(rows, largest)
+        """[R, S, B, H], the largest entry of each in [0.5, 1)."""
+        sizes = sizes_of(self.rows.exponent, largest)
         if slots is not None:
             there, slots = slots >= 0, slots.clamp(min=0)
             sizes = sizes.gather(1, slots).where(there, NOTHING)
-        self._slots = slots
+        self.slots = slots
+        """int64 [R, T, B], of which a negative one has become 0; None where timestep t takes row t."""
         self.sizes = sizes
         """The exponents of the rows by timestep, int64 [R, T, B]; NOTHING where zeros arrive, or no row."""
 
     def timesteps(self) -> list[bool]:
         """At which timesteps anything arrives."""
-        if self._slots is None:
+        if self.slots is None:
             return [True] * self.sizes.shape[1]
         anything: list[bool] = (self.sizes != NOTHING).any(2).any(0).tolist()
         return anything
 
     def at(self, t: int) -> tuple[Tensor, Tensor]:
         """The mantissas [R, B, H] of one timestep, of any values where nothing arrives, and their sizes [R, B]."""
-        mantissa = self._rows.mantissa
-        if self._slots is None:
+        mantissa = self.rows.mantissa
+        if self.slots is None:
             return mantissa[:, t], self.sizes[:, t]
-        slot = self._slots[:, t, None, :, None].expand(-1, -1, -1, mantissa.shape[-1])
+        slot = self.slots[:, t, None, :, None].expand(-1, -1, -1, mantissa.shape[-1])
         return mantissa.gather(1, slot)[:, 0], self.sizes[:, t]
 
 
@@ -60,7 +62,7 @@ class Adjoint:
 
     squares: by state, squared row norms, float64 [R, T, B], of rows that have these exponents, int64 [R, T, B]; with an
     adjoint clip those of dL/da_t as it came and as it went on as well, `a` and `a_clipped`.
-    lost: whether a timestep took the row out of the number format, bool [R, T, B].
+    lost: whether a timestep took the row out of the number format, bool [R, T, B]; None from a scan that does not say.
     sums: the gradients of the layer's parameters by name.
     dgx: dL/d(x_t W_ih + b), rows [R, T, B, G*H].
     clamped: how many entries of dL/da the clip clamped, [R]; None without one.
@@ -68,7 +70,7 @@ class Adjoint:
 
     squares: dict[str, Tensor]
     exponents: Tensor
-    lost: Tensor
+    lost: Tensor | None
     sums: dict[str, Scaled]
     dgx: Scaled
     clamped: Tensor | None

@@ -48,14 +48,17 @@ class Recurrent:
 
         The adjoint clip clamps the gradient that comes back to it. Raises KeyError for an unknown name.
         """
-        W = self.layer.recurrent[name].detach()
-        result = torch.bmm(rows, W) if W.shape[1] == rows.shape[-1] else _repeated(rows, W) * W
-        if self.layer.b_hh is not None:
-            result = result + self._bias(name, self.layer.b_hh.detach())[:, None]
+        b_hh = self.layer.b_hh
+        result = self._times(rows, name, self.layer.recurrent[name].detach(), None if b_hh is None else b_hh.detach())
         if result.requires_grad:
             self._products.append(Product(name, rows.detach()))
             result.register_hook(functools.partial(self._arrived, self._products[-1]))
         return result
+
+    def _times(self, rows: Tensor, name: str, W: Tensor, b_hh: Tensor | None) -> Tensor:
+        """rows W, and the b_hh of its gates."""
+        result = torch.bmm(rows, W) if W.shape[1] == rows.shape[-1] else _repeated(rows, W) * W
+        return result if b_hh is None else result + self._bias(name, b_hh)[:, None]
 
     def take(self) -> list[Product]:
         """The products since the last call, in their order."""
@@ -104,6 +107,19 @@ class Recurrent:
             gradient = gradient.clamp(-self.limits, self.limits)
         product.gradient = gradient
         return gradient
+
+
+class Differentiable(Recurrent):
+    """The same, with products that autograd goes through to the parameters themselves, and keeps no account of.
+
+    >>> layer = Layer(torch.ones(1, 1, 4), {"W_hh": torch.ones(1, 2, 2, requires_grad=True)}, torch.zeros(1, 4), None)
+    >>> Differentiable(layer, {"W_hh": ("z",)}, ("z", "n")).product(torch.ones(1, 1, 2), "W_hh").requires_grad
+    True
+    """
+
+    def product(self, rows: Tensor, name: str) -> Tensor:
+        """rows W, as in Recurrent. Raises KeyError for an unknown name."""
+        return self._times(rows, name, self.layer.recurrent[name], self.layer.b_hh)
 
 
 def _places(blocks: Mapping[str, tuple[str, ...]], gates: tuple[str, ...]) -> dict[str, list[int | None]]:

@@ -36,3 +36,7 @@ class Rule(NamedTuple):
     """There is a second state, c."""
     own_dgh: bool = False
     """dL/d(recurrent pre-activation) differs from dL/d(input pre-activation)."""
+    product: bool = True
+    """There is a W_hh. Without one gh has the input pre-activation, gx nothing, and there is no dgh."""
+    name: str = ""
+    """Under which the same rule stands in Triton (`cuda/rules.py`); empty where it does not."""

@@ -44,11 +44,13 @@ def fleets_of(
 ) -> list[list[PendingRun]]:
     """The runs as fleets of one shape, the most expensive first, so that the last ones to end are short.
 
-    memory: bytes that a fleet may take at its peak; one that would take more is divided, down to single runs.
+    memory: bytes that a fleet may take at its peak; one that would take more is divided, down to single runs. Runs on
+    the fused scan, which is for one, are fleets of one.
     """
     groups: dict[str, list[PendingRun]] = defaultdict(list)
     for number, run in enumerate(pending):
-        groups[shape_of(run.config) if together else str(number)].append(run)
+        alone = not together or run.config.train.scan == "fused"
+        groups[str(number) if alone else shape_of(run.config)].append(run)
     fleets = [fleet for group in groups.values() for fleet in _split(group, memory)]
     return sorted(fleets, key=lambda fleet: -cost_of([run.config for run in fleet]))
 

@@ -12,6 +12,11 @@ temporal_order_3bit       the order of three
 random_permutation        the first symbol, at the end
 noiseless_memorization    five bits over a gap
 copy                      symbols over a gap
+noise                     Gaussian numbers, with nothing to learn
+delayed                   what is asked for some timesteps late
+delayed_copy              a symbol
+delayed_xor               whether two bits differed
+lorenz                    the next state of a chaotic system
 series                    the next value of a column of a CSV
 text                      the next character of a text
 arrays                    sequences from an .npz file
@@ -26,9 +31,13 @@ from rnnlab.tasks.addition import Addition
 from rnnlab.tasks.arrays import Arrays
 from rnnlab.tasks.base import Batch, Chance, Loss, Single, Source, Task
 from rnnlab.tasks.copy import Copy
+from rnnlab.tasks.delayed_copy import DelayedCopy
+from rnnlab.tasks.delayed_xor import DelayedXor
 from rnnlab.tasks.files import sha256
+from rnnlab.tasks.lorenz import Lorenz
 from rnnlab.tasks.mnist import Mnist
 from rnnlab.tasks.multiplication import Multiplication
+from rnnlab.tasks.noise import Noise
 from rnnlab.tasks.noiseless_memorization import NoiselessMemorization
 from rnnlab.tasks.random_permutation import RandomPermutation
 from rnnlab.tasks.series import Series
@@ -45,6 +54,10 @@ TASKS: Table[Task] = table(
     RandomPermutation,
     NoiselessMemorization,
     Copy,
+    Noise,
+    DelayedCopy,
+    DelayedXor,
+    Lorenz,
     Series,
     Text,
     Arrays,

@@ -137,13 +137,18 @@ class Marked(Stretched):
     inputs: ClassVar[int] = 2
     outputs: ClassVar[int] = 1
 
+    @property
+    def stretches(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Where each of the two marks lies, in tenths of the sequence: from, and up to, not including."""
+        return (0, 1), (1, 5)
+
     def mistakes(self, outputs: Tensor, y: Tensor) -> Tensor:
         """1 where |output - target| > 0.2 (squared error above 0.04), else 0."""
         return beyond(outputs, y, TOLERANCE)
 
     def draw(self, rng: np.random.Generator, batch: int, dtype: DTypeLike) -> Batch:
         lengths, rows = self.lengths(rng, batch), np.arange(batch)
-        first, second = within(rng, lengths, 0, 1), within(rng, lengths, 1, 5)
+        first, second = (within(rng, lengths, low, high) for low, high in self.stretches)
         numbers = rng.random((self.timesteps, batch))
         if (padding := self.padding(lengths)) is not None:
             numbers[padding] = 0

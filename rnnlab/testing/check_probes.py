@@ -9,7 +9,7 @@ import numpy as np
 from rnnlab.config import Config, load_config
 from rnnlab.gradients.readings import Curve
 from rnnlab.gradients.view import UpdateView
-from rnnlab.probes import PROBES, Figures, Probe
+from rnnlab.probes import PROBES, Figures, Measured, Probe, TableRows
 from rnnlab.runs.columns import GRADIENTS, METRICS
 from rnnlab.testing.check_parts import check_part
 from rnnlab.testing.laws import bits, law, made, random_state_untouched
@@ -64,23 +64,37 @@ def _measured(probe: Probe, configs: Sequence[Config]) -> Figures:
     fleet = Fleet(configs)
     fleet.update()
     batch = fleet.compute_gradients()
-    view = UpdateView(1, fleet.network, batch.result, batch.lengths)
+    view = UpdateView(1, fleet.network, batch.result, batch.sequences, fleet.objective)
     shown = [*fleet.network.parameters.values(), batch.gradients, batch.result.losses]
     before = [bits(tensor) for tensor in shown]
     with random_state_untouched("a probe"):
         rows = probe.rows(view)
-        result = probe.measure(view)
+        measured = probe.measure(view)
         _unchanged(before, shown)
         fleet.apply_gradients(batch)
         moved = [bits(tensor) for tensor in shown]
-        figures = result() if callable(result) else result
+        figures = measured() if callable(measured) else measured
     _unchanged(moved, shown)
+    tables = figures.tables if isinstance(figures, Measured) else ()
+    figures = figures.figures if isinstance(figures, Measured) else figures
+    _check_tables(probe, configs, tables)
     columns = {column.name for column in probe.columns}
     law(set(figures) <= columns, "it measures columns that it names in `columns`, and no other", set(figures) - columns)
     for name, values in figures.items():
         law(np.shape(values) == (len(configs),), f"{name} is a number for each replica [R]", np.shape(values))
     _check_rows(probe, configs, rows)
     return figures
+
+
+def _check_tables(probe: Probe, configs: Sequence[Config], tables: Sequence[Sequence[TableRows]]) -> None:
+    most = probe.table_rows(configs[0])
+    law(not tables or len(tables) == len(configs), "there is a table for each replica", len(tables))
+    quantities = {column.name for column in probe.table}
+    for table in tables:
+        written = sum(len(rows.at) for rows in table)
+        law(written <= most, f"a table has the {most} rows that `table_rows` promises, at most", written)
+        others = {name for rows in table for name in rows.values} - quantities
+        law(not others, "a table has the quantities that `table` names, and no other", others)
 
 
 def _unchanged(before: Iterable[bytes], shown: Iterable[object]) -> None:

@@ -19,6 +19,7 @@ from rnnlab.runs.run import Run
 from rnnlab.runs.run_json import now
 from rnnlab.runs.seals import Seal, Sealer
 from rnnlab.runs.writers import check_kept
+from rnnlab.training.device import Scan
 
 State = Mapping[str, Any]
 
@@ -97,6 +98,11 @@ def as_many_threads(folder: RunFolder | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def scan_to_resume(folder: RunFolder) -> Scan | None:
+    """The scan that a run goes on with: general if it began so, as part of a fleet; None: what a new run would take."""
+    return "general" if folder.read_run().get("scan") == "general" else None
 
 
 def forget_damaged(folder: RunFolder, state: State) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,15 +15,20 @@ from torch import Tensor
 from rnnlab.config.shape import shape_of
 from rnnlab.gradients.clipping import clip_each
 from rnnlab.gradients.passes import (
+    FusedLayers,
     Pass,
     Prediction,
     Scratch,
     Sequences,
     fast_forward,
     fast_pass,
+    fused_pass,
     general_forward,
     general_pass,
+    triton_forward,
+    triton_pass,
 )
+from rnnlab.gradients.triton_check import check_triton
 from rnnlab.network.flat import Gradient, row_norms
 from rnnlab.network.network import Network, Shape, draw
 from rnnlab.network.objective import Objective
@@ -32,9 +36,10 @@ from rnnlab.scan.fast import scan as fast
 from rnnlab.scan.fast.disk_cache import take_message
 from rnnlab.scan.fast.threads import own_threads
 from rnnlab.tasks import Single, Task
-from rnnlab.training.device import choose_device, choose_scan
+from rnnlab.training.device import Scan, check_tf32, choose_device, choose_scan
 from rnnlab.training.optim import Stepper
 from rnnlab.training.sizes import evaluation_chunk
+from rnnlab.training.slow_message import saying_if_slow
 
 if TYPE_CHECKING:
     from rnnlab.config import Config
@@ -49,8 +54,7 @@ class BatchGradients:
 
     result: Pass
     """Good until the fleet's next pass: it reads memory that the passes share."""
-    lengths: Tensor
-    """[R, B]"""
+    sequences: Sequences
     gradients: Tensor
     """What the optimizer will get, one row for each replica: [R, P], like the network's flat parameters."""
     losses: Floats
@@ -66,7 +70,7 @@ class Fleet:
 
     configs: one for each replica, all of one shape (`config.shape`). Each replica has its own initial weights, clip,
     options of the optimizer, seed, and so its own stream of data. states: results of `state`, from which the replicas
-    continue.
+    continue. scan: the one to go on with; else as the config says.
 
     >>> from rnnlab.config import load_config
     >>> given = {"task": {"name": "addition", "length": 20}, "model": {"hidden": 5}, "train": {"scan": "general"}}
@@ -75,7 +79,9 @@ class Fleet:
     (3,)
     """
 
-    def __init__(self, configs: Sequence[Config], states: Sequence[Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self, configs: Sequence[Config], states: Sequence[Mapping[str, Any]] | None = None, scan: Scan | None = None
+    ) -> None:
         if len({shape_of(config) for config in configs}) != 1:
             raise ValueError("the runs of a fleet must be of one shape")
         self.configs, config = list(configs), configs[0]
@@ -83,7 +89,8 @@ class Fleet:
         self.device = choose_device(config.device)
         self.dtype = getattr(torch, config.dtype)
         self.cell = config.model.build_cell()
-        self.scan = choose_scan(config.train.scan, self.cell.rule() is not None, self.device)
+        self.scan = scan or choose_scan(config, self.device, len(configs))
+        check_tf32(config, self.device)
         self.objective = objective(self.task)
         self._bounds = _bounds(configs, self.device)
         shape = network_shape(config)
@@ -99,6 +106,7 @@ class Fleet:
             source.restore(state["source"])
         self.streams = [source.batches(self.batch) for source in self.sources]
         self._scratch, self._evaluation_scratch = Scratch(shape.layers), Scratch(shape.layers)
+        self._layers = FusedLayers(self.network) if self.scan == "fused" else None
         self._even: dict[tuple[int, int, int], Tensor] = {}
 
     def update(self) -> BatchGradients:
@@ -117,7 +125,7 @@ class Fleet:
             shares = _floats(result.clamped)
         losses, clipped_norms = _floats(result.losses), row_norms(rows)
         finite = np.isfinite(losses) & np.isfinite(clipped_norms) & (gradient.log2_norm < np.inf)
-        return BatchGradients(result, batch.lengths, rows, losses, gradient.norms(), clipped_norms, shares, finite)
+        return BatchGradients(result, batch, rows, losses, gradient.norms(), clipped_norms, shares, finite)
 
     def apply_gradients(self, batch_gradients: BatchGradients) -> None:
         """Update the weights of the replicas whose loss and gradient are finite, and of no others."""
@@ -128,6 +136,10 @@ class Fleet:
         """A forward and backward pass; the weights do not change."""
         if self.scan == "fast":
             return fast_pass(self.network, batch, self.objective, self._scratch, bound=self._bounds)
+        if self._layers is not None:
+            return fused_pass(self.network, batch, self.objective, self._layers)
+        if self.scan == "triton":
+            return triton_pass(self.network, batch, self.objective, bound=self._bounds)
         return general_pass(self.network, batch, self.objective, bound=self._bounds)
 
     def sequences(self, batches: Sequence[Batch]) -> Sequences:
@@ -194,6 +206,10 @@ class Fleet:
         """A forward pass alone."""
         if self.scan == "fast":
             top = fast_forward(self.network, batch, self._evaluation_scratch)[-1].hs[:, 1:]
+        elif self._layers is not None:
+            top = self._layers.forward(self.network, batch, back=False).top
+        elif self.scan == "triton":
+            top = triton_forward(self.network, batch)[-1].states[0]
         else:
             top = general_forward(self.network, batch)
         read_out = self.objective.read_out(batch.lengths, batch.x.shape[1])
@@ -215,19 +231,21 @@ class Fleet:
         }
 
     def pick(self, replicas: Sequence[int]) -> Fleet:
-        """A fleet of these replicas alone, as they are now."""
-        return Fleet([self.configs[r] for r in replicas], [self.state(r) for r in replicas])
+        """A fleet of these replicas alone, as they are now, on the same scan."""
+        return Fleet([self.configs[r] for r in replicas], [self.state(r) for r in replicas], scan=self.scan)
 
     def prepare(self, notify: Callable[[str], None]) -> None:
         """Compile the scan now, or read it from the cache on disk; `notify` gets a message if that takes long."""
-        if self.scan != "fast":
-            return
+        if self.scan == "triton":
+            with saying_if_slow(notify, f"compiling the {self.cell.name} scan for {self.device} ..."):
+                check_triton(self.cell, self.network.shape.hidden, self.device)
         rule = self.cell.rule()
-        assert rule is not None
+        if self.scan not in ("fast", "fused") or rule is None:
+            return
         if message := take_message():
             notify(message)
         begun = time.perf_counter()
-        with _saying_if_slow(
+        with saying_if_slow(
             notify, f"loading the {self.cell.name} scan, or compiling it (once; it is kept on disk) ..."
         ):
             compiled = fast.prepare(rule, self.dtype)
@@ -269,17 +287,3 @@ def _lengths(batch: Batch) -> Any:
 
 def _floats(tensor: Tensor) -> Floats:
     return tensor.detach().double().cpu().numpy()
-
-
-class _saying_if_slow:  # noqa: N801  reads as a statement
-    """Say `message` once if the block takes longer than half a second."""
-
-    def __init__(self, notify: Callable[[str], None], message: str) -> None:
-        self._timer = threading.Timer(0.5, notify, [message])
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()

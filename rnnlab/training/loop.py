@@ -17,11 +17,12 @@ from rnnlab.errors import RunFailedError
 from rnnlab.gradients.view import UpdateView
 from rnnlab.interruptions import Interruptions
 from rnnlab.names import check_out
-from rnnlab.probes import Figures
+from rnnlab.probes import Figures, Measured
 from rnnlab.progress import Progress
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
-from rnnlab.training.checkpoints import as_many_threads, state_to_resume
+from rnnlab.training.checkpoints import as_many_threads, scan_to_resume, state_to_resume
+from rnnlab.training.device import float32_products
 from rnnlab.training.fleet import BatchGradients, Fleet
 from rnnlab.training.plan import is_evaluated, is_logged, updates_of
 from rnnlab.training.recorder import Recorder, progress_of
@@ -110,7 +111,8 @@ def train_fleet(
     """
     folders = [RunFolder(Path(out) / start.name) for start in starts]
     states = [state_to_resume(run, callbacks.on_message) for run in folders] if starts[0].resume else None
-    fleet = fleet or Fleet([start.config for start in starts], states)
+    scan = scan_to_resume(folders[0]) if states else None
+    fleet = fleet or Fleet([start.config for start in starts], states, scan)
     fleet.prepare(callbacks.on_message)
     shared = fleet_info(fleet, command, sweep)
     with Interruptions(callbacks.on_message) as interruptions:
@@ -122,7 +124,8 @@ def train_fleet(
                 runs.append(Recorder(start.config, folder))
                 runs[r].resume(states[r]) if states else runs[r].begin()
             folders = [run.dir for run in runs]
-            with as_many_threads(folders[0] if states else None), fleet.threads():
+            products = float32_products(tf32=starts[0].config.train.tf32)
+            with as_many_threads(folders[0] if states else None), fleet.threads(), products:
                 training.run(runs, first_checkpoint=not states)
         except BaseException as error:
             interruptions.block()
@@ -198,14 +201,20 @@ class _Training:
     def _measure(
         self, update: int, batch: BatchGradients, due: bool, shown: Sequence[bool]
     ) -> list[Figures | Callable[[], Figures]]:
-        """Write the probes' rows of gradients.csv; what they have for metrics.csv."""
-        view = UpdateView(update, self.fleet.network, batch.result, batch.lengths, self.config.probe.stride)
+        """Write the probes' rows of gradients.csv and probes.csv; what they have for metrics.csv."""
+        fleet, stride = self.fleet, self.config.probe.stride
+        view = UpdateView(update, fleet.network, batch.result, batch.sequences, fleet.objective, stride)
         probes = [probe for probe in self.probes if due or probe.also_nonfinite]
         for rows in filter(None, [probe.rows(view) for probe in probes]):
             for run, own_rows, is_shown in zip(self.runs, rows, shown, strict=True):
                 if is_shown:
                     run.write_curves(update, own_rows)
-        return [probe.measure(view) for probe in probes]
+        measured = [probe.measure(view) for probe in probes]
+        for probe, part in zip(probes, measured, strict=True):
+            for run, tables, is_shown in zip(self.runs, getattr(part, "tables", ()), shown, strict=False):
+                if is_shown:
+                    run.write_tables(update, probe.name, tables)
+        return [part.figures if isinstance(part, Measured) else part for part in measured]
 
     def _write_metrics(self, update: int, batch: BatchGradients, measured: Figures, shown: Sequence[bool]) -> None:
         logged = is_logged(self.config, update, self.updates)

@@ -69,7 +69,8 @@ class MemoryForecast:
 def forecast_memory(configs: list[Config], *, threads: int = 1, fast: bool | None = None) -> MemoryForecast:
     """What a fleet of these runs, all of one shape, takes in memory.
 
-    fast: whether it runs on the compiled scan; without it, as on a machine without a GPU.
+    fast: whether it runs on the compiled scan, or on torch's fused layers, whose readings come from it; without it, as
+    on a machine without a GPU.
     """
     config = configs[0]
     if fast is None:
@@ -86,7 +87,7 @@ def forecast_memory(configs: list[Config], *, threads: int = 1, fast: bool | Non
         scan=parts.scan,
         evaluation=parts.evaluation,
         # Gradients by parameter, as rows, clipped, and one more row while they are scaled.
-        update=parts.update + 4 * of_row,
+        update=parts.update + 4 * of_row + _fused_layers(config, sizes),
         probes=parts.probes,
         evaluating=parts.evaluating,
         # A copy of one replica's state, and that copy as bytes, whose room grows by an eighth at a time.
@@ -136,6 +137,11 @@ def _fast_parts(config: Config, n: Sizes) -> _Parts:
         evaluating=batch + upstream + _evaluating(config, n) + _read_out(n, n.chunk),
         batch=batch + upstream,
     )
+
+
+def _fused_layers(config: Config, n: Sizes) -> int:
+    """What torch's fused layers keep on the CPU for their way back: each gate before and after its nonlinearity."""
+    return 2 * n.layers * n.rows(n.B) * n.H * n.gates * n.item if config.train.scan == "fused" else 0
 
 
 def _batch(n: Sizes, B: int) -> int:

@@ -57,14 +57,14 @@ class Stepper:
     @torch.no_grad()
     def step(self, gradients: Tensor, moves: NDArray[np.bool_]) -> None:
         """One update of the rows that move; the others, and what is remembered of them, stay as they are."""
-        if any(
+        if not moves.all() and any(
             moves[group.first : group.last].any() != moves[group.first : group.last].all() for group in self._groups
         ):
             self._groups = self._grouped([self.state(r) for r in range(len(self._parts))], moves)
         for group in self._groups:
             if moves[group.first]:
-                group.weights.grad = gradients[group.first : group.last]
-                group.optimizer.step()
+                part = self._parts[group.first]
+                part.step(group.optimizer, group.weights, gradients[group.first : group.last])
 
     def state(self, r: int) -> dict[str, Tensor]:
         """A copy of what is remembered of a row; a Stepper made with it goes on exactly."""

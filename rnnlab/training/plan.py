@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from rnnlab.config import Config
-from rnnlab.runs.columns import GRADIENT_ROW_BYTES, metrics_row_bytes
-from rnnlab.training.device import choose_device, choose_scan
+from rnnlab.runs.columns import GRADIENT_ROW_BYTES, TABLE_ROW_BYTES, metrics_row_bytes
+from rnnlab.training.device import check_tf32, choose_device, choose_scan
 from rnnlab.training.fleet import network_shape
 from rnnlab.training.memory import forecast_memory
 
@@ -31,6 +31,7 @@ class Plan:
     updates: int
     gradient_rows: int
     metrics_rows: int
+    probe_rows: int
     bytes: int
     memory: int
     """Bytes at the peak, as `training/memory.py` forecasts them."""
@@ -51,10 +52,17 @@ def plan(config: Config) -> Plan:
     probes = config.probe.probes()
     rows = len(due) * sum(probe.gradient_rows(config) for probe in probes)
     itemsize = 4 if config.dtype == "float32" else 8
-    size = rows * GRADIENT_ROW_BYTES + logged * metrics_row_bytes(probes) + 3 * parameters * itemsize
-    scan = choose_scan(config.train.scan, cell.rule() is not None, device)
-    memory = forecast_memory([config], threads=torch.get_num_threads(), fast=scan == "fast").peak
-    return Plan(parameters, updates, rows, logged, size, memory, scan, str(device))
+    table_rows = len(due) * sum(probe.table_rows(config) for probe in probes)
+    size = (
+        rows * GRADIENT_ROW_BYTES
+        + table_rows * TABLE_ROW_BYTES
+        + logged * metrics_row_bytes(probes)
+        + 3 * parameters * itemsize
+    )
+    scan = choose_scan(config, device)
+    check_tf32(config, device)
+    memory = forecast_memory([config], threads=torch.get_num_threads(), fast=scan != "general").peak
+    return Plan(parameters, updates, rows, logged, table_rows, size, memory, scan, str(device))
 
 
 def updates_of(config: Config) -> int:

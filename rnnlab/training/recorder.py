@@ -15,12 +15,13 @@ from rnnlab.atomic import atomic
 from rnnlab.config import Config, StopRule
 from rnnlab.errors import RnnlabError
 from rnnlab.gradients.readings import Curve
+from rnnlab.probes import TableRows
 from rnnlab.progress import Progress, median_of
 from rnnlab.provenance import this_process
 from rnnlab.runs.columns import RESULTS, metrics_columns
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.seals import Seal, fields_of, seal_of_file
-from rnnlab.runs.writers import GradientLog, MetricsLog
+from rnnlab.runs.writers import GradientLog, MetricsLog, TableLog
 from rnnlab.training.checkpoints import State, forget_damaged, kept_files, write_checkpoint
 from rnnlab.training.plan import is_evaluated
 
@@ -39,10 +40,12 @@ class Recorder:
         self.row: dict[str, float | None] | None = None
         """The row of metrics.csv that is not written yet; an evaluation may be missing."""
         self.curve: tuple[Any, ...] | None = None
-        """The top layer's h, when it was last recorded and finite: lag, log10_norm and log10_direct."""
+        """The top layer's h, when it was last recorded and finite, by own lag (see `Curve.by_own_lag`)."""
         self._config: Seal | None = None
         self._gradients: GradientLog | None = None
         self._metrics: MetricsLog | None = None
+        self._tables: TableLog | None = None
+        """Where a probe has a table."""
 
     @property
     def name(self) -> str:
@@ -72,17 +75,25 @@ class Recorder:
     def _open(self, kept: Mapping[str, Seal]) -> None:
         gradients, metrics = self.dir.gradients, self.dir.metrics
         self._gradients = GradientLog(gradients, kept.get(gradients.name))
-        columns = metrics_columns(self.config.probe.probes())
-        self._metrics = MetricsLog(metrics, columns, kept.get(metrics.name))
+        probes, tables = self.config.probe.probes(), self.dir.tables
+        self._metrics = MetricsLog(metrics, metrics_columns(probes), kept.get(metrics.name))
+        if any(probe.table for probe in probes):
+            self._tables = TableLog(tables, kept.get(tables.name))
 
     def write_curves(self, update: int, curves: Sequence[Curve]) -> None:
         """Write the rows of gradients.csv of one update."""
         assert self._gradients is not None
         for curve in curves:
-            self._gradients.write(update, curve.layer, curve.state, curve.t, curve.lag, **curve.columns)
+            self._gradients.write(update, curve.layer, curve.state, curve.named)
             top = curve.state == "h" and curve.layer == self.config.model.layers - 1
             if top and (curve.is_finite or self.curve is None):
-                self.curve = curve.lag, *(curve.with_sentinels(name) for name in ("log10_norm", "log10_direct"))
+                self.curve = curve.by_own_lag()
+
+    def write_tables(self, update: int, probe: str, tables: Sequence[TableRows]) -> None:
+        """Write the rows of probes.csv that a probe has of one update."""
+        assert self._tables is not None
+        for rows in tables:
+            self._tables.write(update, probe, rows.layer, rows.part, rows.at, rows.values)
 
     def count(self, clipped: float, finite: bool) -> None:
         """Count one more update."""
@@ -162,14 +173,15 @@ class Recorder:
 
     def _sync(self) -> dict[str, Seal]:
         """Wait until the rows are on the disk, so that no checkpoint counts on rows that a power cut can take."""
-        logs = {self.dir.gradients: self._gradients, self.dir.metrics: self._metrics}
+        folder = self.dir
+        logs = {folder.gradients: self._gradients, folder.metrics: self._metrics, folder.tables: self._tables}
         return {path.name: log.sync() for path, log in logs.items() if log is not None}
 
     def _config_seal(self) -> dict[str, Seal]:
         return {self.dir.config.name: self._config} if self._config is not None else {}
 
     def close(self) -> None:
-        for log in (self._gradients, self._metrics):
+        for log in (self._gradients, self._metrics, self._tables):
             if log is not None:
                 log.close()
 

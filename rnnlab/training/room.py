@@ -54,7 +54,7 @@ def check_memory(config: Config) -> None:
     device = choose_device(config.device)
     if device.type != "cpu":
         return
-    fast = choose_scan(config.train.scan, config.model.build_cell().rule() is not None, device) == "fast"
+    fast = choose_scan(config, device) != "general"
     room = room_for(config, fast=fast)
     if not room.is_enough:
         raise NotEnoughMemoryError(refusal(config, room, fast=fast))

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 _NAMED = 5
 
 
-def faults_of_rows(config: Config, made: int, gradients: pd.DataFrame, metrics: pd.DataFrame) -> Iterator[str]:
+def faults_of_rows(
+    config: Config, made: int, gradients: pd.DataFrame, metrics: pd.DataFrame, tables: pd.DataFrame | None
+) -> Iterator[str]:
     """What is missing or too much in the rows of a run that has made so many updates.
 
     An update whose loss or gradient is not finite may have rows beside the schedule. Each recorded update has as many
@@ -27,6 +29,8 @@ def faults_of_rows(config: Config, made: int, gradients: pd.DataFrame, metrics: 
     if any(probe.gradient_rows(config) for probe in config.probe.probes()):
         yield from _missing("gradients.csv", due, gradients["update"])
         yield from _uneven(gradients)
+    if tables is not None:
+        yield from _missing("probes.csv", due, tables["update"])
     # The schedule shows in metrics.csv as well; with few probes the rows are the logged ones.
     logged = {update for update in range(made) if is_logged(config, update, updates)} if made <= 10**6 else set()
     yield from _missing("metrics.csv", due | logged, metrics["update"])

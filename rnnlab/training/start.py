@@ -148,6 +148,7 @@ def fleet_info(fleet: Fleet, command: Sequence[str] | None, sweep: str | None = 
         "machine": machine(),
         "git": git_state(),
         "device": str(fleet.device),
+        "tf32": fleet.configs[0].train.tf32,
         "dtype": str(fleet.dtype).removeprefix("torch."),
         "scan": fleet.scan,
         "threads": torch.get_num_threads(),

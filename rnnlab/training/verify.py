@@ -12,7 +12,7 @@ from rnnlab.config import load_config
 from rnnlab.errors import PluginRefusedError, RnnlabError, RunFolderError
 from rnnlab.runs.checkpoint_file import checked_checkpoint
 from rnnlab.runs.folder import RunFolder
-from rnnlab.runs.readers import as_frame, gradients_of, metrics_of
+from rnnlab.runs.readers import as_frame, gradients_of, metrics_of, tables_of
 from rnnlab.runs.run_config import read_config
 from rnnlab.runs.run_json import ENDED, NO_CHECKSUM, has_checksum, why_stopped
 from rnnlab.runs.seals import seal_of_file
@@ -154,11 +154,13 @@ def _faults_of_content(folder: RunFolder, made: int | None, status: str, allow_p
         return
     try:
         gradients, metrics = as_frame(gradients_of(trusted)), as_frame(metrics_of(trusted))
+        with_tables = any(probe.table for probe in config.probe.probes())
+        tables = as_frame(tables_of(trusted)) if with_tables else None
     except RunFolderError as error:
         yield str(error)
         return
     if status in ENDED and made is not None:
-        yield from (f"{folder.path / fault}" for fault in faults_of_rows(config, made, gradients, metrics))
+        yield from (f"{folder.path / fault}" for fault in faults_of_rows(config, made, gradients, metrics, tables))
 
 
 def _faults_of_tables(folder: RunFolder) -> Iterator[str]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnlab.cells import Cell
-from rnnlab.gradients.norm_tables import compiled_columns
+from rnnlab.gradients.norm_tables import Floats, compiled_columns
+from rnnlab.gradients.own_lag import RowNorms, last_nonzero, own_columns
+from rnnlab.logspace import log10_of_squares
 from rnnlab.scan.fast import scan as fast
 from rnnlab.scan.fast.layer_arrays import SQUARES
 from rnnlab.scan.layer import Layer
@@ -84,7 +88,7 @@ class LayerReplay:
             sizes["c"] = self._direct_c(squares[..., 1], of_direct, direct.times, last.get("c"))
         states = {"h": adjoint.first_h, "c": adjoint.first_c}
         return Passed(
-            self._columns(adjoint, sizes, self._turned_times(times)[None]),
+            self._columns(adjoint, sizes, times),
             # Copies, since the next replay uses the same memory, and records are checked after all replays of a pass.
             Scaled(adjoint.sums["W_hh"][0].t().clone(), adjoint.sums_exponent.clone()),
             {name: Scaled(states[name][0].clone(), adjoint.first_exponents[0].clone()) for name in self._cell.states},
@@ -149,12 +153,41 @@ class LayerReplay:
         return squares, exponents
 
     def _columns(self, adjoint: fast.Adjoint, direct: dict[str, tuple[Tensor, Tensor]], times: Tensor) -> Columns:
-        """times [1, S, B]: the timesteps of the direct gradients, in the order of the sequence."""
+        """times [S, B]: the timesteps of the direct gradients, in the order of the scan."""
         by_state, e_total = {}, self._turned(adjoint.exponents[0])[None]
+        logs = {state: self._at_all_timesteps(*rows, times) for state, rows in direct.items()}
+        # Of the last c too there is a direct gradient.
+        ends = last_nonzero(np.maximum.reduce(list(logs.values())))
         for state, (squares, e_direct) in direct.items():
             of_total = self._turned(adjoint.squares[0, ..., SQUARES.index(state)])[None]
             columns = compiled_columns(
-                {state: of_total}, e_total, {state: squares}, e_direct, self._lengths[None], times
+                {state: of_total},
+                e_total,
+                {state: squares},
+                e_direct,
+                self._lengths[None],
+                self._turned_times(times)[None],
             )
-            by_state[state] = {name: values[0] for name, values in columns[state].items()}
+            of_scan = RowNorms(adjoint.squares[..., SQUARES.index(state)], adjoint.exponents, direct=logs[state])
+            own = self._own_columns(columns[state], ends, of_scan)
+            by_state[state] = {name: values[0] for name, values in {**columns[state], **own}.items()}
         return by_state
+
+    def _own_columns(self, columns: dict[str, Any], ends: NDArray[np.int64], of_scan: RowNorms) -> dict[str, Any]:
+        """The columns [1, T] by own lag, from those by timestep; ends [1, B] and of_scan in the order of the scan."""
+        back = slice(None, None, -1 if self._reverse else 1)
+        same = not self._reverse or bool((self._lengths == self._lengths[0]).all())
+        in_scan = {name: values[:, back] for name, values in columns.items()}
+        own = own_columns(in_scan, ends, lambda: of_scan, same_lengths=same)
+        # The same arrays where they are the same figures, so that they are written down once.
+        known = {id(values): columns[name] for name, values in in_scan.items()}
+        return {name: known.get(id(values), values[:, back]) for name, values in own.items()}
+
+    def _at_all_timesteps(self, squares: Tensor, exponents: Tensor, times: Tensor) -> Floats:
+        """log10 norms [1, T, B] of rows [1, S, B] at timesteps [S, B]; -inf at all others."""
+        if not len(times):
+            return np.full((1, self._trace.hs.shape[1] - 1, len(self._lengths)), -np.inf)
+        logs = torch.from_numpy(log10_of_squares(squares.numpy(), exponents.numpy()))[0]
+        slots = self._slots(times)
+        at_all: Floats = logs.gather(0, slots.clamp(min=0)).where(slots >= 0, -torch.inf).numpy()[None]
+        return at_all

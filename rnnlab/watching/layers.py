@@ -8,16 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rnnlab.cells import Cell, Gru, Lstm, Rnn
+from rnnlab.cells import Cell
+from rnnlab.cells.fused_modes import FUSED_MODES
 from rnnlab.scan.layer import Layer
-
-CELLS: dict[str, Cell] = {
-    "RNN_TANH": Rnn(nonlinearity="tanh"),
-    "RNN_RELU": Rnn(nonlinearity="relu"),
-    "LSTM": Lstm(),
-    "GRU": Gru(),
-}
-"""By the mode of torch's fused module, the cell that it runs."""
 
 
 class FusedWeights(NamedTuple):
@@ -31,7 +24,7 @@ class FusedWeights(NamedTuple):
 
 def cell_of(module: nn.RNNBase) -> Cell:
     """The cell that a fused module runs."""
-    return CELLS[module.mode]
+    return FUSED_MODES[module.mode]
 
 
 def weights_of(module: nn.RNNBase) -> list[FusedWeights]:

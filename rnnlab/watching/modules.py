@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from rnnlab.cells.fused_modes import FUSED_MODES
 from rnnlab.errors import UsageError
-from rnnlab.watching.layers import CELLS, cell_of
+from rnnlab.watching.layers import cell_of
 
 COMPILED = (
     "a call inside what torch.compile takes whole, or of a module after module.compile(), is not seen; compile the "
@@ -32,7 +33,7 @@ def fused_modules(model: nn.Module) -> list[tuple[str, nn.RNNBase]]:
     for name, module in found:
         if module.proj_size:
             raise UsageError(f"{name}: proj_size is not read; leave it out and put an nn.Linear behind the layer")
-        if module.mode not in CELLS:
+        if module.mode not in FUSED_MODES:
             raise UsageError(f"{name}: the mode {module.mode} is not known; name its cell with cells=[...]")
     return found
 

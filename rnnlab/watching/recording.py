@@ -78,12 +78,13 @@ class Recording:
         """The rows of one series and state of one update."""
         number = self.number_of(series)
         self._rows += len(t)
-        self._gradients.write(update, number, state, t, lag, **columns)
         curve = Curve(number, state, t, lag, dict(columns))
+        self._gradients.write(update, number, state, curve.named)
         if state == "h" and (curve.is_finite or number not in self._curves):
+            lags, norms, direct, median = curve.by_own_lag()
             # Of a user's own cell the direct part is not known, and every entry is masked.
-            known = ["log10_norm", "log10_direct"][: 1 + (not np.ma.getmaskarray(columns["log10_direct"]).all())]
-            self._curves[number] = lag, *(curve.with_sentinels(name) for name in known)
+            known = not np.ma.getmaskarray(columns["log10_direct"]).all()
+            self._curves[number] = lags, norms, direct if known else None, median
 
     def write_metrics(self, row: Mapping[str, float | None]) -> None:
         """A row of metrics.csv. The first one decides which columns of the user's own there are."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rnnlab.errors import UsageError
 from rnnlab.gradients.norm_tables import masked_columns, underflowed
+from rnnlab.gradients.own_lag import RowNorms, last_nonzero, own_columns
 from rnnlab.logspace import log10_of_squares
 from rnnlab.scan.scaled import Scaled
 from rnnlab.watching.hooks import Guard, on_gradient
@@ -133,8 +134,13 @@ def columns_of(sequence: Sequence, state: str, factor: float) -> tuple[Any, dict
         exponents[0, index, : len(row)] = exponent
     unknown = np.full(squares.shape, -np.inf)
     norms = log10_of_squares(squares.numpy(), exponents.numpy())
-    columns = masked_columns(squares, exponents, unknown, alive.sum(0)[None], underflowed(norms, limited))
-    columns["log10_direct"] = np.ma.masked_all((1, len(rows)))
+    lost = underflowed(norms, limited)
+    columns = masked_columns(squares, exponents, unknown, alive.sum(0)[None], lost)
+    # Nothing comes back from later than the last read-out.
+    ends = last_nonzero(np.where(lost, 0.0, norms))
+    columns |= own_columns(columns, ends, lambda: RowNorms(squares, exponents, lost))
+    columns["own_lag"] = np.array([times])[:, ends.max()] - np.array([times])
+    columns |= dict.fromkeys(("log10_direct", "own_log10_direct"), np.ma.masked_all((1, len(rows))))
     return np.array(times), {name: values[0] for name, values in columns.items()}
 
 

@@ -15,7 +15,7 @@ from commands import Call, Result
 import rnnlab
 from rnnlab.config import known_keys
 
-COMMANDS = ("train", "sweep", "report", "ls", "show", "validate", "new", "list", "schema")
+COMMANDS = ("train", "sweep", "probe", "report", "ls", "show", "validate", "new", "list", "schema")
 
 
 def options(command: str) -> list[str]:
@@ -105,3 +105,36 @@ def test_validating_loads_neither_torch_nor_pandas(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert not {"'torch'", "'pandas'", "'numba'", "'rich'"} & set(re.findall(r"'\w+'", done.stdout))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["train", "c.yaml"], "the file goes with --config: rnnlab train --config c.yaml"),
+        (["sweep", "my sweep.yaml", "-j", "2"], "rnnlab sweep --config 'my sweep.yaml' -j 2"),
+        (["train", "-c", "c.yaml", "model.cell=gru"], "a change goes with --set: --set model.cell=gru"),
+        (["train", "-c", "c.yaml", "--force", "a=1", "b=2"], "--set a=1 --set b=2"),
+    ],
+)
+def test_an_argument_without_its_option_gets_it(arguments: list[str], meant: str, rnn: Call) -> None:
+    result = rnn(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.splitlines()[-1].endswith(meant)
+
+
+def test_other_refusals_get_no_hint_of_an_option(rnn: Call) -> None:
+    assert "goes with" not in rnn("ls", "c.yaml", "--nothing").err
+
+
+@pytest.mark.parametrize("file", ["configs/demo.yaml", "demo.yaml", "demo"])
+def test_a_config_that_ships_and_is_not_here_is_copied_by_new(file: str, rnn: Call) -> None:
+    assert "`rnnlab new --from demo` writes a copy of the one that ships" in rnn("train", "-c", file).err
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("xavier", "xavier_uniform"), ("orthogonal", "orthogonal"), ("ortogonal", "orthogonal")]
+)
+def test_an_initializer_for_all_of_a_model_is_told_its_place(given: str, meant: str, rnn: Call) -> None:
+    Path("c.yaml").write_text("task: addition")
+    message = rnn("train", "-c", "c.yaml", "--set", f"model.init={given}").err
+    assert f"an initializer is for one place: model.init.recurrent: {meant}" in message

@@ -74,7 +74,7 @@ def test_runs_are_chosen_by_folder_name_pattern_and_condition(call: Call, tmp_pa
         (["--by", "cell"], "no run has a setting 'cell'; did you mean 'model.cell'?"),
         (["--where", "cell=1"], "no run has a setting 'cell'; did you mean 'model.cell'?"),
         (["--where", "model.cell"], "'model.cell' is no condition; write KEY, then one of"),
-        (["--where", "model.cell=gru"], "there is no run to report on"),
+        (["--where", "model.cell=gru"], "there is no run to report on: no run has model.cell = gru"),
         (["--success", "error"], "--success: 'error' is no stop rule"),
         (["--figures", "f", "--format", "pfd"], "--format pfd: there is no such format; did you mean 'pdf'?"),
         (["--html", "no/folder.html"], "no/folder.html cannot be written: there is no folder no"),

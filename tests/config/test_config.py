@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from rnnlab.cells import CELLS
 from rnnlab.clips import ClipNorm
 from rnnlab.config import Config, load_config
 from rnnlab.errors import ConfigError
+from rnnlab.inits.ring import Ring
 from rnnlab.optimizers import Sgd
 from rnnlab.probes import PROBES, SCHEDULES
 from rnnlab.tasks.addition import Addition
@@ -76,10 +78,39 @@ def test_what_a_cell_leaves_open_is_filled_in() -> None:
 
 
 @pytest.mark.parametrize("init", ["torch", {"preset": "torch"}, {"preset": "torch", "recurrent_bias": "normal"}])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [name for name, cell in CELLS.items() if cell().recurrent])
 def test_init_torch_brings_torchs_second_bias(cell: str, init: Any) -> None:
     for given in ({}, {"recurrent_bias": None}, {"recurrent_bias": True}):
         assert load_config({"task": "copy", "model": {"cell": cell, "init": init, **given}}).model.recurrent_bias
+
+
+def test_init_torch_brings_no_second_bias_where_no_product_is() -> None:
+    model = load_config({"task": "copy", "model": {"cell": "mingru", "init": "torch"}}).model
+    assert (model.recurrent_bias, model.init.recurrent_bias.name, model.init.recurrent.name) == (False, *["zeros"] * 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"cell": "mingru", "recurrent_bias": True}, "mingru has no recurrent product to add it to"),
+        ({"cell": "mingru", "init": {"recurrent": "orthogonal"}}, "mingru has no matrix for orthogonal to draw"),
+        ({"cell": "lru", "init": {"recurrent": "identity"}}, "lru has no matrix for identity to draw; it has ring"),
+        ({"cell": "lru", "gamma": 0.1}, "lru has no gamma; antisymmetric and cornn can choose"),
+        ({"cell": "antisymmetric", "dt": 0.1}, "antisymmetric has no dt; cornn can choose"),
+        ({"cell": "lru", "init": {"recurrent": {"r_min": 0.9, "r_max": 0.5}}}, "r_min 0.9 is above r_max 0.5"),
+    ],
+)
+def test_what_a_cell_has_not_is_refused(model: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_config({"task": "copy", "model": model})
+
+
+@pytest.mark.parametrize("init", ["torch", "keras", {}, {"preset": "torch"}])
+def test_a_cell_with_its_own_initializer_has_it_whatever_the_preset(init: Any) -> None:
+    assert load_config({"task": "copy", "model": {"cell": "lru", "init": init}}).model.init.recurrent.name == "ring"
+    chosen = load_config({"task": "copy", "model": {"cell": "lru"}}, ["model.init.recurrent.r_min=0.9"])
+    assert chosen.model.init.recurrent == Ring(r_min=0.9)
+    assert load_config(chosen.resolved()) == chosen
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])

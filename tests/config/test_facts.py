@@ -40,6 +40,7 @@ OTHER: dict[str, Any] = {
     "task.length": 20,
     "model.hidden": 7,
     "train.batch": 7,
+    "train.tf32": True,
     "probe.timesteps": 5,
     "dtype": "float64",
 }

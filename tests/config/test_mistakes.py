@@ -138,6 +138,34 @@ MISTAKES = {
         "device: cuda:1\ntrain: {scan: fast}",
         "3:15: train.scan: the fast scan runs on the CPU, not on cuda:1",
     ),
+    "fused where torch has no such layer": (
+        "model: {cell: gru, reset: before}\ntrain: {scan: fused}",
+        "3:15: train.scan: torch has no fused layer of this gru, it has rnn_tanh, rnn_relu, lstm, gru; choose general",
+    ),
+    "fused and the adjoint clip": (
+        "clip: adjoint\ntrain: {scan: fused}",
+        "3:15: train.scan: the clip adjoint acts inside the scan, and torch's layers know no clip; choose auto",
+    ),
+    "triton on a cpu": (
+        "device: cpu\ntrain: {scan: triton}",
+        "3:15: train.scan: Triton runs on CUDA devices, not on cpu; choose fast or auto",
+    ),
+    "triton in float64": (
+        "dtype: float64\ntrain: {scan: triton}",
+        "3:15: train.scan: Triton computes in float32 alone; choose general or auto",
+    ),
+    "triton without a rule": (
+        "model: {cell: mgu}\ntrain: {scan: triton}",
+        "3:15: train.scan: mgu has no rule in Triton; choose general or auto",
+    ),
+    "tf32 on a cpu": (
+        "device: cpu\ntrain: {tf32: true}",
+        "3:15: train.tf32: products in TF32 are made on CUDA devices, not on cpu; leave it false",
+    ),
+    "tf32 of float64": (
+        "dtype: float64\ntrain: {tf32: true}",
+        "3:15: train.tf32: is about float32 products, and dtype is float64; leave it false",
+    ),
 }
 
 

@@ -1,7 +1,7 @@
 """With this folder on PYTHONPATH and RNNLAB_FAULTS naming a folder for marks, training goes wrong as the file says.
 
 Sequences of 11 timesteps: their process kills itself at its tenth batch, once. 12: an error of no known kind.
-RNNLAB_SLOW: seconds that every batch takes besides.
+RNNLAB_SLOW: seconds that every batch takes besides. RNNLAB_LOOK: seconds between two calls of squeue.
 """
 
 import os
@@ -26,3 +26,8 @@ if os.environ.get("RNNLAB_FAULTS"):
         return draw(self, rng, batch, dtype)
 
     Addition.draw = faulty  # type: ignore[method-assign]
+
+if os.environ.get("RNNLAB_LOOK"):
+    from rnnlab.sweeps.engines import on_slurm
+
+    on_slurm.LOOK = float(os.environ["RNNLAB_LOOK"])

@@ -8,34 +8,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import F64, FAST_CELLS, cell_name, loop, make_batch, make_network, torch_layer
-from scans import cells_and_their_scans, run
+from oracles import F64, FAST_CELLS, cell_name, make_batch, make_network, torch_layer
+from scans import FUSED_CELLS, agree, cells_and_their_scans, norms, run
 from torch import nn
 
 from rnnlab.cells import CELLS, Cell
-from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_forward, general_forward
+from rnnlab.gradients.passes import Scratch, Sequences, fast_forward, general_forward
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 from rnnlab.scan.scaled import Scaled
 
 PLACEMENTS = ["last", "all", 2, -2]
-
-
-def norms(found: Pass, layer: int, state: str) -> torch.Tensor:
-    readings = found.readings[layer]
-    return torch.ldexp(readings.squares[state].sqrt(), readings.exponents)
-
-
-def agree(found: Pass, network: Network, batch: Sequences, objective: Objective, tolerance: float = 1e-10) -> None:
-    """Loss, every parameter gradient and every row norm of every adjoint equal the slow loop's."""
-    close = {"rtol": tolerance, "atol": tolerance}
-    for replica in range(network.replicas):
-        answer = loop(network, batch, objective, replica)
-        torch.testing.assert_close(found.losses[replica], answer.loss, **close)
-        for name, gradient in answer.gradients.items():
-            torch.testing.assert_close(found.gradients[name].plain()[replica], gradient, **close)
-        for (layer, state), adjoint in answer.adjoints.items():
-            torch.testing.assert_close(norms(found, layer, state)[replica], adjoint.norm(dim=-1), **close)
 
 
 @pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
@@ -94,15 +77,12 @@ def test_threads_change_nothing_but_the_last_bits(threads: int, R: int) -> None:
         torch.set_num_threads(before)
 
 
-TORCHS = [cell for cell in FAST_CELLS if cell_name(cell) not in ("rnn-sigmoid", "rnn-linear")]
-
-
 @pytest.mark.parametrize("scan", ["fast", "general"])
 @pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("R", [1, 4])
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("cell", TORCHS, ids=cell_name)
+@pytest.mark.parametrize("cell", FUSED_CELLS, ids=cell_name)
 def test_equals_torch(cell: Cell, layers: int, R: int, placement: str | int, ragged: bool, scan: str) -> None:
     """torch's own layer, on each sequence by itself; it has no sigmoid or linear RNN."""
     objective = Objective("value", placement, per_timestep=True)

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rnnlab.config import load_config
 from rnnlab.parts import Part, choice
-from rnnlab.probes import PROBES, SCHEDULES, At, Every, Log, Probe, Schedule, as_schedule
+from rnnlab.probes import DEFAULT_PROBES, PROBES, SCHEDULES, At, Every, Log, Probe, Schedule, as_schedule
 from rnnlab.runs.columns import METRICS, metrics_columns
 
 PARTS: list[type[Part]] = [*SCHEDULES.values(), *PROBES.values()]
@@ -68,14 +68,17 @@ def test_a_long_list_is_searched_without_going_through_it() -> None:
 @pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
 def test_a_probe_fills_columns_of_metrics_that_no_other_fills(probe: type[Probe]) -> None:
     others = {column.name for other in PROBES.values() if other is not probe for column in other.columns}
-    assert set(probe.columns) <= set(METRICS)
+    assert set(probe.columns) <= set(metrics_columns([made(probe)]))
+    assert (set(probe.columns) <= set(METRICS)) == (probe in DEFAULT_PROBES or not probe.columns)
     assert not others & {column.name for column in probe.columns}
 
 
 @pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
 def test_a_probe_writes_to_one_of_the_files(probe: type[Probe]) -> None:
-    writes_rows = made(probe).gradient_rows(load_config({"task": "addition"})) > 0
-    assert writes_rows != bool(probe.columns)
+    config = load_config({"task": "addition"})
+    writes_rows = made(probe).gradient_rows(config) > 0
+    assert writes_rows != bool(probe.columns or probe.table)
+    assert (made(probe).table_rows(config) > 0) == bool(probe.table) == bool(probe.at)
 
 
 def test_the_columns_are_those_that_every_file_has() -> None:
@@ -85,7 +88,7 @@ def test_the_columns_are_those_that_every_file_has() -> None:
     )
     rest = "recurrent_radius recurrent_sigma_max saturation seconds"
     assert [column.name for column in METRICS] == [*names.split(), *rest.split()]
-    assert metrics_columns([]) == metrics_columns([made(part) for part in PROBES.values()]) == METRICS
+    assert metrics_columns([]) == metrics_columns([made(part) for part in DEFAULT_PROBES]) == METRICS
 
 
 # every, at

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import fake_run
+from fakes import even_columns, fake_run
 
 from rnnlab.compare import collection
 from rnnlab.compare.collection import load_runs
@@ -29,7 +29,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     sentinels = np.array([-np.inf, np.inf, np.nan, -1.0])
     masked = np.ma.masked_array(sentinels, [False, False, False, True])
     with GradientLog(made.dir.gradients) as log:
-        log.write(20, 0, "h", range(4), range(4), 10 ** np.abs(sentinels), masked, masked, sentinels, masked, masked)
+        figures = 10 ** np.abs(sentinels), masked, masked, sentinels, masked, masked
+        log.write(20, 0, "h", even_columns(range(4), range(4), *figures))
     return Run(made.path)
 
 
@@ -50,7 +51,7 @@ def test_a_file_that_has_changed_is_read_anew(run: Run) -> None:
     cached_gradients(run.dir)
     with GradientLog(run.dir.gradients) as log:
         y = np.full(2, -3.0)
-        log.write(30, 0, "h", range(2), range(2), 10**y, y, y, y, y, y)
+        log.write(30, 0, "h", even_columns(range(2), range(2), 10**y, y, y, y, y, y))
     assert cached_gradients(run.dir)["update"].to_pylist()[-2:] == [30, 30]
     assert as_frame(cached_gradients(run.dir)).equals(Run(run.path).gradients[list(CACHED_COLUMNS)])
 
@@ -82,7 +83,7 @@ def test_where_nothing_can_be_kept_it_is_read_all_the_same(run: Run) -> None:
 def test_a_broken_csv_is_an_error_and_nothing_is_kept(run: Run) -> None:
     with run.dir.gradients.open("a") as file:
         file.write("1,2\n")
-    with pytest.raises(RunFolderError, match=r"gradients.csv is broken: Row #\d+: Expected 11 columns, got 2"):
+    with pytest.raises(RunFolderError, match=r"gradients.csv is broken: Row #\d+: Expected 18 columns, got 2"):
         cached_gradients(run.dir)
     assert not kept(run).exists()
 
@@ -100,10 +101,10 @@ def test_what_was_kept_of_a_run_that_is_gone_goes_too(run: Run) -> None:
     ("line", "message"),
     [
         ("\n", r"line \d+: its update is empty"),
-        (",0,h,0,0,1,0,0,0,0,0\n", r"line \d+: its update is empty"),
-        ("x,0,h,0,0,1,0,0,0,0,0\n", "invalid value 'x'"),
-        ("1,0,h,0,0,1,0,0,0,0,0,9\n", "Expected 11 columns, got 12"),
-        ('1,0,"h,h",0,0,1,0,0,0,0\n', "invalid value"),
+        (",0,h,0,0,1,0,0,0,0,0,0,1,0,0,0,0,0\n", r"line \d+: its update is empty"),
+        ("x,0,h,0,0,1,0,0,0,0,0,0,1,0,0,0,0,0\n", "invalid value 'x'"),
+        ("1,0,h,0,0,1,0,0,0,0,0,0,1,0,0,0,0,0,9\n", "Expected 18 columns, got 19"),
+        ('1,0,"h,h",0,0,1,0,0,0,0,0,0,1,0,0,0,0\n', "invalid value"),
     ],
 )
 def test_a_broken_line_is_reported(run: Run, line: str, message: str) -> None:

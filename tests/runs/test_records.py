@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fakes import even_columns
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlab.column import Column
 from rnnlab.errors import RunFailedError, RunFolderError
-from rnnlab.runs.columns import GRADIENT_ROW_BYTES, GRADIENTS, METRICS
+from rnnlab.runs.columns import AT_TIMESTEP, GRADIENT_ROW_BYTES, GRADIENTS, METRICS
 from rnnlab.runs.readers import read_gradients, read_metrics
 from rnnlab.runs.seals import Seal, seal_of_file
 from rnnlab.runs.writers import GradientLog, MetricsLog
@@ -24,6 +25,7 @@ from rnnlab.runs.writers import GradientLog, MetricsLog
 LOGS = [column.name for column in GRADIENTS if column.kind == "log10"]
 DOCS = Path(__file__).parents[2] / "docs" / "RECORDS.md"
 UNDERFLOW = None
+FOUR_ROWS = even_columns(*([np.arange(4)] * 8))
 
 cell = st.one_of(
     st.floats(-4000, 4000), st.just(-np.inf), st.just(np.inf), st.just(np.nan), st.just(UNDERFLOW), st.just(0.0)
@@ -45,7 +47,8 @@ def write(path: Path, updates: int = 3, timesteps: int = 4, state: str = "h", fi
         for update in range(first, first + updates):
             t = np.arange(timesteps)
             y = np.linspace(-1, -300 - update, timesteps)
-            log.write(update, 0, state, t, timesteps - 1 - t, 10**y, y, y - 1, y, y + 1, np.where(t == 3, y, -np.inf))
+            figures = 10**y, y, y - 1, y, y + 1, np.where(t == 3, y, -np.inf)
+            log.write(update, 0, state, even_columns(t, timesteps - 1 - t, *figures))
 
 
 @contextmanager
@@ -67,10 +70,10 @@ def test_gradients_read_as_they_were_written(
     norm, *logs = (list(column) for column in zip(*rows, strict=True)) if rows else [[]] * 6
     t = np.arange(len(rows))
     with GradientLog(path) as log:
-        log.write(5, 1, "a_clipped", t, t[::-1], norm, *map(marked, logs))
+        log.write(5, 1, "a_clipped", even_columns(t, t[::-1], norm, *map(marked, logs)))
     frame = read_gradients(path)
     np.testing.assert_array_equal(frame["norm"], np.array(norm, float))
-    for name, cells in zip(LOGS, logs, strict=True):
+    for name, cells in zip(LOGS, [*logs, *logs], strict=True):
         np.testing.assert_allclose(frame[name], [in_a_frame(one) for one in cells], rtol=0, atol=1e-9)
     assert frame["t"].tolist() == t.tolist()
     assert frame["lag"].tolist() == t[::-1].tolist()
@@ -125,8 +128,10 @@ def test_further_columns_have_names_of_their_own(names: str, tmp_path: Path) -> 
 def test_the_marks_differ_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "gradients.csv"
     with GradientLog(path) as log:
-        log.write(0, 0, "h", [0], [0], [0.0], [-np.inf], [np.inf], [np.nan], marked([UNDERFLOW]), [-44.5])
-    assert path.read_text().splitlines()[1] == "0,0,h,0,0,0.0,-inf,inf,nan,,-44.500000000"
+        figures = [0.0], [-np.inf], [np.inf], [np.nan], marked([UNDERFLOW]), [-44.5]
+        log.write(0, 0, "h", even_columns([0], [0], *figures))
+    logs = "-inf,inf,nan,,-44.500000000"
+    assert path.read_text().splitlines()[1] == f"0,0,h,0,0,0.0,{logs},0,20,{logs}"
 
 
 @pytest.mark.parametrize("read", [read_gradients, read_metrics])
@@ -172,7 +177,7 @@ def test_a_log_knows_the_length_and_hash_of_its_file(tmp_path: Path) -> None:
     write(path, updates=2)
     with GradientLog(path) as log:
         assert log.sync() == seal_of_file(path)
-        log.write(2, 0, "h", *([np.arange(4)] * 8))
+        log.write(2, 0, "h", FOUR_ROWS)
         assert log.sync() == seal_of_file(path) == Seal.of(path.read_bytes())
 
 
@@ -201,9 +206,9 @@ def test_a_full_disk_keeps_whole_updates_and_says_so(spare: int, tmp_path: Path)
     before = path.read_bytes()
     log = GradientLog(path)
     with room_for(len(before) + spare), pytest.raises(RunFailedError, match=r"File too large.*make room on the disk"):
-        log.write(2, 0, "h", *([np.arange(4)] * 8))
+        log.write(2, 0, "h", FOUR_ROWS)
     assert path.read_bytes() == before
-    log.write(2, 0, "h", *([np.arange(4)] * 8))
+    log.write(2, 0, "h", FOUR_ROWS)
     log.close()
     assert read_gradients(path)["update"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
 
@@ -231,7 +236,7 @@ def test_rows_are_on_disk_as_soon_as_they_are_written(tmp_path: Path) -> None:
 
 def test_columns_of_unequal_length_are_refused_whole(tmp_path: Path) -> None:
     with GradientLog(tmp_path / "gradients.csv") as log, pytest.raises(ValueError, match="is shorter than"):
-        log.write(0, 0, "h", [0, 1], [1], *([[0.0]] * 6))
+        log.write(0, 0, "h", even_columns([0, 1], [1], *([[0.0]] * 6)))
     assert read_gradients(tmp_path / "gradients.csv").empty
 
 
@@ -253,12 +258,13 @@ def test_another_table_is_neither_gone_on_with_nor_read(data: bytes, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "line", [b"0,0,h,0,0,1.0,,,,\n", b"0,0,h,0,0,1.0,,,,,,\n", b"\n", b"0,0,h,0,0,one,,,,,\n", b"0,0,h,,0,1.0,,,,,\n"]
+    "line",
+    [b"0,0,h,0,0,1.0,,,,,,0,1,,,,\n", b"0,0,h,0,0,1.0,,,,,,0,1,,,,,,\n", b"\n", b"0,0,h,0,0,one,,,,,,0,1,,,,,\n"],
 )
 def test_a_broken_line_is_said(line: bytes, tmp_path: Path) -> None:
     path = tmp_path / "gradients.csv"
     write(path, updates=1, timesteps=1)
-    path.write_bytes(path.read_bytes() + line + b"1,0,h,0,0,1.0,,,,,\n")
+    path.write_bytes(path.read_bytes() + line + b"1,0,h,0,0,1.0,,,,,,0,1,,,,,\n")
     with pytest.raises(RunFolderError, match="is broken"):
         read_gradients(path)
 
@@ -286,6 +292,20 @@ def test_the_docs_describe_every_column_with_its_unit(heading: str) -> None:
     rows = [re.split(r"(?<!\\)\|", line) for line in text.splitlines() if line.startswith("| `")]
     described = [(row[1].strip(" `"), row[2].strip()) for row in rows if len(row) == 6]
     assert described == [(column.name, column.unit) for column in columns]
+
+
+def test_a_file_of_an_older_version_is_read_with_lag_from_the_last_timestep(tmp_path: Path) -> None:
+    path = tmp_path / "gradients.csv"
+    write(path)
+    frame = read_gradients(path)
+    names = [column.name for column in AT_TIMESTEP]
+    frame[names].to_csv(path, index=False)
+    old = read_gradients(path)
+    assert [*old.columns] == [*frame.columns]
+    assert set(old["own_samples"]) == {-1}
+    pd.testing.assert_frame_equal(old.drop(columns="own_samples"), frame.drop(columns="own_samples"))
+    with pytest.raises(RunFolderError, match="does not begin with the columns"):
+        GradientLog(path)
 
 
 def test_a_row_takes_about_what_a_plan_counts_on(tmp_path: Path) -> None:

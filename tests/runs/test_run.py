@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import fake_run
+from fakes import even_columns, fake_run
 
 from rnnlab.analysis.verdict import verdict_of
 from rnnlab.errors import UsageError
@@ -39,12 +39,13 @@ def test_the_curve_is_the_top_layer_at_the_last_update_unless_asked_otherwise(tm
 
 def test_the_verdict_is_that_of_the_curve(tmp_path: Path) -> None:
     run = fake_run(tmp_path, layers=2)
-    curve = run.curve(0)
-    assert run.verdict(0) == verdict_of(curve["lag"], curve["log10_norm"], curve["log10_direct"])
+    curve = run.own_curve(0)
+    figures = (curve[name] for name in ("lag", "log10_norm", "log10_direct", "log10_median"))
+    assert run.verdict(0) == verdict_of(*figures)
     line = run.verdict(0).fit
     assert line is not None
     assert line.rate == pytest.approx(-10)
-    assert (run.verdict(0).readouts, run.verdict(0, layer=0).readouts) == (1, None)
+    assert (run.verdict(0).readouts, run.verdict(0, layer=0).readouts) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_the_last_finite_update_is_the_one_before_the_explosion(tmp_path: Path) 
     run = fake_run(tmp_path, updates=(0, 1))
     t, inf = np.arange(50), np.full(50, np.inf)
     with GradientLog(run.dir.gradients) as log:
-        log.write(2, 0, "h", t, 49 - t, inf, inf, inf, inf, inf, inf)
+        log.write(2, 0, "h", even_columns(t, 49 - t, inf, inf, inf, inf, inf, inf))
     opened = Run(run.path)
     assert opened.updates() == [0, 1, 2]
     assert opened.last_finite_update() == 1

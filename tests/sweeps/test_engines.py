@@ -25,8 +25,10 @@ from engine_sweeps import (
     ray_engine,
     running,
     same,
+    slurm_engine,
     until,
 )
+from slurm_cluster import SlurmCluster
 
 from rnnlab.cli.sweep_view import SweepView
 from rnnlab.errors import DeviceMissingError
@@ -57,6 +59,22 @@ def cluster(faults: dict[str, str]) -> Iterator[Cluster]:
     started = Cluster({**faults, "RNNLAB_SLOW": "0.02"})
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[SlurmCluster]:
+    started = SlurmCluster()
+    yield started
+    started.stop()
+
+
+def place(engine: str, request: pytest.FixtureRequest) -> tuple[list[str], dict[str, str]]:
+    """The options and the environment by which `rnnlab sweep` finds that engine's cluster."""
+    if engine == "ray":
+        return ["--address", request.getfixturevalue("cluster").address], {}
+    if engine == "slurm":
+        return ["--engine", "slurm"], {**request.getfixturevalue("slurm").environment, "RNNLAB_LOOK": "0.5"}
+    return [], {}
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +127,9 @@ def test_what_dies_takes_nothing_with_it(
     request: pytest.FixtureRequest,
 ) -> None:
     (Path(faults["RNNLAB_FAULTS"]) / "killed").unlink(missing_ok=True)
-    where = ["--address", request.getfixturevalue("cluster").address] if engine == "ray" else []
+    where, environment = place(engine, request)
     call = ["five.yaml", "--engine", engine, *where, "--json"]
-    done = sweep(*call)
+    done = sweep(*call, **environment)
     stdout, stderr = done.communicate(timeout=120)
     if engine == "inline":  # it is the process that was killed, and the next call goes on
         assert done.returncode == -signal.SIGKILL
@@ -274,7 +292,7 @@ def test_a_killed_driver_loses_nothing_on_ray(sweep: Sweep, cluster: Cluster, tm
     assert len(by_identity(tmp_path / "runs")) == 6
 
 
-@pytest.mark.parametrize("engine", ["local", ray_engine])
+@pytest.mark.parametrize("engine", ["local", ray_engine, slurm_engine])
 def test_an_interrupted_sweep_goes_on(
     engine: str,
     sweep: Sweep,
@@ -282,8 +300,8 @@ def test_an_interrupted_sweep_goes_on(
     undisturbed: Callable[[dict[str, Any]], dict[str, Run]],
     request: pytest.FixtureRequest,
 ) -> None:
-    where = ["--address", request.getfixturevalue("cluster").address] if engine == "ray" else []
-    driver = sweep("slow.yaml", "-j", "2", *where, RNNLAB_SLOW="0.02")
+    where, environment = place(engine, request)
+    driver = sweep("slow.yaml", "-j", "2", *where, RNNLAB_SLOW="0.02", **environment)
     until(lambda: running(tmp_path / "runs", 2))
     driver.send_signal(signal.SIGINT)
     _, stderr = driver.communicate(timeout=60)

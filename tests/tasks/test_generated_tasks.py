@@ -16,7 +16,11 @@ from samples import GENERATED, Array, joined, take
 from rnnlab.tasks import TASKS, Task
 from rnnlab.tasks.addition import Addition
 from rnnlab.tasks.copy import Copy
+from rnnlab.tasks.delayed_copy import DelayedCopy
+from rnnlab.tasks.delayed_xor import DelayedXor
+from rnnlab.tasks.lorenz import Lorenz, runge_kutta
 from rnnlab.tasks.multiplication import Multiplication
+from rnnlab.tasks.noise import Noise
 from rnnlab.tasks.noiseless_memorization import NoiselessMemorization
 from rnnlab.tasks.random_permutation import RandomPermutation
 from rnnlab.tasks.temporal_order import TemporalOrder
@@ -106,6 +110,89 @@ def check_recall(shown: Array, y: Array, pattern: int, blank: int, cue: int, cue
     assert (np.delete(shown[pattern:], cue_at - pattern, axis=0) == blank).all()
 
 
+@some
+@given(length=st.integers(2, 40), delay=st.integers(1, 39), seed=st.integers(0, 2**40))
+def test_what_is_delayed_is_asked_for_so_many_timesteps_late(length: int, delay: int, seed: int) -> None:
+    delay = min(delay, length - 1)
+    copied = take(DelayedCopy(length=length, delay=delay, symbols=5), 1, 6, seed)[0]
+    differed = take(DelayedXor(length=length, delay=delay), 1, 6, seed)[0]
+    for row in range(6):
+        shown, bits = copied.x[:, row].argmax(-1), [0, *(differed.x[:, row, 0] > 0).astype(int)]
+        for t in range(length):
+            late = t - delay
+            assert copied.y[t, row] == (shown[late] if late >= 0 else 5)
+            assert differed.y[t, row] == (bits[late + 1] != bits[late] if late >= 0 else 0)
+
+
+@pytest.mark.parametrize("of", [DelayedCopy, DelayedXor])
+def test_a_delay_as_long_as_the_sequence_is_refused(of: Any) -> None:
+    with pytest.raises(ValidationError, match="delay 12 is not below length 12"):
+        of(length=12, delay=12)
+
+
+@some
+@given(length=st.integers(10, 60), seed=st.integers(0, 2**40))
+def test_marks_in_halves_lie_one_in_each(length: int, seed: int) -> None:
+    drawn = take(Addition(length=length, marks="halves"), 1, 20, seed)[0]
+    for row in range(20):
+        first, second = np.flatnonzero(drawn.x[:, row, 1])
+        assert 0 <= first < length * 5 // 10 <= second < length
+        assert drawn.y[row, 0] == drawn.x[[first, second], row, 0].sum()
+
+
+def test_noise_has_its_variance_and_says_nothing_of_its_target() -> None:
+    drawn = take(Noise(length=50, variance=0.3, channels=4), 1, 400)[0]
+    assert drawn.x.mean() == pytest.approx(0, abs=0.01)
+    assert drawn.x.var() == pytest.approx(0.3, rel=0.02)
+    rows, columns = drawn.x.transpose(1, 0, 2).reshape(400, -1), drawn.x.reshape(-1, 4)
+    np.testing.assert_allclose(np.corrcoef(columns.T), np.eye(4), atol=0.03)
+    assert abs(rows.T @ drawn.y / 400).max() < 5 * (0.3 / 400) ** 0.5
+
+
+def test_the_lorenz_system_is_integrated_to_fourth_order() -> None:
+    """Halving the step divides the error at one time by 16."""
+    start, ends = np.array([[1.0], [2.0], [20.0]]), []
+    for steps in (20, 40, 640):
+        state = start
+        for _ in range(steps):
+            state = runge_kutta(state, 0.4 / steps)
+        ends.append(state)
+    coarse, fine = (np.abs(end - ends[-1]).max() for end in ends[:2])
+    assert 12 < coarse / fine < 20
+
+
+def test_the_lorenz_system_follows_its_equations() -> None:
+    """The path of a sequence has the slopes of Lorenz (1963), by central differences."""
+    task = Lorenz(length=40, dt=0.001, ahead=3)
+    drawn = take(task, 1, 3)[0]
+    x, y, z = (drawn.x * [7.9, 9.0, 8.6] + [0, 0, 23.5]).transpose(2, 0, 1)
+    expected = np.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z])[:, 1:-1]
+    path = np.stack([x, y, z])
+    np.testing.assert_allclose((path[:, 2:] - path[:, :-2]) / 0.002, expected, rtol=0, atol=0.02)
+    np.testing.assert_array_equal(drawn.x[3:], drawn.y[:-3])
+
+
+def test_the_lorenz_system_has_its_fixed_points() -> None:
+    root = (8 / 3 * 27) ** 0.5
+    for point in ([0, 0, 0], [root, root, 27], [-root, -root, 27]):
+        at = np.array(point, float)[:, None]
+        np.testing.assert_allclose(runge_kutta(at, 0.02), at, atol=1e-12)
+
+
+def test_chance_of_the_lorenz_system_is_that_of_its_mean() -> None:
+    task = Lorenz(length=200, dt=0.05)
+    y = torch.from_numpy(joined(task, task.stream(1, "float64").evaluation("test", 500)).y)
+    assert float(y.square().mean()) == pytest.approx(task.chance().loss, rel=0.03)
+    assert float(task.mistakes(torch.zeros_like(y)[:, None], y[:, None]).mean()) == pytest.approx(0.81, rel=0.02)
+
+
+def test_chance_of_noise_is_that_of_zero() -> None:
+    task = Noise()
+    y = torch.from_numpy(drawn_targets(task))[None, None]
+    assert float(y.square().mean()) == pytest.approx(task.chance().loss, rel=0.06)
+    assert float(task.mistakes(torch.zeros_like(y), y).mean()) == pytest.approx(task.chance().error, abs=0.02)
+
+
 def test_lengths_fill_the_range_of_the_papers() -> None:
     lengths = joined(Addition(), Addition(jitter=0.1).stream(0, "float64").evaluation("test", 2000)).lengths
     assert lengths is not None
@@ -154,7 +241,10 @@ def test_tolerance_of_value_tasks_is_two_tenths() -> None:
 
 
 @pytest.mark.parametrize("loss", ["last", "all", {"single": 3}, {"single": -4}])
-@pytest.mark.parametrize("of", [TemporalOrder, TemporalOrder3bit, RandomPermutation, NoiselessMemorization, Copy])
+@pytest.mark.parametrize(
+    "of",
+    [TemporalOrder, TemporalOrder3bit, RandomPermutation, NoiselessMemorization, Copy, DelayedCopy, DelayedXor],
+)
 def test_chance_of_class_tasks_is_the_entropy_of_their_targets(of: Any, loss: Any) -> None:
     small = {"symbols": 6} if of is RandomPermutation else {}
     task = of(length=12, loss=loss, **small)
@@ -170,7 +260,10 @@ def entropy(classes: Array) -> float:
 
 
 @pytest.mark.parametrize("loss", ["last", "all", {"single": 3}, {"single": -4}])
-@pytest.mark.parametrize("of", [TemporalOrder, TemporalOrder3bit, RandomPermutation, NoiselessMemorization, Copy])
+@pytest.mark.parametrize(
+    "of",
+    [TemporalOrder, TemporalOrder3bit, RandomPermutation, NoiselessMemorization, Copy, DelayedCopy, DelayedXor],
+)
 def test_error_of_class_tasks_is_that_of_a_guess_without_memory(of: Any, loss: Any) -> None:
     small = {"symbols": 6} if of is RandomPermutation else {}
     task = of(length=12, loss=loss, **small)

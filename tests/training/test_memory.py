@@ -55,6 +55,7 @@ def described(task: str = "addition", *, length: int, batch: int, hidden: int, *
         ),
         (described(length=200, batch=50, hidden=100, cell="rnn"), 8),
         (described("copy", length=60, batch=200, hidden=128, scan="general"), 1),
+        (described(length=300, batch=200, hidden=128, scan="fused", probe={"schedule": 1}), 1),
         (described(length=10, batch=2, hidden=3), 1),
     ],
 )
@@ -78,7 +79,7 @@ def test_more_of_anything_never_takes_less(data: st.DataObject) -> None:
     }
     sizes = {name: data.draw(numbers, name) for name, numbers in options.items()}
     kinds = {
-        "scan": data.draw(st.sampled_from(["fast", "general"])),
+        "scan": data.draw(st.sampled_from(["fast", "general", "fused"])),
         "cell": data.draw(st.sampled_from(["rnn", "lstm"])),
     }
     task = data.draw(st.sampled_from(["addition", "copy"]))
@@ -121,7 +122,7 @@ def test_a_length_of_a_hundred_million_is_refused_at_once(name: str, tmp_path: P
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("scan", ["fast", "general"])
+@pytest.mark.parametrize("scan", ["fast", "general", "fused"])
 def test_what_is_said_to_fit_does_fit(scan: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "free_memory", lambda: 2 * 10**9)
     large = load_config(described(length=1000, batch=2000, hidden=500, scan=scan))

@@ -202,7 +202,7 @@ def test_a_gradient_of_zeros_is_read_as_zeros(module: nn.RNNBase, tmp_path: Path
     assert metrics["verified"].tolist() == [1, 1]
 
 
-@pytest.mark.parametrize(("gain", "word"), [(0.0, "none"), (1e-30, "vanishing"), (1e3, "exploding")])
+@pytest.mark.parametrize(("gain", "word"), [(0.0, "dead"), (1e-30, "vanishing"), (1e3, "exploding")])
 def test_the_verdict_is_on_the_curve_of_the_last_record(gain: float, word: str, tmp_path: Path) -> None:
     """Exact zeros, and what float32 cannot hold, are part of the curve; one read-out is counted as one."""
     module = nn.RNN(2, 3, nonlinearity="relu")

@@ -41,7 +41,7 @@ class HeatMap:
             return None
         middle = group.rate.middle if group.rate else 0.0
         chosen = min(group.measured, key=lambda run: abs((np.inf if run.rate is None else run.rate) - middle))
-        grid = GradientGrids(chosen.run.dir).grid()
+        grid = GradientGrids(chosen.run.dir).by_timestep()
         values = np.where(grid.recorded & np.isfinite(grid.values["log10_norm"]), grid.values["log10_norm"], np.nan)
         t = int(grid.lags.max()) - grid.lags
         return cls(title, groups.name_of(chosen.run), grid.updates, t[::-1], values[:, ::-1])

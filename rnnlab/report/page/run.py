@@ -91,7 +91,9 @@ class Reading:
     """
 
     grid: Grid | None
-    """The norms alone, at the updates of the heat map."""
+    """The norms alone by own lag, at the updates of the heat map."""
+    by_timestep: Grid | None
+    """The norms of the heat map."""
     detail: list[dict[str, Any]]
     """Curves of some updates, encoded for the page."""
     metrics: dict[str, Floats] | None
@@ -123,7 +125,7 @@ class Thinned:
 
     def __init__(self, groups: Groups) -> None:
         self.size = Size.of(len(groups.runs), len(groups))
-        self._kept: dict[Path, tuple[Grid, list[dict[str, Any]]]] = {}
+        self._kept: dict[Path, tuple[Grid, Grid, list[dict[str, Any]]]] = {}
 
     def add(self, run: Run, readings: GradientGrids, grid: Grid) -> None:
         """Keep what the page shows of a run (see `measured.OnReadings`)."""
@@ -131,15 +133,18 @@ class Thinned:
         cell = _thin(readings.grid("c"), self.size) if "c" in readings.states() else None
         detail = _detail(thin, cell, self.size)
         # Percentiles and the state c are drawn in the detail only.
-        self._kept[run.path] = replace(thin, values={"log10_norm": thin.values["log10_norm"]}), detail
+        norms = replace(thin, values={"log10_norm": thin.values["log10_norm"]})
+        self._kept[run.path] = norms, _thin(readings.by_timestep(), self.size), detail
 
     def readings(self, measured: MeasuredGroups) -> dict[Path, Reading]:
         """The readings of all runs, with their metrics, which are read now."""
         runs = measured.groups.runs
         readings = {}
         for run, (metrics, fault) in zip(runs, map_in_threads(_metrics, runs), strict=True):
-            grid, detail = self._kept.get(run.path, (None, []))
-            readings[run.path] = Reading(grid, detail, metrics, measured.unreadable.get(run.path, ""), fault)
+            grid, by_timestep, detail = self._kept.get(run.path, (None, None, []))
+            readings[run.path] = Reading(
+                grid, by_timestep, detail, metrics, measured.unreadable.get(run.path, ""), fault
+            )
         return readings
 
 
@@ -158,7 +163,7 @@ def _thin(grid: Grid, size: Size) -> Grid:
     """The grid at the updates of the heat map and the last finite one."""
     chosen = np.unique([*evenly(len(grid.updates), size.updates), grid.at()])
     values = {name: each[chosen] for name, each in grid.values.items()}
-    return Grid(grid.updates[chosen], grid.lags, grid.recorded[chosen], values)
+    return replace(grid, updates=grid.updates[chosen], recorded=grid.recorded[chosen], values=values)
 
 
 def run_data(
@@ -175,8 +180,8 @@ def run_data(
         "metrics_reason": reading.metrics_reason,
     }
     if reading.grid is not None:
-        if heat:
-            data["heat"] = _heat(reading.grid, size)
+        if heat and reading.by_timestep is not None:
+            data["heat"] = _heat(reading.by_timestep, size)
         data["detail"] = reading.detail
     if reading.metrics is not None:
         data["norms"] = _norms(reading.metrics, size)

@@ -3,5 +3,6 @@
 strip         a curve drawn with characters
 summary       one run: figures, gradient, verdict
 listing       runs as a list
+probed        what probes measured without a training
 comparison    groups side by side
 """

@@ -37,7 +37,7 @@ def rows(runs: Runs, keys: Sequence[str]) -> Iterator[dict[str, Any]]:
             "reason": run.info.get("reason") or "",
             "sweep": run.info.get("sweep"),
             "updates": run.info.get("updates"),
-            "verdict": verdict.get("word"),
+            "verdict": verdict.get("short", verdict.get("word")),
             "rate": (verdict.get("fit") or {}).get("rate"),
             "error": final_error(result),
             "settings": {key: _settings(run).get(key) for key in keys},
@@ -67,7 +67,7 @@ def listing(runs: Runs, *, unicode: bool = True) -> RenderableType:
         folds = title not in ("status", "verdict", "rate", "error")
         table.add_column(printable(title, unicode), justify=justify, no_wrap=not folds, overflow="fold")
     for row in rows(runs, keys):
-        colours = ["", *(COLOURS.get(str(row[name]), "") for name in ("status", "verdict"))]
+        colours = ["", *(COLOURS.get(str(row[name]).partition(" (")[0], "") for name in ("status", "verdict"))]
         cells = [printable(cell, unicode) for cell in _cells(row, keys[:_MOST_KEYS])]
         table.add_row(*(Text(cell, style) for cell, style in itertools.zip_longest(cells, colours, fillvalue="")))
     return Group(table, Text(rest, style="dim")) if (rest := _more_settings(keys)) else table

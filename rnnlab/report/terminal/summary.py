@@ -26,6 +26,9 @@ COLOURS = {
     "completed": "green",
     "stable": "green",
     "vanishing": "yellow",
+    "dead": "yellow",
+    "mixed": "cyan",
+    "not told apart": "",
     "interrupted": "yellow",
     "exploding": "red",
     "diverged": "red",
@@ -169,7 +172,7 @@ def _gradients(run: Run, width: int, unicode: bool) -> list[RenderableType]:
 
 
 def _strips(run: Run, shown: list[int], width: int, unicode: bool) -> RenderableType:
-    curves = {update: run.curve(update) for update in shown}
+    curves = {update: run.own_curve(update) for update in shown}
     limits = span(*(curve["log10_norm"] for curve in curves.values()))
     beside = len(shown) > 1 and width >= _TWO_PANELS
     panel = (width - 2) // 2 if beside else width
@@ -191,7 +194,7 @@ def _strips(run: Run, shown: list[int], width: int, unicode: bool) -> Renderable
 
 def _verdicts(run: Run, shown: list[int], unicode: bool) -> Table:
     table = _grid(2)
-    for state in (state for state in run.states() if state in ("h", "c")):
+    for state in (state for state in run.states() if state not in ("a", "a_clipped")):
         # A disk that is full may take one state's rows of the last update and not the other's.
         for update in sorted({*shown} & {*run.updates(state=state)}):
             table.add_row(f"{state}, update {update}", _verdict_text(run.verdict(update, state=state), unicode))

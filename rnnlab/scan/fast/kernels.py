@@ -58,7 +58,7 @@ def kernels(rule: Rule) -> Kernels:
 
 def _forward(rule: Rule) -> Callable[..., None]:
     step_forward = register_jitable(**nonlinearities.OPTIONS)(rule.forward)
-    own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
+    own_dgh, product, width, gates, stamp = rule.own_dgh, rule.product, rule.width, rule.gates, source_stamp(rule)
 
     @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
     def forward(unit, inputs, weights, states, r, first, last):  # type: ignore[no-untyped-def]
@@ -81,10 +81,11 @@ def _forward(rule: Rule) -> Callable[..., None]:
         for t in range(T):
             x, before = address(inputs.x[r, t + inputs.shift, first:last]), hs[r, t, first:last]
             matmul(unit, n, N, I, x, address(packed_ih), address(biases), 0, address(ax))
-            matmul(unit, n, N, H, address(before), address(packed_hh), start, start_row, address(ah))
+            if product:
+                matmul(unit, n, N, H, address(before), address(packed_hh), start, start_row, address(ah))
             if own_dgh:
                 gate_major(ax, n, gates, H, gx)
-            gate_major(ah, n, gates, H, gh)
+            gate_major(ah if product else ax, n, gates, H, gh)
             h, c = hs[r, t + 1, first:last].reshape(n * H), cs[r, t + 1, first:last].reshape(n * C)
             step_forward(gx, gh, before.reshape(n * H), cs[r, t, first:last].reshape(n * C), h, c, saved[t], unit)
             clear_ended(hs[r, t + 1, first:last], cs[r, t + 1, first:last], inputs.lengths[r, first:last], t)
@@ -118,7 +119,7 @@ def read_rows(  # type: ignore[no-untyped-def]
 
 def _backward(rule: Rule) -> Callable[..., None]:
     step_backward = register_jitable(**nonlinearities.OPTIONS)(rule.backward)
-    own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
+    own_dgh, product, width, gates, stamp = rule.own_dgh, rule.product, rule.width, rule.gates, source_stamp(rule)
 
     @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
     def backward(  # type: ignore[no-untyped-def]
@@ -158,9 +159,10 @@ def _backward(rule: Rule) -> Callable[..., None]:
                 own_dgh, gates, adjoint, dgx, dgh, dc, dh_prev, dc_prev, e, inputs.lengths, bounds[r], limit,
                 r, t, first,
             )  # fmt: skip
-            matmul_gates(unit, n, M, dgh, packed_hh, zeros, from_h)
-            for k in range(n):
-                add_to(dh_prev[k * H : (k + 1) * H], from_h[k, :H])
+            if product:
+                matmul_gates(unit, n, M, dgh, packed_hh, zeros, from_h)
+                for k in range(n):
+                    add_to(dh_prev[k * H : (k + 1) * H], from_h[k, :H])
             if passes_on:
                 matmul_gates(unit, n, L, dgx, packed_ih, zeros, from_x)
                 for k in range(n):

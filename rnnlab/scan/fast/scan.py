@@ -151,7 +151,8 @@ def forward(
     x = inputs.rows
     R, T, B, _ = x.shape
     T -= inputs.shift
-    H, G = weights.W_hh.shape[1:]
+    G, W_hh = weights.b.shape[1], _recurrent_or_zeros(rule, weights)
+    H = G // rule.gates
     hs = work.empty("hs", (R, T + 1, B, H), x)
     cs = work.empty("cs", (R, T + 1, B, H if rule.second else 0), x)
     saved = work.empty("saved", (R * T * B * rule.width * H,), x)
@@ -162,7 +163,7 @@ def forward(
     b_hh = np.zeros((R, G), states.hs.dtype) if weights.b_hh is None else _array(weights.b_hh)
     arrays = LayerArrays(
         LayerInputs(_array(x), inputs.shift, _array(lengths)),
-        Weights(_array(weights.W_ih), _array(weights.b), _array(weights.W_hh), b_hh),
+        Weights(_array(weights.W_ih), _array(weights.b), _array(W_hh), b_hh),
         states,
     )
     loop, blocks, arguments = kernels(rule).forward, blocks_of(R, B), (_unit(x), *map(tuple, arrays))
@@ -178,7 +179,7 @@ def backward(
     bounds float64 [R]: of the adjoint clip, where there is one.
     """
     R, T, B = trace.hs.shape[0], trace.hs.shape[1] - 1, trace.hs.shape[2]
-    like, blocks, (H, G), I = trace.hs, trace.blocks, trace.weights.W_hh.shape[1:], trace.weights.W_ih.shape[1]
+    like, blocks, H, (I, G) = trace.hs, trace.blocks, trace.hs.shape[3], trace.weights.W_ih.shape[1:]
     N = padded_width(G, _unit(like))
     dx = work.empty("dx", (R, T if wants_dx else 0, B, I), like)
     exponents = work.empty("exponents", (R, T, B), like, torch.int64)
@@ -232,12 +233,18 @@ def direct(
     """
     R, S, B, _ = rows.mantissa.shape
     squares = torch.empty(R, S, B, 4, dtype=torch.float64)
-    dgx = rows.mantissa.new_empty(R, S, B, trace.weights.W_hh.shape[2] if through else 0)
+    dgx = rows.mantissa.new_empty(R, S, B, trace.weights.b.shape[1] if through else 0)
     upstream, states = tuple(map(_array, (*rows, timesteps))), tuple(trace.arrays.states)
     arguments = (_unit(dgx), upstream, states, _bounds_or_zeros(bounds, R), _array(squares), _array(dgx))
     loop = direct_loop.direct(trace.rule)
     spread(lambda item, *block: loop(*arguments, *block), items_of(R, B, trace.blocks), rows.mantissa.numel())
     return squares, dgx
+
+
+def _recurrent_or_zeros(rule: Rule, weights: Layer) -> Tensor:
+    """W_hh; for a rule without a product zeros, which are never read."""
+    R, G = weights.b.shape
+    return weights.W_hh if rule.product else weights.b.new_zeros(R, G // rule.gates, G)
 
 
 def _bounds_or_zeros(bounds: Tensor | None, R: int) -> Any:

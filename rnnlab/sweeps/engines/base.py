@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rnnlab.errors import UsageError
@@ -36,10 +37,17 @@ class Engine(ABC):
         """The first sentence of the docstring, on one line."""
         return first_sentence(cls)
 
-    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+    takes_options: ClassVar[bool] = False
+    """It has options of its own (`--engine-option`)."""
+
+    def __init__(
+        self, workers: int | None = None, address: str | None = None, options: Mapping[str, str] | None = None
+    ) -> None:
         self.workers, self.address = workers, address
+        if options and not self.takes_options:
+            raise UsageError(f"--engine-option is for the engine slurm; {self.name} has none")
         if address is not None:
-            raise UsageError(f"--address is for the engine ray; {self.name} trains on this machine")
+            raise UsageError(f"--address is for the engine ray; {self.name} has none")
 
     def at_once(self) -> int:
         """How many jobs train at the same time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rnnlab.errors import UsageError
@@ -21,10 +22,12 @@ class Inline(Engine):
 
     name: ClassVar[str] = "inline"
 
-    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
-        super().__init__(workers, address)
+    def __init__(
+        self, workers: int | None = None, address: str | None = None, options: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(workers, address, options)
         if workers not in (None, 1):
-            raise UsageError("the engine inline trains one fleet at a time; -j is for local and ray")
+            raise UsageError("the engine inline trains one fleet at a time; -j is for the other engines")
 
     def at_once(self) -> int:
         return 1

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from rnnlab.errors import DeviceMissingError, RnnlabError, UsageError
@@ -41,8 +41,10 @@ class Ray(Engine):
     name: ClassVar[str] = "ray"
     here: ClassVar[bool] = False
 
-    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
-        super().__init__(workers)
+    def __init__(
+        self, workers: int | None = None, address: str | None = None, options: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(workers, options=options)
         self.cluster = address or "auto"
 
     def train(self, jobs: JobSource, on_event: EventCallback) -> None:

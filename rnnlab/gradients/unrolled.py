@@ -1,0 +1,60 @@
+"""A forward pass in float64, timestep by timestep, for probes that ask for more than a pass of the training keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnnlab.gradients.pass_base import Sequences
+from rnnlab.network.network import Network
+from rnnlab.scan.state_map import StateMap
+
+
+@dataclass(frozen=True, eq=False)
+class LayerReplay:
+    """One layer of R replicas in float64: what it read, and each state that it gave."""
+
+    map: StateMap
+    x: Tensor
+    """What it read, [R, T, B, I]."""
+    states: Tensor
+    """[R, T+1, B, N]: s_{-1} = 0 first, then s_0 to s_{T-1}. After a sequence's end they mean nothing."""
+    gates: tuple[Tensor, ...]
+    """Activations of each gate, [R, T, B, H]."""
+    lengths: Tensor
+    """[R, B]"""
+
+    @property
+    def h(self) -> Tensor:
+        """The hidden states [R, T, B, H]."""
+        return self.states[:, 1:].chunk(len(self.map.cell.states), -1)[0]
+
+    def jacobian(self, t: int, r: int, b: int) -> Tensor:
+        """ds_t / ds_{t-1} of one sample, [N, N]."""
+        return self.map.of(r).jacobian(self.x[r : r + 1, t, b : b + 1], self.states[r : r + 1, t, b : b + 1])[0, 0]
+
+
+def wide(network: Network) -> Network:
+    """The network in float64 on the CPU."""
+    parameters = {name: tensor.detach().cpu().double() for name, tensor in network.parameters.items()}
+    return Network(network.cell, network.shape, parameters)
+
+
+@torch.no_grad()
+def replay(network: Network, batch: Sequences, samples: int | None = None) -> list[LayerReplay]:
+    """By layer, what the cell's definition gives in float64 for the first `samples` sequences, or for all."""
+    network, lengths = wide(network), batch.lengths[:, :samples].cpu()
+    x, layers = batch.x[:, :, :samples].cpu().double(), list[LayerReplay]()
+    for layer in network.layers:
+        mapped = StateMap(network.cell, layer)
+        states, gates = [x.new_zeros(x.shape[0], x.shape[2], mapped.size)], list[tuple[Tensor, ...]]()
+        for t in range(x.shape[1]):
+            after, activated = mapped.with_gates(x[:, t], states[-1])
+            states.append(after)
+            gates.append(activated)
+        by_gate = tuple(torch.stack(gate, 1) for gate in zip(*gates, strict=True))
+        layers.append(LayerReplay(mapped, x, torch.stack(states, 1), by_gate, lengths))
+        x = layers[-1].h
+    return layers
