@@ -62,8 +62,8 @@ class NoClip(Clip):
 class ClipNorm(Clip):
     """Rescales the whole gradient of a replica when its L2 norm over all parameters exceeds the threshold.
 
-    g <- g * threshold / ||g|| where ||g|| > threshold. The norm is known as mantissa and exponent, so a gradient of
-    norm 1e60 is brought to the threshold in its true direction.
+    g <- g * threshold / ||g|| where ||g|| > threshold (torch's clip_grad_norm_ divides by ||g|| + 1e-6). The norm is
+    known as mantissa and exponent, so a gradient of norm 1e60 is brought to the threshold in its true direction.
 
     >>> import torch
     >>> from rnnlab.scan.scaled import Scaled
@@ -131,9 +131,10 @@ class ClipValue(Clip):
 class ClipAdjoint(Clip):
     """Clamps dL/da_t, the gradient of every gate's pre-activation, at each timestep inside the backward scan.
 
-    What is clamped at t is what travels on to t-1, so the parameter gradient is no longer that of the loss. The
-    gradient is that of the batch-mean loss. `clipped` is the share of entries clamped; gradients.csv has dL/da_t
-    before (state `a`) and after (`a_clipped`).
+    What is clamped at t is what travels on to t-1, so the parameter gradient is no longer that of the loss, and neither
+    are the rows of `h` and `c` in gradients.csv: they are of the clipped signal. The gradient is that of the batch-mean
+    loss. `clipped` is the share of entries clamped; gradients.csv has dL/da_t before (state `a`) and after
+    (`a_clipped`).
 
     >>> ClipAdjoint(threshold=0.1).in_scan()  # the bound that the backward scan takes
     0.1

@@ -32,6 +32,8 @@ class Fit:
 
     rate: float
     """Slope, in decades per 100 timesteps of lag; negative where the gradient falls with lag."""
+    nats: float
+    """The same in nats a timestep, the finite-time Lyapunov exponent of the adjoint: ln 10 rate / 100."""
     margin: float | None
     """Half the width of the rate's 95% interval (see `margin_of`); None where none can be had."""
     r2: float | None
@@ -75,6 +77,7 @@ def fit(lag: ArrayLike, log10_norm: ArrayLike, window: tuple[int, int] | None = 
     margin = margin_of(x, y, slope)
     return Fit(
         rate=100 * slope,
+        nats=math.log(10) * slope,
         margin=None if margin is None else 100 * margin,
         r2=None if np.ptp(y) < CONSTANT else max(0.0, 1 - unexplained / float(dy @ dy)),
         change=slope * float(x[-1] - x[0]),

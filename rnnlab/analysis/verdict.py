@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnnlab.analysis.curve import FEWEST_POINTS, Fit, fit, horizon, ordered
-from rnnlab.analysis.shape import break_of
+from rnnlab.analysis.curve_shape import break_of
 from rnnlab.analysis.verdict_text import text_of
 
 Word = Literal["vanishing", "exploding", "stable", "not told apart", "mixed", "dead", "none"]
@@ -31,7 +31,14 @@ POOR_R2 = 0.9
 
 @dataclass(frozen=True)
 class MedianPart:
-    """What is said of the median sample: its own word and rate, beside those of the norm over the batch."""
+    """What is said of the median sample: its own word and rate, beside those of the norm over the batch.
+
+    >>> from rnnlab.analysis.verdict import verdict_of
+    >>> lags = range(50)
+    >>> verdict = verdict_of(lags, [0.1 * lag for lag in lags], log10_median=[-0.1 * lag for lag in lags])
+    >>> verdict.median.word, round(verdict.median.rate, 1), verdict.short
+    ('vanishing', -10.0, 'exploding (median vanishing)')
+    """
 
     word: Word
     rate: float | None
@@ -153,7 +160,8 @@ def _median_part(lag: ArrayLike, log10_median: ArrayLike) -> MedianPart:
 def _summed(readouts: int) -> str:
     return (
         f"the loss is read at {readouts} timesteps, so each norm sums what comes back from all later ones, and their "
-        "rate is none of the recurrence's. `rnnlab probe` with one read-out, or with `lyapunov`, answers that"
+        "rate is none of the recurrence's. `rnnlab probe` with one read-out (`--set task.loss=last`), or with "
+        "`--which lyapunov`, answers that"
     )
 
 

@@ -2,7 +2,7 @@
 
 description     a plugin as data: for run.json, and to be sent elsewhere
 lines           the line of a plugin that an error went through
-contributions   the parts that a plugin added to the tables
+added_parts     the parts that a plugin added to the tables
 loading         from a name to a loaded plugin
 
 A plugin is code, and runs when it is loaded. So nothing here is called because a config names a file: `rnnlab.config`

@@ -11,7 +11,11 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Plugin:
-    """A file or a module that was loaded, and the parts that it added."""
+    """A file or a module that was loaded, and the parts that it added.
+
+    >>> Plugin("/home/ada/my_cell.py", "9f3c", (("cells", "ugrnn"),)).facts()
+    {'name': '/home/ada/my_cell.py', 'sha256': '9f3c', 'parts': ['cells ugrnn']}
+    """
 
     name: str
     """The absolute path of a file, or the name of a module."""

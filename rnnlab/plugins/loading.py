@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from rnnlab.errors import PluginError
-from rnnlab.plugins.contributions import MODULE, added, remove, restore, snapshot
+from rnnlab.plugins.added_parts import MODULE, added, remove, restore, snapshot
 from rnnlab.plugins.description import Plugin, path_of, shown
 from rnnlab.plugins.lines import note_files, place_of, text_of
 from rnnlab.regular import read_regular

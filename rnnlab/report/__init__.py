@@ -2,6 +2,7 @@
 
 formatting    numbers, times and names as they are shown
 headings      the columns of a comparison, their cells and numbers
+rounding      what rounding does to a run's readings
 findings      the content of a report, in whatever form it is written
 export        CSV, Markdown, LaTeX, JSON
 terminal      for a terminal

@@ -129,7 +129,7 @@ class Findings:
             runs = format_count(summed, "run")
             yield (
                 "without a rate, for the loss is read at several timesteps and a norm sums what comes back from all of "
-                f"them: {runs}; `rnnlab probe` with one read-out, or with `lyapunov`, answers that"
+                f"them: {runs}; `rnnlab probe` with one read-out, or with `--which lyapunov`, answers that"
             )
         if unfit := sum(reading.rate is None for reading in readings) - summed:
             yield f"without a rate, for fewer than 5 points are finite: {format_count(unfit, 'run')}"

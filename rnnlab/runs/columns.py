@@ -50,7 +50,7 @@ TABLES = (
 _OF_AN_UPDATE = (
     Column("update", "count", "updates", "", "updates made before this one, counted from 0"),
     Column("epoch", "number", "epochs", "update * B / N", "passes over the N training sequences; empty without end"),
-    Column("loss", "number", "loss", "mean_b loss_b", "training loss of this batch, before the update"),
+    Column("loss", "number", "loss", "mean over read-outs", "training loss of this batch, before the update"),
     Column("error", "number", "task", "mean of the task's mistakes", "training error of this batch"),
     Column("eval_loss", "number", "loss", "", "loss on the validation split; empty where not evaluated"),
     Column("eval_error", "number", "task", "", "error on the validation split; empty where not evaluated"),

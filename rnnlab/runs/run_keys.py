@@ -102,7 +102,7 @@ _WINDOW: Kind = ("two whole numbers", lambda value: _is_list(value, int) and len
 
 _RESULT = ("loss", "error", "eval_loss", "eval_error", "test_loss", "test_error", "grad_norm", "grad_norm_clipped")
 _FIT = {
-    **dict.fromkeys(("rate", "margin", "error", "r2", "change", "spread"), _NUMBER),
+    **dict.fromkeys(("rate", "nats", "margin", "error", "r2", "change", "spread"), _NUMBER),
     "window": _WINDOW,
     "points": _COUNT,
 }

@@ -42,9 +42,9 @@ class Single(BaseModel):
 
 Loss = Literal["last", "all"] | Single
 LOSS_HELP = (
-    "where the loss is: `last` (the last timestep of each sequence), `all` (the mean over its timesteps), or "
-    "`{single: t}` (timestep t alone; negative t counts from the end). A task with one target a sequence asks for "
-    "that target wherever the loss is"
+    "where the loss is: `last` (the last timestep of each sequence), `all` (the mean over the timesteps of all "
+    "sequences together), or `{single: t}` (timestep t alone; negative t counts from the end). A task with one target "
+    "a sequence asks for that target wherever the loss is"
 )
 
 

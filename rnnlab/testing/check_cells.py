@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,8 +51,10 @@ def check_cell(cell: Cell | type[Cell]) -> None:
 
 
 def _network(cell: Cell, dtype: torch.dtype = torch.float64, layers: int = 1) -> Network:
-    shape = Shape(inputs=I, hidden=H, layers=layers, outputs=2, recurrent_bias=True)
-    inits = Inits.model_validate({"bias": {"name": "normal", "std": 0.3}, "recurrent_bias": {"name": "normal"}})
+    # Where nothing is multiplied by a state there is no b_hh.
+    shape = Shape(inputs=I, hidden=H, layers=layers, outputs=2, recurrent_bias=bool(cell.recurrent))
+    given: dict[str, Any] = {"bias": {"name": "normal", "std": 0.3}, "recurrent_bias": {"name": "normal"}}
+    inits = Inits.model_validate(given | ({"recurrent": cell.recurrent_init} if cell.recurrent_init else {}))
     return Network.stack(cell, shape, [draw(cell, shape, inits, seed) for seed in range(R)], dtype)
 
 
@@ -176,7 +180,7 @@ def _check_total(cell: Cell, network: Network, batch: Sequences, passed: Pass) -
 
 def _states(cell: Cell, network: Network, x: Tensor) -> Tensor:
     """The hidden states [R, T, B, H] of the first layer."""
-    first = Shape(inputs=I, hidden=H, layers=1, outputs=2, recurrent_bias=True)
+    first = replace(network.shape, layers=1)
     chosen = {name: value for name, value in network.parameters.items() if not name.startswith("layer1.")}
     lengths = torch.full((R, B), T)
     return general_forward(Network(cell, first, chosen), Sequences(x, x, lengths))

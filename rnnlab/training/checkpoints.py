@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from rnnlab.atomic import atomic
+from rnnlab.config import Config
 from rnnlab.errors import RunFolderError
 from rnnlab.runs.checkpoint_file import checked_checkpoint, parts_with_checksum
 from rnnlab.runs.folder import RunFolder
@@ -19,7 +20,7 @@ from rnnlab.runs.run import Run
 from rnnlab.runs.run_json import now
 from rnnlab.runs.seals import Seal, Sealer
 from rnnlab.runs.writers import check_kept
-from rnnlab.training.device import Scan
+from rnnlab.training.device import Scan, can_run
 
 State = Mapping[str, Any]
 
@@ -100,9 +101,10 @@ def as_many_threads(folder: RunFolder | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def scan_to_resume(folder: RunFolder) -> Scan | None:
-    """The scan that a run goes on with: general if it began so, as part of a fleet; None: what a new run would take."""
-    return "general" if folder.read_run().get("scan") == "general" else None
+def scan_to_resume(folder: RunFolder, config: Config) -> Scan | None:
+    """The scan that a run goes on with: that of the fleet in which it began; None for what a new run would take."""
+    recorded: Scan | None = folder.read_run().get("scan")
+    return recorded if recorded in ("general", "triton") and can_run(recorded, config) else None
 
 
 def forget_damaged(folder: RunFolder, state: State) -> None:

@@ -53,6 +53,11 @@ def choose_scan(config: Config, device: torch.device, replicas: int = 1) -> Scan
     return requested
 
 
+def can_run(scan: Scan, config: Config) -> bool:
+    """Whether that scan can run one run of this config here."""
+    return not _obstacle(scan, config, choose_device(config.device), 1)
+
+
 def _obstacle(scan: Scan, config: Config, device: torch.device, replicas: int) -> str | None:
     """Why a scan cannot run here; None where it can."""
     cell = config.model.build_cell()

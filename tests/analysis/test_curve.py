@@ -23,6 +23,7 @@ def test_the_rate_of_an_exponential_is_its_own_whatever_the_stride(rho: float, s
     line = fit(LAG[::stride], start + LAG[::stride] * math.log10(rho))
     assert line is not None
     assert line.rate == pytest.approx(100 * math.log10(rho), rel=1e-6, abs=1e-9)
+    assert line.nats == pytest.approx(math.log(rho), rel=1e-6, abs=1e-9)
     assert line.r2 == pytest.approx(1, abs=1e-6)
     assert line.margin == pytest.approx(0, abs=1e-4 / np.ptp(LAG[::stride]) * 1.01)
     assert (line.window, line.points) == ((0, LAG[::stride][-1]), len(LAG[::stride]))

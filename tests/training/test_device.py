@@ -14,7 +14,8 @@ from trainings import config
 from rnnlab.cells import CELLS
 from rnnlab.config import Config
 from rnnlab.errors import DeviceMissingError, UsageError
-from rnnlab.training.checkpoints import parameters_of
+from rnnlab.runs.folder import RunFolder
+from rnnlab.training.checkpoints import parameters_of, scan_to_resume
 from rnnlab.training.device import choose_scan, float32_products
 from rnnlab.training.loop import train
 
@@ -165,3 +166,14 @@ def test_cuda_gives_the_cpus_readings(cell: str, tmp_path: Path) -> None:
     for name, array in parameters_of(on_cpu).items():
         np.testing.assert_allclose(parameters_of(on_cuda)[name], array, atol=1e-8)
     np.testing.assert_allclose(on_cuda.gradients["log10_norm"], on_cpu.gradients["log10_norm"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "device", "expected"),
+    [("general", "cpu", "general"), ("triton", "cpu", None), ("fast", "cpu", None), ("fused", "cpu", None)],
+)
+def test_a_run_goes_on_with_the_scan_of_its_fleet_where_that_can_run(
+    recorded: str, device: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunFolder, "read_run", lambda folder: {"scan": recorded})
+    assert scan_to_resume(RunFolder(Path("run")), config(device=device)) == expected

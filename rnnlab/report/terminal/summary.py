@@ -12,6 +12,7 @@ from rich.text import Text
 from rnnlab.clips import CLIPS
 from rnnlab.errors import RnnlabError, RunFolderError
 from rnnlab.report.formatting import format_duration, format_number, printable
+from rnnlab.report.rounding import rounding_notes
 from rnnlab.report.terminal.strip import span, strip
 from rnnlab.runs.run_json import NO_CHECKSUM, has_checksum
 
@@ -136,6 +137,7 @@ def damaged_files(run: Run) -> dict[str, str]:
         "config.yaml": lambda: run.config,
         "gradients.csv": lambda: run.gradients,
         "metrics.csv": lambda: run.metrics,
+        **({"probes.csv": lambda: run.tables} if run.dir.tables.exists() else {}),
     }
     faults = dict[str, str]()
     for name, read in readers.items():
@@ -197,7 +199,10 @@ def _verdicts(run: Run, shown: list[int], unicode: bool) -> Table:
     for state in (state for state in run.states() if state not in ("a", "a_clipped")):
         # A disk that is full may take one state's rows of the last update and not the other's.
         for update in sorted({*shown} & {*run.updates(state=state)}):
-            table.add_row(f"{state}, update {update}", _verdict_text(run.verdict(update, state=state), unicode))
+            verdict = run.verdict(update, state=state)
+            table.add_row(f"{state}, update {update}", _verdict_text(verdict, unicode))
+            for note in rounding_notes(run, verdict, update):
+                table.add_row("", Text(f"Note: {note}." if unicode else f"Note: {note}.".translate(_TO_ASCII)))
     return table
 
 
