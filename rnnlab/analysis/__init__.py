@@ -3,7 +3,7 @@
 matrix_products  singular values and Lyapunov exponents of long products of matrices
 rate_interval    how sure a rate is, from a curve's increments
 curve            rate, horizon and effective lag of one curve
-shape            whether a curve is an exponential at all
+curve_shape      whether a curve is an exponential at all
 verdict_text     a verdict in sentences
 verdict          vanishing, exploding, stable, and the other words
 intervals        intervals of means and rates over seeds, and paired differences
