@@ -21,6 +21,8 @@ from rnnlab.training.fleet import Fleet
 Update = Callable[[], object]
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+SMALL = (8, 25, 16)
+"""B, T, H of the runs that sweeps are full of."""
 SHAPES = [(20, 100, 50), (32, 200, 128), (64, 400, 100), (64, 200, 256)]
 """B, T, H."""
 TINY = (4, 40, 8)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from alternatives import TINY, fleet_of, updating
 from options import asked
@@ -34,12 +35,14 @@ def resident(which: str) -> int:
 
 
 def tensors(one: Any, seen: set[int]) -> Iterator[torch.Tensor]:
-    """All tensors in an object of this lab, list, tuple or dict, to any depth."""
+    """All tensors and arrays (as tensors) in an object of this lab, list, tuple or dict, to any depth."""
     if id(one) in seen:
         return
     seen.add(id(one))
     if isinstance(one, torch.Tensor):
         yield one
+    elif isinstance(one, np.ndarray) and one.flags.writeable and one.dtype != object:
+        yield torch.from_numpy(one)
     elif isinstance(one, dict | list | tuple):
         for part in one.values() if isinstance(one, dict) else one:
             yield from tensors(part, seen)

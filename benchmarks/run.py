@@ -2,7 +2,7 @@
 
     make bench      or   python benchmarks/run.py [--only single,fleets,memory,growth,...] [--quick]
 
-single      at four shapes: this lab, recording on | loop: nn.LSTMCell in a loop with retain_grad on every state, norms
+single      at five shapes: this lab, recording on | loop: nn.LSTMCell in a loop with retain_grad on every state, norms
             afterwards | torch: nn.LSTM, plain training that records nothing | jax: a jitted lax.scan with perturbations
             (where jax is there: pip install -e '.[bench]') | products: a bare loop of the recurrent products. loop and
             torch once more with subnormal numbers flushed to zero, in processes of their own
@@ -40,14 +40,18 @@ import reading
 import scale
 import vanishing
 import watch
-from alternatives import HAS_JAX, SHAPES, TINY, Update, jax_scan, lab, loop, plain
+from alternatives import HAS_JAX, SHAPES, SMALL, TINY, Update, jax_scan, lab, loop, plain
 from floor import lab_products, torch_products
 from flushed import MAKERS, can_flush, flushed
 from measure import ONCE, Patience, Timing, machine, take_turns
 from write import RESULTS, tables, target_table
 
-FLEETS = [(20, 100, 50), (32, 200, 128)]
-RUNS = [8, 32, 128]
+FLEETS = [
+    *itertools.product(["lstm"], [(20, 100, 50), (32, 200, 128)], [8, 32, 128]),
+    *itertools.product(["rnn"], [(20, 100, 50)], [32, 128]),
+    *itertools.product(["lstm", "gru", "rnn"], [SMALL], [32]),
+]
+"""Cell, B, T, H, runs."""
 FLOORS: dict[str, Callable[..., Update]] = {"products, torch": torch_products, "products, lab": lab_products}
 UNDER = {"healthy": vanishing.healthy, **FLOORS}
 SINGLE: dict[str, Callable[..., Update]] = {"rnnlab": lab, "loop": loop, "torch": plain}
@@ -76,7 +80,9 @@ class Bench:
 
     def single(self) -> list[Row]:
         rows = []
-        for cell, shape in itertools.product(self.cells or ["lstm", "gru", "rnn"], [TINY] if self.quick else SHAPES):
+        for cell, shape in itertools.product(
+            self.cells or ["lstm", "gru", "rnn"], [TINY] if self.quick else [SMALL, *SHAPES]
+        ):
             begun = time.perf_counter()
             makers = {name: partial(make, cell, *shape) for name, make in (SINGLE | UNDER).items()}
             timing = take_turns(makers, self.patience)
@@ -86,8 +92,10 @@ class Bench:
 
     def fleets(self) -> list[Row]:
         rows = []
-        shapes, sizes_of = ([TINY], [4]) if self.quick else (FLEETS, RUNS)
-        for cell, shape, runs in itertools.product(self.cells or ["lstm"], shapes, sizes_of):
+        chosen = itertools.product(self.cells or ["lstm"], [TINY], [4])
+        for cell, shape, runs in chosen if self.quick else FLEETS:
+            if self.cells and cell not in self.cells:
+                continue
             begun = time.perf_counter()
             together = {"fleet": lab, **({"vmap": jax_scan} if HAS_JAX else {}), **UNDER}
             makers = {name: partial(make, cell, *shape, runs) for name, make in together.items()}
@@ -169,7 +177,7 @@ def told(what: str, row: Row, begun: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, separated by commas")
-    parser.add_argument("--cells", help="cells, separated by commas; default all, and lstm for fleets and memory")
+    parser.add_argument("--cells", help="cells, separated by commas; default all, and lstm for memory")
     parser.add_argument("--repeats", type=int, help="turns that each alternative gets at most (default 7)")
     parser.add_argument("--quick", action="store_true", help="the smallest shapes, once: does it run at all?")
     parser.add_argument("--json", type=Path, help="where the figures go (default benchmarks/results.json)")

@@ -26,15 +26,23 @@ def targets(results: dict[str, Any]) -> Iterator[Verdict]:
     single, fleets, memory, vanishing = (
         results.get(name, {}).get("rows", []) for name in ("single", "fleets", "memory", "vanishing")
     )
-    small = [row for row in fleets if row["runs"] == 32 and (row["B"], row["T"], row["H"]) == (20, 100, 50)]
+    usual, larger = [row for row in single if row["H"] == 50], [row for row in single if row["H"] > 50]
+    many = [row for row in fleets if row["H"] == 50 and row["runs"] >= 32]
+    small = [row for row in many if row["runs"] == 32 and row["cell"] == "lstm"]
+    enough = [row for row in fleets if row["H"] >= 50]
     long = [row for row in memory if row["T"] >= 10_000]
     yield at_least(2, "one run: at least 2 times as fast as the loop", single, ratio("loop", "loop, flushed"))
     layers = ratio("torch", "torch, flushed")
     yield at_least(1, "one run: not slower than torch's layers, which record nothing", single, layers)
     yield at_least(1, "one run: not slower than jax", single, ratio("jax"))
+    yield at_least(1.5, "one run from 20, 100, 50 on: at least 1.5 times as fast as jax", usual + larger, ratio("jax"))
+    yield at_most(3, "one run at 20, 100, 50: at most 3 times its products (healthy)", usual, ratio("floor"))
+    yield at_most(2, "one run beyond that: at most 2 times its products (healthy)", larger, ratio("floor"))
+    yield at_least(1, "fleets: not slower than vmap", fleets, ratio("vmap"))
     yield at_least(4, "32 runs at 20, 100, 50: at least 4 times as fast as one by one", small, ratio("one by one"))
     yield at_least(2, "32 runs at 20, 100, 50: at least 2 times as fast as vmap", small, ratio("vmap"))
-    yield at_most(2.5, "fleets: at most 2.5 times their products alone (healthy gradients)", fleets, ratio("floor"))
+    yield at_most(2, "32 and 128 runs at 20, 100, 50: at most 2 times their products (healthy)", many, ratio("floor"))
+    yield at_most(2.5, "fleets from 20, 100, 50 on: at most 2.5 times their products", enough, ratio("floor"))
     yield at_most(4, "10,000 timesteps (B 32, H 128) within 4 GiB", long, lambda row: row["peak"] / 2**30, " GiB")
     yield at_most(NOISE, "a vanishing gradient costs no time (within 5%)", vanishing, ratio("rnnlab"))
     watched = results.get("watch", {}).get("rows", [])

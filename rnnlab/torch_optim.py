@@ -52,7 +52,7 @@ def fused_step(optimizer: Optimizer, rows: Tensor, gradients: Tensor) -> None:
     import torch
 
     state, (group,) = optimizer.state.get(rows), optimizer.param_groups
-    if not state or not rows.is_cpu:
+    if not state or rows.device.type != "cpu":
         whole_step(optimizer, rows, gradients)
         return
     kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
@@ -78,7 +78,7 @@ def sgd_step(optimizer: Optimizer, rows: Tensor, gradients: Tensor) -> None:
     from torch.optim.sgd import sgd
 
     state, (group,) = optimizer.state.get(rows), optimizer.param_groups
-    if not rows.is_cpu or (group["momentum"] and not state):
+    if rows.device.type != "cpu" or (group["momentum"] and not state):
         whole_step(optimizer, rows, gradients)
         return
     momenta = [state["momentum_buffer"] if state else None]

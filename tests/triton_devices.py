@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from oracles import F64
+from oracles import F64, FAST_CELLS
 
 from rnnlab.gradients.passes import Sequences
 from rnnlab.network.network import Network
@@ -19,6 +19,8 @@ from rnnlab.network.network import Network
 HAS_TRITON = find_spec("triton") is not None
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 F32 = torch.float32
+TRITON_CELLS = [cell for cell in FAST_CELLS if (rule := cell.rule()) is not None and rule.name]
+"""Those whose rule stands in Triton too, which their rule's name says."""
 
 interpreter = pytest.param(
     "cpu",

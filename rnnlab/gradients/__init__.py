@@ -1,6 +1,7 @@
 """One pass of a network forward and back, and what is read off it.
 
 head             read-out and loss in closed form
+compiled_head    the same as compiled code, block by block
 direct           what reaches a state through the read-out alone
 norm_tables      norms and percentiles of gradients, by timestep; what the number format lost
 pass_base        what all kinds of pass have in common
@@ -13,7 +14,7 @@ passes           the kinds of pass, side by side
 triton_check     whether the scan in Triton is right on this device
 own_lag          the same by lag from each sample's own read-out
 readings         the rows of gradients.csv
-unrolled         a forward pass in float64, for probes
+unrolled         passes in float64 that keep every row, for probes
 view             what a probe may look at
 clipping         clips of a fleet, each replica's own
 """

@@ -17,7 +17,7 @@ from rnnlab.gradients.pass_base import Bound, Pass, Readings, Sequences, bounds_
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 from rnnlab.scan import general
-from rnnlab.scan.general_backward import Adjoint, Arriving, backward
+from rnnlab.scan.general_backward import Adjoint, Arriving, KeptRows, backward
 from rnnlab.scan.recurrent import Recurrent
 from rnnlab.scan.scaled import Scaled
 
@@ -43,6 +43,8 @@ class AutogradPass(Pass):
     """By layer: what it read, [R, T, B, I]."""
     direct_rows: Tensor
     """dL/dh_t of the top layer through the read-out alone, float64 [R, S, B, H]."""
+    rows: list[KeptRows] | None = None
+    """By layer, where they are kept: the rows of the total gradient and each timestep's part of the sums."""
 
     @cached_property
     def states(self) -> list[tuple[Tensor, ...]]:
@@ -72,15 +74,17 @@ def general_forward(network: Network, batch: Sequences) -> Tensor:
 
 
 @torch.no_grad()
-def general_pass(network: Network, batch: Sequences, objective: Objective, *, bound: Bound = None) -> AutogradPass:
-    """Forward and backward by the cell's definition, a timestep at a time."""
+def general_pass(
+    network: Network, batch: Sequences, objective: Objective, *, bound: Bound = None, keep: bool = False
+) -> AutogradPass:
+    """Forward and backward by the cell's definition, a timestep at a time. keep: the rows of the way back too."""
     bounds = bounds_of(bound, network)
     traces, top, inputs = _forward(network, batch, back=True)
     read_out = objective.read_out(batch.lengths, top.shape[1])
     targets = objective.targets(batch.y, read_out)
     of_top = head(network, objective, read_out, read_out.gather(top), targets)
     arriving = Arriving(Scaled.of(of_top.direct).to(top.dtype), read_out.slots)
-    adjoints = _backward(network, traces, inputs, arriving, bounds)
+    adjoints = _backward(network, traces, inputs, arriving, bounds, keep)
     by_name = of_top.gradients
     for index, adjoint in enumerate(adjoints):
         by_name |= network.parameter_gradients(index, adjoint.sums)
@@ -96,6 +100,7 @@ def general_pass(network: Network, batch: Sequences, objective: Objective, *, bo
         traces=traces,
         inputs=inputs,
         direct_rows=of_top.direct,
+        rows=[adjoint.kept for adjoint in adjoints if adjoint.kept] if keep else None,
     )
 
 
@@ -111,13 +116,18 @@ def _forward(network: Network, batch: Sequences, *, back: bool) -> tuple[list[ge
 
 
 def _backward(
-    network: Network, traces: list[general.Trace], inputs: list[Tensor], arriving: Arriving, bounds: Tensor | None
+    network: Network,
+    traces: list[general.Trace],
+    inputs: list[Tensor],
+    arriving: Arriving,
+    bounds: Tensor | None,
+    keep: bool,
 ) -> list[Adjoint]:
     """From the top layer down; in the order of the layers."""
     adjoints: list[Adjoint] = []
     for index in reversed(range(network.shape.layers)):
         layer = network.layer(index)
-        adjoint = backward(traces[index], layer, inputs[index], arriving, network.cell.states, bounds)
+        adjoint = backward(traces[index], layer, inputs[index], arriving, network.cell.states, bounds, keep=keep)
         adjoints.insert(0, adjoint)
         if index:
             mantissa, exponent = adjoint.dgx

@@ -27,15 +27,14 @@ from rnnlab.scan.scaled import Scaled
 def compiled_direct(
     network: Network,
     traces: Sequence[fast.Trace],
-    upstream: fast.Upstream,
+    rows: Scaled,
     read_out: ReadOut,
     bounds: Tensor | None,
 ) -> list[tuple[Tensor, Tensor]]:
     """By layer, squared row norms [R, S, B, 4] of the direct gradients after a compiled scan, and exponents [R, S, B].
 
-    The squares are in the order of SQUARES; upstream rows [R, S, B, H] reach the top layer.
+    The squares are in the order of SQUARES; rows [R, S, B, H] reach the top layer.
     """
-    rows = upstream.rows
     only_h = len(network.cell.states) == 1 and bounds is None
     by_layer: list[tuple[Tensor, Tensor]] = []
     for index, trace in reversed(list(enumerate(traces))):

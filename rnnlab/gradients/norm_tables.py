@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, power_of_ten
+from rnnlab.scan.fast.layer_arrays import SQUARES
 from rnnlab.scan.fast.norms import read_out_norms, summarize
-from rnnlab.scan.fast.threads import blocks_of, items_of, spread
+from rnnlab.scan.fast.threads import spread
 from rnnlab.scan.thresholds import UNDERFLOW_MARGIN
 
 if TYPE_CHECKING:
@@ -35,6 +36,28 @@ _LOST = -1e9
 _NO_NUMBER = _LOST / 100
 
 
+class Rows(NamedTuple):
+    """Squared row norms of a compiled scan, float64 [..., 4] in the order of SQUARES, and exponents [...]."""
+
+    squares: Floats
+    exponents: NDArray[np.int64]
+
+
+def table(
+    total: Rows, direct: Rows, lengths: NDArray[np.int64], timesteps: NDArray[np.int64], state: str
+) -> dict[str, Floats]:
+    """The columns [R, T] of one layer and state after a compiled scan: nothing is lost there, and nothing masked.
+
+    total [R, T, B], direct [R, S, B] at the read-out timesteps [R, S, B]; lengths [R, B].
+    """
+    (R, T, B), at = total.exponents.shape, SQUARES.index(state)
+    keys, columns = np.empty((R * T, B)), np.empty((len(COLUMNS), R, T))
+    read_out_norms(direct.squares, at, direct.exponents, timesteps, columns[-1], np.empty(T))
+    arrays = (total.squares, at, total.exponents, lengths, _PERCENTS, keys, columns[:-1])
+    spread(functools.partial(summarize, *arrays), R * T, keys.size)
+    return dict(zip(COLUMNS, columns, strict=True))
+
+
 def compiled_columns(
     squares: Mapping[str, Tensor],
     exponents: Tensor,
@@ -43,28 +66,21 @@ def compiled_columns(
     lengths: Tensor,
     timesteps: Tensor,
 ) -> dict[str, dict[str, Any]]:
-    """By state, the columns of one layer after a compiled scan: nothing is lost there, and nothing masked.
-
-    squares, exponents [R, T, B] of the total gradients and [R, S, B] of the direct ones, which are at the read-out
-    timesteps [R, S, B]; lengths [R, B].
-    """
-    e_total, e_direct = to_numpy(exponents), to_numpy(direct_exponents)
+    """By state, the columns of `table`, for squares [R, T, B] and [R, S, B] that are by state already."""
+    e_total, e_direct = to_numpy(exponents.contiguous()), to_numpy(direct_exponents.contiguous())
     alive, times = to_numpy(lengths.contiguous()), to_numpy(timesteps.contiguous())
-    R, T, B = e_total.shape
-    keys, tops = np.empty((R * T, B)), np.empty(T)
-    by_state = {}
+    columns = {}
     for state, of_state in squares.items():
-        table = np.empty((len(COLUMNS), R, T))
-        read_out_norms(to_numpy(direct_squares[state].contiguous()), e_direct, times, table[-1], tops)
-        arrays = to_numpy(of_state.contiguous()), e_total, alive, _PERCENTS, keys, table[:-1]
-        work = _of_block(functools.partial(summarize, *arrays))
-        spread(work, items_of(1, R * T, blocks_of(1, R * T)), keys.size)
-        by_state[state] = dict(zip(COLUMNS, table, strict=True))
-    return by_state
+        total, direct = (_in_order(one, state) for one in (of_state, direct_squares[state]))
+        columns[state] = table(Rows(total, e_total), Rows(direct, e_direct), alive, times, state)
+    return columns
 
 
-def _of_block(work: Callable[[int, int], None]) -> Callable[[int, int, int, int], None]:
-    return lambda item, r, first, last: work(first, last)
+def _in_order(squares: Tensor, state: str) -> Floats:
+    """Squares [...] where SQUARES has them in [..., 4]."""
+    whole = np.empty((*squares.shape, len(SQUARES)))
+    whole[..., SQUARES.index(state)] = to_numpy(squares)
+    return whole
 
 
 def masked_tables(

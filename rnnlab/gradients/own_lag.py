@@ -58,9 +58,11 @@ def own_columns(
     T = at_timestep["log10_norm"].shape[1]
     last = ends.max(1)
     own_lag = last[:, None] - np.arange(T)
-    samples = ((ends[:, None] >= own_lag[..., None]) & (own_lag >= 0)[..., None]).sum(-1)
-    figures = {name: at_timestep[name] for name in FIGURES}
-    if (ends != last[:, None]).any() or not same_lengths:
+    figures, uneven = {name: at_timestep[name] for name in FIGURES}, (ends != last[:, None]).any()
+    samples = ends.shape[1] * (own_lag >= 0)
+    if uneven:
+        samples = ((ends[:, None] >= own_lag[..., None]) & (own_lag >= 0)[..., None]).sum(-1)
+    if uneven or not same_lengths:
         by_lag, place = _by_lag(rows(), ends), np.where(own_lag >= 0, own_lag, T - 1)
         figures = {name: np.take_along_axis(values, place, 1) for name, values in by_lag.items()}
         for values in figures.values():

@@ -8,7 +8,7 @@ and `FusedPass` of torch's fused layers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rnnlab.cells import Cell
 from rnnlab.gradients.norm_tables import Table
+from rnnlab.network.flat import Gradient
 from rnnlab.network.network import Network
 from rnnlab.network.objective import ReadOut
 from rnnlab.scan.fast.layer_arrays import SQUARES
@@ -67,7 +68,7 @@ class Prediction:
 class Pass(Prediction, ABC):
     """What a forward and a backward pass give."""
 
-    gradients: dict[str, Scaled]
+    gradients: Mapping[str, Scaled]
     """By parameter: mantissa [R, ...], exponent [R]."""
     readings: Sequence[Readings]
     """By layer: the total gradients dL/d(state_t)."""
@@ -75,6 +76,10 @@ class Pass(Prediction, ABC):
     """Of the adjoint clip, float64 [R]."""
     clamped: Tensor | None
     """With the adjoint clip: the share of the entries of dL/da_t that were clamped, [R]."""
+
+    def gradient(self, width: int) -> Gradient:
+        """The gradient of all parameters in rows of this width."""
+        return Gradient(list(self.gradients.values()), width)
 
     @abstractmethod
     def gates(self) -> list[list[Tensor]]:
@@ -103,7 +108,11 @@ def share_of_entries(count: Tensor, network: Network, batch: Sequences) -> Tenso
     return count.double() / entries
 
 
+def states_of(cell: Cell, bounds: Tensor | None) -> list[str]:
+    """The states that have readings; with the adjoint clip dL/da_t before and after it as well."""
+    return [*cell.states, *(["a", "a_clipped"] if bounds is not None else [])]
+
+
 def squares_by_state(cell: Cell, squares: Tensor, bounds: Tensor | None) -> dict[str, Tensor]:
     """The compiled scan's squares [..., 4] by the name of the state."""
-    names = [*cell.states, *(["a", "a_clipped"] if bounds is not None else [])]
-    return {name: squares[..., SQUARES.index(name)] for name in names}
+    return {name: squares[..., SQUARES.index(name)] for name in states_of(cell, bounds)}

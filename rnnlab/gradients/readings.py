@@ -65,11 +65,12 @@ def curves(network: Network, result: Pass, lengths: Tensor, stride: int = 1) -> 
     ends = to_numpy(result.read_out.timesteps.amax(1))
     for layer, state, columns in result.norm_tables(network, lengths):
         own = own_columns(columns, ends, functools.partial(_row_norms, network, result, layer, state))
+        # The same memory where it is the same column, so that it is written down once.
+        keys = {name: id(values) for name, values in {**columns, **own}.items()}
+        once = {id(values): values for values in (*columns.values(), *own.values())}
         for r, (t, lag, every) in enumerate(times):
-            # The same memory where it is the same column, so that it is written down once.
-            slices = {id(values): values[r, every] for values in (*columns.values(), *own.values())}
-            named = {name: slices[id(values)] for name, values in {**columns, **own}.items()}
-            rows[r].append(Curve(layer, state, t, lag, named))
+            slices = {key: values[r, every] for key, values in once.items()}
+            rows[r].append(Curve(layer, state, t, lag, {name: slices[key] for name, key in keys.items()}))
     return rows
 
 
@@ -82,8 +83,12 @@ def _row_norms(network: Network, result: Pass, layer: int, state: str) -> RowNor
     return RowNorms(readings.squares[state], readings.exponents, lost, direct)
 
 
+@functools.lru_cache(1024)
 def _times(longest: int, stride: int) -> tuple[NDArray[np.int64], NDArray[np.int64], slice]:
     """The timesteps that are written down, their lags, and where they lie on the axis of time."""
     every = slice((longest - 1) % stride, longest, stride)
     t = np.arange(longest)[every]
-    return t, longest - 1 - t, every
+    lag = longest - 1 - t
+    t.setflags(write=False)
+    lag.setflags(write=False)
+    return t, lag, every

@@ -1,4 +1,4 @@
-"""A forward pass in float64, timestep by timestep, for probes that ask for more than a pass of the training keeps."""
+"""Passes in float64, timestep by timestep, for probes that ask for more than a pass of the training keeps."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rnnlab.gradients.autograd_pass import AutogradPass, general_pass
 from rnnlab.gradients.pass_base import Sequences
 from rnnlab.network.network import Network
+from rnnlab.network.objective import Objective
 from rnnlab.scan.state_map import StateMap
 
 
@@ -25,6 +27,13 @@ class LayerReplay:
     """Activations of each gate, [R, T, B, H]."""
     lengths: Tensor
     """[R, B]"""
+
+    def first(self, samples: int | None) -> LayerReplay:
+        """That of the first `samples` sequences alone; None: of all."""
+        gates = tuple(gate[:, :, :samples] for gate in self.gates)
+        return LayerReplay(
+            self.map, self.x[:, :, :samples], self.states[:, :, :samples], gates, self.lengths[:, :samples]
+        )
 
     @property
     def h(self) -> Tensor:
@@ -43,10 +52,10 @@ def wide(network: Network) -> Network:
 
 
 @torch.no_grad()
-def replay(network: Network, batch: Sequences, samples: int | None = None) -> list[LayerReplay]:
-    """By layer, what the cell's definition gives in float64 for the first `samples` sequences, or for all."""
-    network, lengths = wide(network), batch.lengths[:, :samples].cpu()
-    x, layers = batch.x[:, :, :samples].cpu().double(), list[LayerReplay]()
+def replay(network: Network, batch: Sequences) -> list[LayerReplay]:
+    """By layer, what the cell's definition gives in float64."""
+    network, lengths = wide(network), batch.lengths.cpu()
+    x, layers = batch.x.cpu().double(), list[LayerReplay]()
     for layer in network.layers:
         mapped = StateMap(network.cell, layer)
         states, gates = [x.new_zeros(x.shape[0], x.shape[2], mapped.size)], list[tuple[Tensor, ...]]()
@@ -58,3 +67,12 @@ def replay(network: Network, batch: Sequences, samples: int | None = None) -> li
         layers.append(LayerReplay(mapped, x, torch.stack(states, 1), by_gate, lengths))
         x = layers[-1].h
     return layers
+
+
+def unrolled_pass(
+    network: Network, batch: Sequences, objective: Objective, bounds: Tensor | None = None
+) -> AutogradPass:
+    """Forward and backward in float64 on the CPU, with every row of the adjoint kept; bounds: of the adjoint clip."""
+    x, y = batch.x.cpu().double(), batch.y.cpu()
+    given = Sequences(x, y.double() if y.is_floating_point() else y, batch.lengths.cpu())
+    return general_pass(wide(network), given, objective, bound=None if bounds is None else bounds.cpu(), keep=True)

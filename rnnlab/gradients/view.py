@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from rnnlab.gradients.passes import CompiledPass, Pass, Scratch, Sequences, fast_pass, general_pass
+from rnnlab.gradients.passes import AutogradPass, CompiledPass, Pass, Scratch, Sequences, fast_pass, general_pass
 from rnnlab.gradients.readings import Curve, curves
-from rnnlab.gradients.unrolled import LayerReplay, replay
+from rnnlab.gradients.unrolled import LayerReplay, replay, unrolled_pass
 from rnnlab.network.flat import Floats, row_norms
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
@@ -34,7 +35,16 @@ class UpdateView:
 
     def replay(self, samples: int | None = None) -> list[LayerReplay]:
         """By layer, the forward pass of this batch's first sequences, or of all, in float64 and in plain timesteps."""
-        return replay(self.network, self.batch, samples)
+        return [layer.first(samples) for layer in self._replayed]
+
+    @cached_property
+    def _replayed(self) -> list[LayerReplay]:
+        return replay(self.network, self.batch)
+
+    @cached_property
+    def unrolled(self) -> AutogradPass:
+        """A pass forward and back over this batch in float64, with every row of the adjoint kept."""
+        return unrolled_pass(self.network, self.batch, self.objective, self.result.bounds)
 
     def curves(self) -> list[list[Curve]]:
         """Each replica's rows of gradients.csv: total and direct gradient of every layer and state.

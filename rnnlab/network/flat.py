@@ -6,9 +6,10 @@ An optimizer then has one tensor to go over instead of six, and a norm over all 
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rnnlab.network.flat_rows import multiply_rows, norms_of, write_plain
 from rnnlab.scan.scaled import Scaled, log2_norm
 from rnnlab.scan.thresholds import FACTOR, SURE_NORM
 
@@ -38,6 +40,9 @@ class Layout:
         self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
         self.count = sum(map(math.prod, self.shapes.values()))
         self.width = -(-self.count // _AT_ONCE) * _AT_ONCE
+        sizes = map(math.prod, self.shapes.values())
+        self.starts = dict(zip(self.shapes, itertools.accumulate(sizes, initial=0), strict=False))
+        """The first column of each parameter."""
 
     def views(self, rows: Tensor) -> dict[str, Tensor]:
         """The parameters [R, ...] as views into rows [R, width]; each replica's is contiguous."""
@@ -63,8 +68,11 @@ class Gradient:
         self._sizes = [math.prod(part.mantissa.shape[1:]) for part in parts]
         self.count = sum(self._sizes)
         self._rows, beyond = self._written(width)
-        norms = _norms(self._rows)
-        # Of these the row does not say the size: vanished, exploded, zero or not finite.
+        self._weigh(_norms(self._rows), beyond)
+
+    def _weigh(self, norms: Floats, beyond: NDArray[np.bool_]) -> None:
+        """Set log2 of the norms [R]: those of the rows, where the row says the size."""
+        # It does not where the gradient vanished, exploded, is zero or not finite.
         self._apart = beyond | ~((norms > SURE_NORM) & (norms < np.inf))
         self.log2_norm = _log2(norms)
         if self._apart.any():
@@ -92,14 +100,18 @@ class Gradient:
         rows, apart = self._rows, self._apart
         if log2_factor is not None:
             apart = apart | (np.abs(log2_factor) > FACTOR)
-            rows = rows * _column(np.exp2(log2_factor.clip(-FACTOR, FACTOR)), rows)
-        rows = torch.hardshrink(rows, _subnormal(rows.dtype))
+        rows = self._multiplied(None if log2_factor is None else np.exp2(log2_factor.clip(-FACTOR, FACTOR)))
         if apart.any():
             parts = self._chosen(apart)
             if log2_factor is not None:
                 parts = [part.times_power(log2_factor[apart]) for part in parts]
             rows[_index(apart, rows), : self.count] = torch.cat([part.plain().flatten(1) for part in parts], 1)
         return rows
+
+    def _multiplied(self, factors: Floats | None) -> Tensor:
+        """The rows times factors [R], zero below the smallest normal number."""
+        rows = self._rows if factors is None else self._rows * _column(factors, self._rows)
+        return torch.hardshrink(rows, _subnormal(rows.dtype))
 
     def _written(self, width: int) -> tuple[Tensor, NDArray[np.bool_]]:
         """The plain values, and whose exponents are too far from 0 for them [R]."""
@@ -129,6 +141,39 @@ class Gradient:
         return [Scaled(mantissa[index], exponent[index]) for mantissa, exponent in self._parts]
 
 
+class RowGradient(Gradient):
+    """A gradient whose mantissas stand in rows already, as the compiled scan leaves it: the same by compiled loops.
+
+    mantissas [R, width]; the columns edges[k] to edges[k + 1] are at exponents [R, K]. parts gives the same by
+    parameter, where that is needed.
+    """
+
+    def __init__(
+        self,
+        mantissas: NDArray[Any],
+        exponents: NDArray[np.int64],
+        edges: NDArray[np.int64],
+        parts: Callable[[], Sequence[Scaled]],
+    ) -> None:
+        self._parts_of, self.count = parts, int(edges[-1])
+        R, rows = len(mantissas), np.empty_like(mantissas)
+        norms, beyond = np.empty(R), np.empty(R, np.bool_)
+        write_plain(mantissas.dtype.type(1), mantissas, edges, exponents, rows, norms, beyond)
+        self._rows = torch.from_numpy(rows)
+        self._weigh(norms, beyond)
+
+    @functools.cached_property
+    def _parts(self) -> Sequence[Scaled]:  # type: ignore[override]
+        return self._parts_of()
+
+    def _multiplied(self, factors: Floats | None) -> Tensor:
+        rows = self._rows.numpy()
+        out, real = np.empty_like(rows), rows.dtype.type
+        factors = np.ones(len(rows)) if factors is None else factors
+        multiply_rows(rows, factors.astype(real), np.finfo(real).tiny, out)
+        return torch.from_numpy(out)
+
+
 def stretches(keys: Iterable[Any]) -> list[tuple[int, int]]:
     """Where neighbours are equal: first and one after last, [a, a, b] to [(0, 2), (2, 3)]."""
     lengths = [len(list(same)) for _, same in itertools.groupby(keys)]
@@ -148,8 +193,11 @@ def row_norms(rows: Tensor) -> Floats:
 
 
 def _norms(rows: Tensor) -> Floats:
-    norms: Floats = _host(torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64))
-    return norms
+    if rows.device.type == "cpu" and rows.is_contiguous():
+        norms_of(rows.numpy(), norms := np.empty(len(rows)))
+        return norms
+    of_device: Floats = _host(torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64))
+    return of_device
 
 
 def _log2(norms: Floats) -> Floats:

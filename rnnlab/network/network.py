@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnlab.cells import Cell
@@ -48,6 +50,7 @@ class Network:
         self.cell, self.shape = cell, shape
         self.parameters = dict(parameters)
         self.flat = flat
+        self.layout = Layout({name: tensor.shape[1:] for name, tensor in parameters.items()})
 
     @classmethod
     def stack(
@@ -115,6 +118,19 @@ class Network:
         W, b = (self.parameters[name].to(states.dtype) for name in ("readout.W", "readout.b"))
         flat = torch.baddbmm(b[:, None], states.flatten(1, 2), W)
         return flat.view(*states.shape[:3], -1)
+
+    @cached_property
+    def edges(self) -> NDArray[np.int64]:
+        """The first column of each layer in a row of parameters, that of the read-out, and the one after its last."""
+        names = [*(f"layer{index}.W_ih" for index in range(self.shape.layers)), "readout.W"]
+        return np.array([*(self.layout.starts[name] for name in names), self.layout.count])
+
+    @cached_property
+    def starts(self) -> list[NDArray[np.int64]]:
+        """By layer: the first columns of W_ih, W_hh, b and b_hh in a row of parameters; -1 for none."""
+        names = ("W_ih", "W_hh", "b", "b_hh")
+        starts = self.layout.starts
+        return [np.array([starts.get(f"layer{k}.{name}", -1) for name in names]) for k in range(self.shape.layers)]
 
     def count(self) -> int:
         """The number of parameters of one replica."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rnnlab.config import Config
-    from rnnlab.gradients.passes import Pass
+    from rnnlab.gradients.passes import AutogradPass, Pass
     from rnnlab.gradients.readings import Curve
     from rnnlab.gradients.unrolled import LayerReplay
     from rnnlab.network.network import Network
@@ -32,6 +33,9 @@ class TableRows:
 
     layer: its number. part: a gate, state or parameter; empty for all of the layer. at: such as lags, int [n]. values:
     by quantity a number at each, float64 [n].
+
+    >>> TableRows(0, "", [1, 2], {"log10_sigma_max": [-0.1, -0.2]}).at
+    [1, 2]
     """
 
     layer: int
@@ -42,7 +46,11 @@ class TableRows:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a probe with a table measured: numbers for metrics.csv, and for each replica its rows of probes.csv."""
+    """What a probe with a table measured: numbers for metrics.csv, and for each replica its rows of probes.csv.
+
+    >>> Measured(tables=[[]]).figures
+    {}
+    """
 
     figures: Figures = field(default_factory=dict)
     tables: Sequence[Sequence[TableRows]] = ()
@@ -69,6 +77,10 @@ class View(Protocol):
 
     def replay(self, samples: int | None = None) -> list[LayerReplay]:
         """By layer, the forward pass of this batch's first sequences, or of all, in float64 and in plain timesteps."""
+
+    @property
+    def unrolled(self) -> AutogradPass:
+        """A pass forward and back over this batch in float64, with every row of the adjoint kept."""
 
     def curves(self) -> list[list[Curve]]:
         """Each replica's rows of gradients.csv: total and direct gradient of every layer and state."""
@@ -115,6 +127,22 @@ class Probe(Part):
     def table_rows(self, config: Config) -> int:
         """The number of rows that it writes to probes.csv at each measured update, at most."""
         return 0
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Within the block torch and BLAS have one thread: for small matrices others take longer to wake than to work."""
+    import scipy.linalg  # noqa: F401  a library is limited only once it is loaded
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, "blas"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def to_numpy(tensor: Tensor) -> Any:

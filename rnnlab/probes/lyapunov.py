@@ -8,9 +8,11 @@ import numpy as np
 
 from rnnlab.analysis.matrix_products import LyapunovExponents, batch_means_error
 from rnnlab.column import Column
-from rnnlab.probes.base import Measured, Probe, TableRows, View
+from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rnnlab.config import Config
     from rnnlab.gradients.unrolled import LayerReplay
     from rnnlab.probes.base import Floats
@@ -28,8 +30,9 @@ class Lyapunov(Probe):
     With Q_0 = I and the QR decompositions J_t Q_{t-1} = Q_t R_t, lambda_i is the mean over timesteps of log |(R_t)_ii|,
     J_t = ds_t/ds_{t-1}. The first quarter of each sequence turns Q only and is not counted; the first 2 sequences of
     the batch are followed. Beside them stands the rate of the adjoint, the mean of log(||J_t^T w|| / ||w||) for a
-    random vector w that is carried back from the end through the same Jacobians: it grows at lambda_1. Standard errors
-    are by batch means. A stack of layers has the exponents of all its layers; metrics.csv has the largest.
+    random vector w that is carried back from the end through the same Jacobians, without the first and the last
+    quarter: it grows at lambda_1. Standard errors are by batch means. A stack of layers has the exponents of all its
+    layers; metrics.csv has the largest.
 
     >>> [column.name for column in Lyapunov.columns][:2]
     ['lyapunov_max', 'lyapunov_max_error']
@@ -60,12 +63,13 @@ class Lyapunov(Probe):
     name: Literal["lyapunov"] = "lyapunov"
 
     def measure(self, view: View) -> Measured:
-        layers = view.replay(SAMPLES)
         figures, tables = [], []
-        for r in range(layers[0].lengths.shape[0]):
-            spectra = [LyapunovExponents.of(growth_forward(layer, r)) for layer in layers]
-            tables.append([_rows(index, spectrum) for index, spectrum in enumerate(spectra)])
-            figures.append([*_of_all(spectra), *max(_mean(growth_back(layer, r)) for layer in layers)])
+        with one_thread():
+            layers = view.replay(SAMPLES)
+            for r in range(layers[0].lengths.shape[0]):
+                spectra = [LyapunovExponents.of(growth_forward(layer, r)) for layer in layers]
+                tables.append([_rows(index, spectrum) for index, spectrum in enumerate(spectra)])
+                figures.append([*_of_all(spectra), *_largest(_mean(growth_back(layer, r)) for layer in layers)])
         columns = np.transpose(figures)
         return Measured({column.name: columns[k] for k, column in enumerate(self.columns)}, tables)
 
@@ -89,6 +93,12 @@ def _of_all(spectra: list[LyapunovExponents]) -> list[float]:
 
 def _mean(growth: Floats) -> tuple[float, float]:
     return float(growth.mean()), float(batch_means_error(growth))
+
+
+def _largest(rates: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """The largest rate with its error, and nan where any is."""
+    given = list(rates)
+    return next((rate for rate in given if np.isnan(rate[0])), max(given))
 
 
 def growth_forward(layer: LayerReplay, r: int) -> Floats:
@@ -122,10 +132,13 @@ def growth_back(layer: LayerReplay, r: int) -> Floats:
         w = mapped.pull(layer.x[r : r + 1, t], layer.states[r : r + 1, t], w[None, :, None])[0, :, 0]
         norms = torch.linalg.vector_norm(w, dim=-1)
         rows.append(norms.log())
-        w = torch.where((norms > 0)[:, None], w / norms[:, None], 0)
+        # What is not finite stays so.
+        w = torch.where((norms == 0)[:, None], 0, w / norms[:, None])
     by_sample = torch.stack(rows[::-1], 1)
-    last = [length - int(WARM_UP * length) for length in lengths.tolist()]
-    return _counted(by_sample, lengths, [0] * len(lengths), last)
+    # Nor the first timesteps, when the states are still near zero, where slopes are steep.
+    first_counted = [int(WARM_UP * length) for length in lengths.tolist()]
+    last = [length - skipped for length, skipped in zip(lengths.tolist(), first_counted, strict=True)]
+    return _counted(by_sample, lengths, first_counted, last)
 
 
 def _counted(by_sample, lengths, first: list[int], last: list[int]) -> Floats:  # type: ignore[no-untyped-def]

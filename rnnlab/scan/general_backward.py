@@ -8,6 +8,8 @@ What one timestep alone takes out of the number format is lost, and marked.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -66,6 +68,7 @@ class Adjoint:
     sums: the gradients of the layer's parameters by name.
     dgx: dL/d(x_t W_ih + b), rows [R, T, B, G*H].
     clamped: how many entries of dL/da the clip clamped, [R]; None without one.
+    kept: the rows behind all that, where they were to be kept.
     """
 
     squares: dict[str, Tensor]
@@ -74,22 +77,46 @@ class Adjoint:
     sums: dict[str, Scaled]
     dgx: Scaled
     clamped: Tensor | None
+    kept: KeptRows | None = None
+
+
+@dataclass(frozen=True)
+class KeptRows:
+    """The rows of one layer's way back.
+
+    totals: the rows dL/d(state_t) themselves, all states beside each other, [R, T, B, S*H].
+    outputs: the same, but that dL/dc_t comes from after t alone, and not through h_t.
+    arriving: what reached h from outside the layer.
+    recurrent_sums: from a timestep to its part of the gradient of each recurrent parameter, b_hh among them.
+    """
+
+    totals: Scaled
+    outputs: Scaled
+    arriving: Arriving
+    recurrent_sums: Callable[[int], dict[str, Scaled]]
 
 
 @torch.no_grad()
 def backward(
-    trace: Trace, layer: Layer, x: Tensor, arriving: Arriving, states: tuple[str, ...], bounds: Tensor | None
+    trace: Trace,
+    layer: Layer,
+    x: Tensor,
+    arriving: Arriving,
+    states: tuple[str, ...],
+    bounds: Tensor | None,
+    *,
+    keep: bool = False,
 ) -> Adjoint:
     """Go back through one layer, once.
 
     x [R, T, B, I]: what the layer read. states: their names. bounds: float64 [R]; dL/da_t is clamped to [-bound, bound]
-    before it travels on to t-1, to the layer below and into the sums.
+    before it travels on to t-1, to the layer below and into the sums. keep: the rows too.
     """
     steps = [*trace.steps]
     trace.steps.clear()
     zero = torch.zeros_like(torch.cat(steps[0].before, -1))
     rows = Scaled(zero, torch.zeros(zero.shape[:2], dtype=torch.int64, device=zero.device))
-    kept, arrives, largest = _Kept(), arriving.timesteps(), zero[..., 0]
+    kept, arrives, largest = _Kept([] if keep else None), arriving.timesteps(), zero[..., 0]
     for t in reversed(range(len(steps))):
         rows = _near_one(rows, largest)
         if arrives[t]:
@@ -100,14 +127,16 @@ def backward(
             rows, largest = _through(step, rows, layer.W_hh, bounds, kept)
         else:
             rows, largest = _through_own(step, rows, trace.recurrent, bounds, kept)
-    sums = kept.product_form_sums(layer) if trace.recurrent is None else kept.own_sums(trace.recurrent)
-    return kept.adjoint(states, sums, x, arriving.sizes != NOTHING, bounds)
+    recurrent_sums = functools.partial(kept.recurrent_sums, layer, trace.recurrent)
+    return kept.adjoint(states, recurrent_sums, x, arriving, bounds)
 
 
 @dataclass
 class _Kept:
     """What is kept of each timestep, the last one first."""
 
+    outputs: list[Scaled] | None
+    """What came to the timestep, where that is kept."""
     totals: list[Scaled] = field(default_factory=list)
     """The rows of all states beside each other."""
     came: list[Scaled] = field(default_factory=list)
@@ -121,30 +150,31 @@ class _Kept:
     largest: list[Tensor] = field(default_factory=list)
     """The largest entries of the rows [R, B] that the timestep gave, from rows of size 1."""
 
-    def add(self, total: Tensor, dgx: Tensor, exponent: Tensor, bounds: Tensor | None) -> None:
+    def add(self, rows: Scaled, total: Tensor, dgx: Tensor, bounds: Tensor | None) -> None:
         """Keep the rows of all states, and dL/d(gx_t) as it came and as it goes on."""
-        self.totals.append(Scaled(total, exponent))
-        came = Scaled(dgx, exponent)
+        if self.outputs is not None:
+            self.outputs.append(rows)
+        self.totals.append(Scaled(total, rows.exponent))
+        came = Scaled(dgx, rows.exponent)
         self.came.append(came)
         self.dgx.append(came.clamped(bounds).to(dgx.dtype))
 
-    def product_form_sums(self, layer: Layer) -> dict[str, Scaled]:
-        """The gradients of W_hh, and of b_hh where there is one."""
-        dgh = _over_time(self.dgh)
-        sums = {"W_hh": sum_of_products(torch.stack(self.h_before[::-1], 1), dgh)}
+    def recurrent_sums(self, layer: Layer, recurrent: Recurrent | None, t: int | None = None) -> dict[str, Scaled]:
+        """The gradients of the recurrent parameters, and of b_hh where there is one; of one timestep t their part."""
+        at = slice(None) if t is None else slice(len(self.totals) - 1 - t, len(self.totals) - t)
+        if recurrent is not None:
+            products, exponents = zip(*reversed(self.products[at]), strict=True)
+            return recurrent.sums(products, torch.stack(exponents, 1))
+        dgh = _over_time(self.dgh[at])
+        sums = {"W_hh": sum_of_products(torch.stack(self.h_before[at][::-1], 1), dgh)}
         return sums if layer.b_hh is None else {**sums, "b_hh": sum_of_products(None, dgh)}
-
-    def own_sums(self, recurrent: Recurrent) -> dict[str, Scaled]:
-        """The gradients of the recurrent parameters of a cell that owns its step."""
-        products, exponents = zip(*reversed(self.products), strict=True)
-        return recurrent.sums(products, torch.stack(exponents, 1))
 
     def adjoint(
         self,
         states: tuple[str, ...],
-        recurrent_sums: dict[str, Scaled],
+        recurrent_sums: Callable[..., dict[str, Scaled]],
         x: Tensor,
-        arrives: Tensor,
+        arriving: Arriving,
         bounds: Tensor | None,
     ) -> Adjoint:
         totals, dgx = _over_time(self.totals), _over_time(self.dgx)
@@ -155,10 +185,12 @@ class _Kept:
             came = _over_time(self.came)
             squares |= {"a": _squares_at(came, totals.exponent), "a_clipped": _squares_at(dgx, totals.exponent)}
             clamped = (came.mantissa.abs() > came.limit(bounds)).sum((1, 2, 3))
-        sums = {"W_ih": sum_of_products(x, dgx), "b": sum_of_products(None, dgx), **recurrent_sums}
+        sums = {"W_ih": sum_of_products(x, dgx), "b": sum_of_products(None, dgx), **recurrent_sums()}
         of_gates = _over_time(self.dgh or self.dgx).mantissa
         gone = _gone(torch.stack(self.largest[::-1], 1), of_gates)
-        return Adjoint(squares, totals.exponent, _lost(gone, arrives), sums, dgx, clamped)
+        lost = _lost(gone, arriving.sizes != NOTHING)
+        kept = self.outputs and KeptRows(totals, _over_time(self.outputs), arriving, recurrent_sums)
+        return Adjoint(squares, totals.exponent, lost, sums, dgx, clamped, kept or None)
 
 
 def _near_one(rows: Scaled, largest: Tensor) -> Scaled:
@@ -186,7 +218,7 @@ def _through(step: Step, rows: Scaled, W_hh: Tensor, bounds: Tensor | None, kept
     """One timestep back: the rows of the states before, and their largest entries."""
     assert step.gh is not None
     total, (dgx, dgh), before = _vjp(step, rows.mantissa, step.gx, step.gh)
-    kept.add(total, dgx, rows.exponent, bounds)
+    kept.add(rows, total, dgx, bounds)
     kept.h_before.append(step.before[0].detach())
     of_gh = Scaled(dgh, rows.exponent).clamped(bounds).to(dgh.dtype)
     kept.dgh.append(of_gh)
@@ -208,7 +240,7 @@ def _through_own(
     """The same for a cell that multiplies itself: what comes back to its products is clamped on the way."""
     recurrent.limits = None if bounds is None else rows.limit(bounds).to(rows.mantissa.dtype)
     total, (dgx,), before = _vjp(step, rows.mantissa, step.gx)
-    kept.add(total, dgx, rows.exponent, bounds)
+    kept.add(rows, total, dgx, bounds)
     kept.products.append((step.products, rows.exponent))
     kept.largest.append(before.abs().amax(-1))
     return Scaled(before, rows.exponent), kept.largest[-1]

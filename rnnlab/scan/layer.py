@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -24,3 +25,15 @@ class Layer:
     def W_hh(self) -> Tensor:  # noqa: N802
         """The recurrent matrix of that name. Raises KeyError for a cell that has none."""
         return self.recurrent["W_hh"]
+
+    def parameters(self) -> dict[str, Tensor]:
+        """All of them by name: W_ih, the recurrent ones, b, and b_hh where there is one."""
+        named = {"W_ih": self.W_ih, **self.recurrent, "b": self.b}
+        return named if self.b_hh is None else {**named, "b_hh": self.b_hh}
+
+    def replaced(self, name: str, value: Tensor) -> Layer:
+        """The layer with another value for one of them."""
+        if name in self.recurrent:
+            return replace(self, recurrent={**self.recurrent, name: value})
+        own: dict[str, Any] = {name: value}
+        return replace(self, **own)

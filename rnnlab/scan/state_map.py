@@ -63,6 +63,27 @@ class StateMap:
         R, B, N = s.shape
         return self.pull(x, s, torch.eye(N, dtype=s.dtype).expand(R, B, N, N))
 
+    def push(self, x: Tensor, s: Tensor, tangents: Tensor, name: str, directions: Tensor, scale: Tensor) -> Tensor:
+        """(ds_t / ds_{t-1}) v + scale (ds_t / dtheta) u, of K tangents v of every row and K directions u of theta.
+
+        For one replica: x [B, I], s [B, N], tangents [K, B, N], scale [K]; name: that of the parameter theta,
+        directions [K, ...] of its shape. By two passes back, the second through the first, which is linear.
+        """
+        K = len(directions)
+        rows = s.detach().expand(K, *s.shape).clone().requires_grad_()
+        steps = torch.zeros(K, dtype=s.dtype, requires_grad=True)
+        with torch.enable_grad():
+            parameters = {key: value.expand(K, *value.shape[1:]) for key, value in self.layer.parameters().items()}
+            moved = parameters[name] + steps.view(-1, *[1] * (directions.dim() - 1)) * directions
+            recurrent = {key: parameters[key] for key in self.layer.recurrent}
+            layer = Layer(parameters["W_ih"], recurrent, parameters["b"], parameters.get("b_hh")).replaced(name, moved)
+            after = StateMap(self.cell, layer)(x.expand(K, *x.shape), rows)
+            weights = torch.zeros_like(after, requires_grad=True)
+            back = torch.autograd.grad(after, [rows, steps], weights, create_graph=True)
+            carried = (back[0] * tangents).sum() + (back[1] * scale).sum()
+            (pushed,) = torch.autograd.grad(carried, weights)
+        return pushed
+
     def _input(self, x: Tensor) -> Tensor:
         return torch.baddbmm(self.layer.b[:, None], x, self.layer.W_ih)
 

@@ -31,7 +31,7 @@ class DelayedCopy(Delayed):
     """
 
     source: ClassVar[str] = (
-        "Jaeger, Short term memory in echo state networks, 2001, GMD report 152, doi:10.24406/publica-fhg-291107"
+        "White, Lee and Sompolinsky, Short-term memory in orthogonal neural networks, 2004, arXiv:cond-mat/0402452"
     )
 
     name: Literal["delayed_copy"] = "delayed_copy"

@@ -120,6 +120,12 @@ class Stretched(Generated):
             return np.full(batch, self.length)
         return rng.integers(self.length, self.timesteps + 1, batch)
 
+    def within(self, rng: np.random.Generator, lengths: Ints, low: int, high: int) -> Ints:
+        """A timestep for each sequence, uniform from `low` tenths of its length up to, not including, `high` tenths."""
+        if self.timesteps == self.length:  # the same numbers, drawn in half the time
+            return rng.integers(self.length * low // 10, self.length * high // 10, len(lengths))
+        return rng.integers(lengths * low // 10, lengths * high // 10)
+
     def padding(self, lengths: Ints) -> Array | None:
         """True where a sequence is over, [T, B]; None when all have one length."""
         return None if self.timesteps == self.length else np.arange(self.timesteps)[:, None] >= lengths
@@ -148,24 +154,20 @@ class Marked(Stretched):
 
     def draw(self, rng: np.random.Generator, batch: int, dtype: DTypeLike) -> Batch:
         lengths, rows = self.lengths(rng, batch), np.arange(batch)
-        first, second = (within(rng, lengths, low, high) for low, high in self.stretches)
+        first, second = (self.within(rng, lengths, low, high) for low, high in self.stretches)
         numbers = rng.random((self.timesteps, batch))
         if (padding := self.padding(lengths)) is not None:
             numbers[padding] = 0
         x = np.zeros((self.timesteps, batch, 2), dtype)
         x[..., 0] = numbers
-        x[first, rows, 1] = x[second, rows, 1] = 1
+        x[first, rows, 1] = 1
+        x[second, rows, 1] = 1
         y = self.combine(numbers[first, rows], numbers[second, rows])
         return self.batch(x, y[:, None].astype(dtype), lengths)
 
     @abstractmethod
     def combine(self, first: Array, second: Array) -> Array:
         """The value asked for, from the two marked numbers [B]."""
-
-
-def within(rng: np.random.Generator, lengths: Ints, low: int, high: int) -> Ints:
-    """A timestep for each sequence, uniform from `low` tenths of its length up to, not including, `high` tenths."""
-    return rng.integers(lengths * low // 10, lengths * high // 10)
 
 
 def one_hot(symbols: Array, size: int, dtype: DTypeLike) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnlab.tasks.base import Batch, Chance, Kind
-from rnnlab.tasks.generated import HOCHREITER, PASCANU, Stretched, one_hot, within
+from rnnlab.tasks.generated import HOCHREITER, PASCANU, Stretched, one_hot
 
 
 class Ordered(Stretched):
@@ -32,7 +32,7 @@ class Ordered(Stretched):
         symbols = rng.integers(2, 6, (self.timesteps, batch), dtype=np.int8)
         for tenth in self.tenths:
             bit = rng.integers(0, 2, batch)
-            symbols[within(rng, lengths, tenth, tenth + 1), rows] = bit
+            symbols[self.within(rng, lengths, tenth, tenth + 1), rows] = bit
             label = 2 * label + bit
         x = one_hot(symbols, 6, dtype)
         if (padding := self.padding(lengths)) is not None:

@@ -25,14 +25,14 @@ from rnnlab.gradients.passes import (
     fused_pass,
     general_forward,
     general_pass,
+    prepare,
     triton_forward,
     triton_pass,
 )
 from rnnlab.gradients.triton_check import check_triton
-from rnnlab.network.flat import Gradient, row_norms
+from rnnlab.network.flat import row_norms
 from rnnlab.network.network import Network, Shape, draw
 from rnnlab.network.objective import Objective
-from rnnlab.scan.fast import scan as fast
 from rnnlab.scan.fast.disk_cache import take_message
 from rnnlab.scan.fast.threads import own_threads
 from rnnlab.tasks import Single, Task
@@ -119,7 +119,7 @@ class Fleet:
         """The clipped gradient of the next batch; the weights do not change."""
         batch = self.sequences([next(stream) for stream in self.streams])
         result = self.measure(batch)
-        gradient = Gradient(list(result.gradients.values()), self.flat.shape[1])
+        gradient = result.gradient(self.flat.shape[1])
         rows, shares = clip_each([config.clip for config in self.configs], gradient)
         if result.clamped is not None:
             shares = _floats(result.clamped)
@@ -248,7 +248,7 @@ class Fleet:
         with saying_if_slow(
             notify, f"loading the {self.cell.name} scan, or compiling it (once; it is kept on disk) ..."
         ):
-            compiled = fast.prepare(rule, self.dtype)
+            compiled = prepare(rule, self.dtype)
         if compiled:
             notify(f"compiled the {self.cell.name} scan in {time.perf_counter() - begun:.1f} s")
 

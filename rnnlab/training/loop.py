@@ -202,8 +202,8 @@ class _Training:
         self, update: int, batch: BatchGradients, due: bool, shown: Sequence[bool]
     ) -> list[Figures | Callable[[], Figures]]:
         """Write the probes' rows of gradients.csv and probes.csv; what they have for metrics.csv."""
-        fleet, stride = self.fleet, self.config.probe.stride
-        view = UpdateView(update, fleet.network, batch.result, batch.sequences, fleet.objective, stride)
+        stride, objective = self.config.probe.stride, self.fleet.objective
+        view = UpdateView(update, self.fleet.network, batch.result, batch.sequences, objective, stride)
         probes = [probe for probe in self.probes if due or probe.also_nonfinite]
         for rows in filter(None, [probe.rows(view) for probe in probes]):
             for run, own_rows, is_shown in zip(self.runs, rows, shown, strict=True):
@@ -211,9 +211,8 @@ class _Training:
                     run.write_curves(update, own_rows)
         measured = [probe.measure(view) for probe in probes]
         for probe, part in zip(probes, measured, strict=True):
-            for run, tables, is_shown in zip(self.runs, getattr(part, "tables", ()), shown, strict=False):
-                if is_shown:
-                    run.write_tables(update, probe.name, tables)
+            for r, tables in enumerate(getattr(part, "tables", ())):
+                self.runs[r].write_tables(update, probe.name, tables if shown[r] else ())
         return [part.figures if isinstance(part, Measured) else part for part in measured]
 
     def _write_metrics(self, update: int, batch: BatchGradients, measured: Figures, shown: Sequence[bool]) -> None:

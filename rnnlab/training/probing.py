@@ -9,7 +9,7 @@ from typing import Any
 from rnnlab.config import Config, load_config
 from rnnlab.errors import RunFolderError, UsageError
 from rnnlab.gradients.view import UpdateView
-from rnnlab.probes import Figures, Measured, Probe, TableRows
+from rnnlab.probes import Figures, Measured, Probe, TableRows, one_thread
 from rnnlab.runs.run import Run
 from rnnlab.training.checkpoints import last_checkpoint
 from rnnlab.training.fleet import Fleet, network_shape
@@ -87,7 +87,7 @@ def check_same_network(theirs: Config, config: Config) -> None:
 def _measured(fleet: Fleet, update: int, notify: MessageCallback) -> list[Probed]:
     fleet.prepare(notify)
     probing = fleet.configs[0].probe
-    with fleet.threads():
+    with fleet.threads(), one_thread():
         batch = fleet.compute_gradients()
         view = UpdateView(update, fleet.network, batch.result, batch.sequences, fleet.objective, probing.stride)
         results = [(probe, *_of(probe, view)) for probe in probing.probes()]

@@ -86,11 +86,11 @@ class LayerReplay:
         sizes = {"h": (squares[..., 0], of_direct.exponent)}
         if "c" in self._cell.states:
             sizes["c"] = self._direct_c(squares[..., 1], of_direct, direct.times, last.get("c"))
-        states = {"h": adjoint.first_h, "c": adjoint.first_c}
+        states, W_hh = {"h": adjoint.first_h, "c": adjoint.first_c}, adjoint.sums()["W_hh"]
         return Passed(
             self._columns(adjoint, sizes, times),
             # Copies, since the next replay uses the same memory, and records are checked after all replays of a pass.
-            Scaled(adjoint.sums["W_hh"][0].t().clone(), adjoint.sums_exponent.clone()),
+            Scaled(W_hh.mantissa[0].t(), W_hh.exponent),
             {name: Scaled(states[name][0].clone(), adjoint.first_exponents[0].clone()) for name in self._cell.states},
             *(self._leaving(adjoint, dgx, of_direct.exponent[0], direct.times) if wants_dx else (None, None)),
         )

@@ -19,6 +19,7 @@ from rnnlab.gradients.passes import Scratch, fast_pass
 from rnnlab.gradients.readings import curves
 from rnnlab.logspace import log10_of_squares, log10_percentiles, log10_total, power_of_ten
 from rnnlab.network.objective import Objective
+from rnnlab.scan.fast.layer_arrays import SQUARES
 from rnnlab.scan.fast.norms import read_out_norms, summarize
 
 SIZES = st.floats(0, 1e300, allow_subnormal=True) | st.floats(0.1, 10)
@@ -40,11 +41,21 @@ def rows(draw: st.DrawFn, elements: st.SearchStrategy[float]) -> tuple[Any, Any,
     return squares, powers, array(R * B, st.integers(0, T)).reshape(R, B)
 
 
+AT = SQUARES.index("c")
+
+
+def in_order(squares: Any) -> Any:
+    """Squares [...] as the scan has those of one state, among others."""
+    others = np.full((*squares.shape, len(SQUARES)), np.nan)
+    others[..., AT] = squares
+    return others
+
+
 def summary(squares: Any, powers: Any, lengths: Any, cuts: tuple[int, ...] = ()) -> Any:
     R, T, B = squares.shape
     table, keys = np.full((2 + len(PERCENTS), R, T), -7.0), np.empty((R * T, B))
     for first, last in itertools.pairwise([0, *cuts, R * T]):
-        summarize(squares, powers, lengths, np.array(PERCENTS), keys, table, first, last)
+        summarize(in_order(squares), AT, powers, lengths, np.array(PERCENTS), keys, table, first, last)
     return table
 
 
@@ -100,7 +111,7 @@ def test_a_total_at_read_outs_is_the_slow_one(given: tuple[Any, Any, Any], singl
     if single:
         squares, powers, times = squares[:, :1].copy(), powers[:, :1].copy(), (lengths - 1)[:, None].copy()
     found = np.full((R, T), -7.0)
-    read_out_norms(squares, powers, times, found, np.empty(T))
+    read_out_norms(in_order(squares), AT, powers, times, found, np.empty(T))
     logs = np.full((R, T, B), -np.inf)
     for r, s, b in np.argwhere(times >= 0):
         logs[r, times[r, s, b], b] = log10_of_squares(squares[r, s, b], powers[r, s, b])

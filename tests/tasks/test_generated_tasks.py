@@ -111,6 +111,19 @@ def check_recall(shown: Array, y: Array, pattern: int, blank: int, cue: int, cue
 
 
 @some
+@given(length=st.integers(10, 500), batch=st.integers(1, 40), seed=st.integers(0, 2**40), low=st.integers(0, 4))
+def test_marks_of_even_sequences_are_drawn_as_those_of_uneven_ones(
+    length: int, batch: int, seed: int, low: int
+) -> None:
+    """The same numbers from the same stream, and the stream is at the same place afterwards."""
+    lengths, even, uneven = np.full(batch, length), *(np.random.default_rng(seed) for _ in range(2))
+    found = Addition(length=length).within(even, lengths, low, low + 1)
+    expected = Addition(length=length, jitter=0.5).within(uneven, lengths, low, low + 1)
+    np.testing.assert_array_equal(found, expected)
+    assert even.bit_generator.state == uneven.bit_generator.state
+
+
+@some
 @given(length=st.integers(2, 40), delay=st.integers(1, 39), seed=st.integers(0, 2**40))
 def test_what_is_delayed_is_asked_for_so_many_timesteps_late(length: int, delay: int, seed: int) -> None:
     delay = min(delay, length - 1)

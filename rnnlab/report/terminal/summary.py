@@ -137,6 +137,7 @@ def damaged_files(run: Run) -> dict[str, str]:
         "config.yaml": lambda: run.config,
         "gradients.csv": lambda: run.gradients,
         "metrics.csv": lambda: run.metrics,
+        **({"probes.csv": lambda: run.tables} if run.dir.tables.exists() else {}),
     }
     faults = dict[str, str]()
     for name, read in readers.items():

@@ -11,6 +11,7 @@ kernels             the loop over time, forward and back
 direct              the direct gradient at the read-out timesteps
 norms               norms and percentiles over a batch
 threads             blocks of rows dealt out to threads
+layer_scan          one layer's scan: its arrays, and the loops over them
 scan                the scan itself: forward, backward, direct
 """
 

@@ -37,37 +37,39 @@ def direct(rule: Rule) -> Callable[..., None]:
     own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
 
     @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
-    def at_read_outs(unit, upstream, states, bounds, squares, dgx, r, first, last):  # type: ignore[no-untyped-def]
+    def at_read_outs(unit, upstream, states, bounds, squares, dgx, items, begin, end):  # type: ignore[no-untyped-def]
         """Rows [R, S, B, H] to squares [R, S, B, 4] and dgx [R, S, B, G*H] at the same exponents.
 
         upstream: the rows, their exponents and their timesteps [R, S, B], -1 for none. bounds [R]: of the adjoint clip.
         """
         stamp  # noqa: B018  part of the key of the disk cache
         (rows, exponents, timesteps), states = upstream, States(*states)
-        hs, cs, dtype = states.hs, states.cs, states.hs.dtype
-        H, C, n = hs.shape[3], cs.shape[3], last - first
-        saved = saved_of_block(states, width, r, first, last)
-        dh, dh_prev, dc, dc_prev = np.empty(H, dtype), np.empty(H, dtype), np.empty(C, dtype), np.empty(C, dtype)
-        of_row, dgh, limit = np.empty(width * H, dtype), np.empty(dgx.shape[3], dtype), np.zeros(1, dtype)
-        for s in range(rows.shape[1]):
-            for row in range(first, last):
-                t, out, squares_row = timesteps[r, s, row], dgx[r, s, row], squares[r, s, row]
-                clear(squares_row)
-                clear(out)
-                if t < 0:
-                    continue
-                if out.shape[0] == 0:
-                    squares_row[0] = sum_of_squares(rows[r, s, row])
-                    continue
-                copy(rows[r, s, row], dh)
-                clear(dc)
-                gather_row(width, saved, t, row - first, n, H, of_row)
-                dgh_row = dgh if own_dgh else out
-                step_backward(dh, dc, of_row, hs[r, t, row], cs[r, t, row], unit, out, dgh_row, dh_prev, dc_prev)
-                squares_row[0], squares_row[1] = sum_of_squares(dh), sum_of_squares(dc)
-                if bounds[r] > 0:
-                    of_x = out.reshape(gates, H)
-                    clip_row(of_x, False, of_x, bounds[r], exponents[r, s, row], squares_row, limit)
+        for item in range(begin, end):
+            r, first, last = items[item]
+            hs, cs, dtype = states.hs, states.cs, states.hs.dtype
+            H, C, n = hs.shape[3], cs.shape[3], last - first
+            saved = saved_of_block(states, width, r, first, last)
+            dh, dh_prev, dc, dc_prev = np.empty(H, dtype), np.empty(H, dtype), np.empty(C, dtype), np.empty(C, dtype)
+            of_row, dgh, limit = np.empty(width * H, dtype), np.empty(dgx.shape[3], dtype), np.zeros(1, dtype)
+            for s in range(rows.shape[1]):
+                for row in range(first, last):
+                    t, out, squares_row = timesteps[r, s, row], dgx[r, s, row], squares[r, s, row]
+                    clear(squares_row)
+                    clear(out)
+                    if t < 0:
+                        continue
+                    if out.shape[0] == 0:
+                        squares_row[0] = sum_of_squares(rows[r, s, row])
+                        continue
+                    copy(rows[r, s, row], dh)
+                    clear(dc)
+                    gather_row(width, saved, t, row - first, n, H, of_row)
+                    dgh_row = dgh if own_dgh else out
+                    step_backward(dh, dc, of_row, hs[r, t, row], cs[r, t, row], unit, out, dgh_row, dh_prev, dc_prev)
+                    squares_row[0], squares_row[1] = sum_of_squares(dh), sum_of_squares(dc)
+                    if bounds[r] > 0:
+                        of_x = out.reshape(gates, H)
+                        clip_row(of_x, False, of_x, bounds[r], exponents[r, s, row], squares_row, limit)
 
     loop: Callable[..., None] = at_read_outs
     return loop

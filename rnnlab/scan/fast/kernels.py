@@ -1,7 +1,8 @@
 """The compiled scan: one loop over time, forward and back, written once with a cell's rule inside it.
 
-A call works on one replica r and a block of rows first to last-1 of its batch, over all timesteps: rows never meet
-inside a scan, so blocks run on threads of their own without waiting for each other, and a block's state stays in cache.
+A call works on some items: a replica r and a block of rows first to last-1 of its batch each, over all timesteps. Rows
+never meet inside a scan, so items run on threads of their own without waiting for each other, and an item's state stays
+in cache. Small items share a call, since to be called from Python takes as long as a small scan.
 Going back, each row carries dL/dh_t (and dL/dc_t) with an exponent of its own (`scaled_rows.py`).
 """
 
@@ -61,34 +62,36 @@ def _forward(rule: Rule) -> Callable[..., None]:
     own_dgh, product, width, gates, stamp = rule.own_dgh, rule.product, rule.width, rule.gates, source_stamp(rule)
 
     @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
-    def forward(unit, inputs, weights, states, r, first, last):  # type: ignore[no-untyped-def]
-        """LayerInputs, Weights and the initial states at index 0 to all other States."""
+    def forward(unit, inputs, weights, states, items, begin, end):  # type: ignore[no-untyped-def]
+        """LayerInputs, Weights and the initial states at index 0 to all other States, for items begin to end-1."""
         stamp  # noqa: B018  part of the key of the disk cache
         inputs, weights, states = LayerInputs(*inputs), Weights(*weights), States(*states)
-        hs, cs, n = states.hs, states.cs, last - first
-        T, I, H, G, C = hs.shape[1] - 1, weights.W_ih.shape[1], hs.shape[3], weights.b.shape[1], cs.shape[3]
-        N, dtype = padded_width(G, unit), hs.dtype
-        saved = saved_of_block(states, width, r, first, last)
-        packed_ih, packed_hh = pack_whole(weights.W_ih[r], unit), pack_whole(weights.W_hh[r], unit)
-        biases, ax, ah = np.zeros((2, N), dtype), np.empty((n, N), dtype), np.empty((n, N), dtype)
-        gx, gh = np.zeros(n * G, dtype), np.zeros(n * G, dtype)
-        copy(weights.b[r], biases[0, :G])
-        copy(weights.b_hh[r], biases[1, :G])
-        start, start_row = address(biases[1]), 0
-        if not own_dgh:  # only the sum of both pre-activations counts: gx stays zero
-            add_to(biases[0], biases[1])
-            start, start_row = address(ax), N
-        for t in range(T):
-            x, before = address(inputs.x[r, t + inputs.shift, first:last]), hs[r, t, first:last]
-            matmul(unit, n, N, I, x, address(packed_ih), address(biases), 0, address(ax))
-            if product:
-                matmul(unit, n, N, H, address(before), address(packed_hh), start, start_row, address(ah))
-            if own_dgh:
-                gate_major(ax, n, gates, H, gx)
-            gate_major(ah if product else ax, n, gates, H, gh)
-            h, c = hs[r, t + 1, first:last].reshape(n * H), cs[r, t + 1, first:last].reshape(n * C)
-            step_forward(gx, gh, before.reshape(n * H), cs[r, t, first:last].reshape(n * C), h, c, saved[t], unit)
-            clear_ended(hs[r, t + 1, first:last], cs[r, t + 1, first:last], inputs.lengths[r, first:last], t)
+        for item in range(begin, end):
+            r, first, last = items[item]
+            hs, cs, n = states.hs, states.cs, last - first
+            T, I, H, G, C = hs.shape[1] - 1, weights.W_ih.shape[1], hs.shape[3], weights.b.shape[1], cs.shape[3]
+            N, dtype = padded_width(G, unit), hs.dtype
+            saved = saved_of_block(states, width, r, first, last)
+            packed_ih, packed_hh = pack_whole(weights.W_ih[r], unit), pack_whole(weights.W_hh[r], unit)
+            biases, ax, ah = np.zeros((2, N), dtype), np.empty((n, N), dtype), np.empty((n, N), dtype)
+            gx, gh = np.zeros(n * G, dtype), np.zeros(n * G, dtype)
+            copy(weights.b[r], biases[0, :G])
+            copy(weights.b_hh[r], biases[1, :G])
+            start, start_row = address(biases[1]), 0
+            if not own_dgh:  # only the sum of both pre-activations counts: gx stays zero
+                add_to(biases[0], biases[1])
+                start, start_row = address(ax), N
+            for t in range(T):
+                x, before = address(inputs.x[r, t + inputs.shift, first:last]), hs[r, t, first:last]
+                matmul(unit, n, N, I, x, address(packed_ih), address(biases), 0, address(ax))
+                if product:
+                    matmul(unit, n, N, H, address(before), address(packed_hh), start, start_row, address(ah))
+                if own_dgh:
+                    gate_major(ax, n, gates, H, gx)
+                gate_major(ah if product else ax, n, gates, H, gh)
+                h, c = hs[r, t + 1, first:last].reshape(n * H), cs[r, t + 1, first:last].reshape(n * C)
+                step_forward(gx, gh, before.reshape(n * H), cs[r, t, first:last].reshape(n * C), h, c, saved[t], unit)
+                clear_ended(hs[r, t + 1, first:last], cs[r, t + 1, first:last], inputs.lengths[r, first:last], t)
 
     loop: Callable[..., None] = forward
     return loop
@@ -123,59 +126,61 @@ def _backward(rule: Rule) -> Callable[..., None]:
 
     @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
     def backward(  # type: ignore[no-untyped-def]
-        unit, inputs, weights, states, upstream, bounds, adjoint, sums, item, r, first, last
+        unit, inputs, weights, states, upstream, bounds, adjoint, sums, items, begin, end
     ):
-        """Upstream to AdjointArrays and, at index `item`, WeightSums; bounds [R] of the adjoint clip, or 0."""
+        """Upstream to AdjointArrays and, at each item's index, WeightSums; bounds [R] of the adjoint clip, or 0."""
         stamp  # noqa: B018
         inputs, weights, states = LayerInputs(*inputs), Weights(*weights), States(*states)
         upstream, adjoint, sums = Upstream(*upstream), AdjointArrays(*adjoint), WeightSums(*sums)
-        hs, cs, x, shift, n = states.hs, states.cs, inputs.x, inputs.shift, last - first
-        T, I, H, G, C = hs.shape[1] - 1, weights.W_ih.shape[1], hs.shape[3], weights.W_hh.shape[2], cs.shape[3]
-        M, L, passes_on, dtype = padded_width(H, unit), padded_width(I, unit), adjoint.dx.shape[1] > 0, hs.dtype
-        saved = saved_of_block(states, width, r, first, last)
-        packed_hh = pack_transposed(weights.W_hh[r], gates, unit)
-        packed_ih = pack_transposed(weights.W_ih[r, : I if passes_on else 0], gates, unit)
-        zeros, from_h, from_x = np.zeros(max(L, M), dtype), np.empty((n, M), dtype), np.empty((n, L), dtype)
-        gathered, count = room_for(n, gates, H, I, own_dgh, unit), 0
-        sum_ih, sum_hh = sums.W_ih[item], sums.W_hh[item]
-        clear_all(sum_ih)
-        clear_all(sum_hh)
-        sums.exponents[item] = EMPTY
+        for item in range(begin, end):
+            r, first, last = items[item]
+            hs, cs, x, shift, n = states.hs, states.cs, inputs.x, inputs.shift, last - first
+            T, I, H, G, C = hs.shape[1] - 1, weights.W_ih.shape[1], hs.shape[3], weights.W_hh.shape[2], cs.shape[3]
+            M, L, passes_on, dtype = padded_width(H, unit), padded_width(I, unit), adjoint.dx.shape[1] > 0, hs.dtype
+            saved = saved_of_block(states, width, r, first, last)
+            packed_hh = pack_transposed(weights.W_hh[r], gates, unit)
+            packed_ih = pack_transposed(weights.W_ih[r, : I if passes_on else 0], gates, unit)
+            zeros, from_h, from_x = np.zeros(max(L, M), dtype), np.empty((n, M), dtype), np.empty((n, L), dtype)
+            gathered, count = room_for(n, gates, H, I, own_dgh, unit), 0
+            sum_ih, sum_hh = sums.W_ih[item], sums.W_hh[item]
+            clear_all(sum_ih)
+            clear_all(sum_hh)
+            sums.exponents[item] = EMPTY
 
-        dh, dh_prev = np.zeros(n * H, dtype), np.zeros(n * H, dtype)
-        dc, dc_prev = np.zeros(n * C, dtype), np.zeros(n * C, dtype)
-        e, limit, begun = np.zeros(n, np.int64), np.zeros(1, dtype), False
-        for t in range(T - 1, -1, -1):
-            begun |= add_upstream(upstream, inputs.lengths, dh, dc, e, unit, r, t, first)
-            if not begun:  # exact zeros need no products
-                read_zeros(adjoint, r, t, first, last)
-                continue
-            normalize_block(dh, dc, e, adjoint.squares[r, t, first:last], unit)
-            h_prev, c_prev = hs[r, t, first:last].reshape(n * H), cs[r, t, first:last].reshape(n * C)
-            dgx, dgh = gathered.dgx[count].reshape(n * G), gathered.dgh[count].reshape(n * G)
-            step_backward(dh, dc, saved[t], h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_prev)
-            gather_states(gathered, count, hs[r, t, first:last], x[r, t + shift, first:last])
-            read_rows(
-                own_dgh, gates, adjoint, dgx, dgh, dc, dh_prev, dc_prev, e, inputs.lengths, bounds[r], limit,
-                r, t, first,
-            )  # fmt: skip
-            if product:
-                matmul_gates(unit, n, M, dgh, packed_hh, zeros, from_h)
-                for k in range(n):
-                    add_to(dh_prev[k * H : (k + 1) * H], from_h[k, :H])
-            if passes_on:
-                matmul_gates(unit, n, L, dgx, packed_ih, zeros, from_x)
-                for k in range(n):
-                    copy(from_x[k, :I], adjoint.dx[r, t, first + k])
-            normalize_gathered(gathered, count, own_dgh, e, unit)
-            dh, dh_prev = dh_prev, dh
-            dc, dc_prev = dc_prev, dc
-            count += 1
-            if count == gathered.dgx.shape[0] or t == 0:
-                e_sums = sums.exponents[item]
-                sums.exponents[item] = add_gathered(gathered, count, n, own_dgh, sum_ih, sum_hh, e_sums, unit)
-                count = 0
-        write_first(adjoint, dh, dc, e, r, first)
+            dh, dh_prev = np.zeros(n * H, dtype), np.zeros(n * H, dtype)
+            dc, dc_prev = np.zeros(n * C, dtype), np.zeros(n * C, dtype)
+            e, limit, begun = np.zeros(n, np.int64), np.zeros(1, dtype), False
+            for t in range(T - 1, -1, -1):
+                begun |= add_upstream(upstream, inputs.lengths, dh, dc, e, unit, r, t, first)
+                if not begun:  # exact zeros need no products
+                    read_zeros(adjoint, r, t, first, last)
+                    continue
+                normalize_block(dh, dc, e, adjoint.squares[r, t, first:last], unit)
+                h_prev, c_prev = hs[r, t, first:last].reshape(n * H), cs[r, t, first:last].reshape(n * C)
+                dgx, dgh = gathered.dgx[count].reshape(n * G), gathered.dgh[count].reshape(n * G)
+                step_backward(dh, dc, saved[t], h_prev, c_prev, unit, dgx, dgh, dh_prev, dc_prev)
+                gather_states(gathered, count, hs[r, t, first:last], x[r, t + shift, first:last])
+                read_rows(
+                    own_dgh, gates, adjoint, dgx, dgh, dc, dh_prev, dc_prev, e, inputs.lengths, bounds[r], limit,
+                    r, t, first,
+                )  # fmt: skip
+                if product:
+                    matmul_gates(unit, n, M, dgh, packed_hh, zeros, from_h)
+                    for k in range(n):
+                        add_to(dh_prev[k * H : (k + 1) * H], from_h[k, :H])
+                if passes_on:
+                    matmul_gates(unit, n, L, dgx, packed_ih, zeros, from_x)
+                    for k in range(n):
+                        copy(from_x[k, :I], adjoint.dx[r, t, first + k])
+                normalize_gathered(gathered, count, own_dgh, e, unit)
+                dh, dh_prev = dh_prev, dh
+                dc, dc_prev = dc_prev, dc
+                count += 1
+                if count == gathered.dgx.shape[0] or t == 0:
+                    e_sums = sums.exponents[item]
+                    sums.exponents[item] = add_gathered(gathered, count, n, own_dgh, sum_ih, sum_hh, e_sums, unit)
+                    count = 0
+            write_first(adjoint, dh, dc, e, r, first)
 
     loop: Callable[..., None] = backward
     return loop

@@ -107,7 +107,13 @@ def _float64() -> tuple[Scalar, Scalar]:
     return exp, tanh
 
 
-_SCALARS: dict[Any, Any] = {types.float32: (*_float32(), np.float32(1)), types.float64: (*_float64(), np.float64(1))}
+exp64, _tanh64 = _float64()
+"""exp64: exp of a float64 within -708 and 708; what is beyond counts as that."""
+
+_SCALARS: dict[Any, Any] = {
+    types.float32: (*_float32(), np.float32(1)),
+    types.float64: (exp64, _tanh64, np.float64(1)),
+}
 
 
 @overload(pointwise.sigmoid, jit_options=OPTIONS)

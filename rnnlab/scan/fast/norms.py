@@ -73,20 +73,20 @@ def log10_root(total, top):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, **OPTIONS)
-def batch_norms(squares, exponents, lengths, keys, totals, norms, first, last):  # type: ignore[no-untyped-def]
+def batch_norms(squares, at, exponents, lengths, keys, totals, norms, first, last):  # type: ignore[no-untyped-def]
     """Write log10 norms over the batch, totals [R, T], plain norms [R, T], and the keys [R*T, B] of all rows.
 
-    squares float64 [R, T, B], exponents int64 [R, T, B], lengths [R, B]; timesteps [first, last) of the R*T. The key of
-    a row beyond its length is inf, so that it is last in ascending order.
+    squares float64 [R, T, B, 4], of which the column `at` counts, exponents int64 [R, T, B], lengths [R, B]; timesteps
+    [first, last) of the R*T. The key of a row beyond its length is inf, so that it is last in ascending order.
     """
-    T, B = squares.shape[1], squares.shape[2]
+    T, B = exponents.shape[1], exponents.shape[2]
     for n in range(first, last):
         r, t = n // T, n % T
         top, total = -np.inf, 0.0
         for b in range(B):
             keys[n, b] = np.inf
             if t < lengths[r, b]:
-                key = keys[n, b] = key_of(squares[r, t, b], exponents[r, t, b])
+                key = keys[n, b] = key_of(squares[r, t, b, at], exponents[r, t, b])
                 if key < np.inf:
                     top = max(top, key)
                 else:
@@ -124,24 +124,24 @@ def percentiles(ordered, lengths, totals, percents, out, first, last):  # type: 
 
 
 @njit(nogil=True, cache=True, **OPTIONS)
-def read_out_norms(squares, exponents, times, totals, tops):  # type: ignore[no-untyped-def]
+def read_out_norms(squares, at, exponents, times, totals, tops):  # type: ignore[no-untyped-def]
     """Write log10 norms over the batch, totals [R, T], of rows [R, S, B] at read-out timesteps `times` [R, S, B] or -1.
 
-    tops [T] is scratch.
+    squares [R, S, B, 4], of which the column `at` counts; tops [T] is scratch.
     """
-    R, S, B = squares.shape
+    R, S, B = exponents.shape
     for r in range(R):
         tops[:], totals[r] = -np.inf, 0.0
         for s in range(S):
             for b in range(B):
-                t, key = times[r, s, b], key_of(squares[r, s, b], exponents[r, s, b])
+                t, key = times[r, s, b], key_of(squares[r, s, b, at], exponents[r, s, b])
                 if t >= 0 and key < np.inf:
                     tops[t] = max(tops[t], key)
                 elif t >= 0:
                     totals[r, t] += key
         for s in range(S):
             for b in range(B):
-                t, key = times[r, s, b], key_of(squares[r, s, b], exponents[r, s, b])
+                t, key = times[r, s, b], key_of(squares[r, s, b, at], exponents[r, s, b])
                 if t >= 0 and abs(key) < np.inf:
                     totals[r, t] += relative_square(key, tops[t])
         for t in range(totals.shape[1]):
@@ -150,6 +150,7 @@ def read_out_norms(squares, exponents, times, totals, tops):  # type: ignore[no-
 
 def summarize(
     squares: Floats,
+    at: int,
     exponents: Counts,
     lengths: Counts,
     percents: Floats,
@@ -161,9 +162,10 @@ def summarize(
     """Fill table [2 + len(percents), R, T] at timesteps [first, last) of the R*T: the norm over the batch, its log10,
     and percentiles of log10(B * row norm) over the rows alive, as `logspace` has them.
 
-    squares [R, T, B] and exponents [R, T, B] of the rows, lengths [R, B]; keys [R*T, B] is scratch.
+    squares [R, T, B, 4], of which the column `at` counts, and exponents [R, T, B] of the rows, lengths [R, B]; keys
+    [R*T, B] is scratch.
     """
-    batch_norms(squares, exponents, lengths, keys, table[1], table[0], first, last)
+    batch_norms(squares, at, exponents, lengths, keys, table[1], table[0], first, last)
     keys[first:last].sort(-1)  # numpy's own is vectorized, at 20 rows and at 256
     percentiles(keys, lengths, table[1], percents, table[2:], first, last)
 
@@ -173,6 +175,6 @@ KERNELS = (batch_norms, percentiles, read_out_norms)
 
 def warm() -> None:
     """Compile the kernels, or read them from the disk cache."""
-    squares, counts, tables = np.zeros((1, 1, 1)), np.zeros((1, 1, 1), np.int64), np.zeros((3, 1, 1))
-    summarize(squares, counts, counts[0], np.full(1, 50.0), squares[0].copy(), tables, 0, 1)
-    read_out_norms(squares, counts, counts, tables[0], np.zeros(1))
+    squares, counts, tables = np.zeros((1, 1, 1, 4)), np.zeros((1, 1, 1), np.int64), np.zeros((3, 1, 1))
+    summarize(squares, 0, counts, counts[0], np.full(1, 50.0), np.zeros((1, 1)), tables, 0, 1)
+    read_out_norms(squares, 0, counts, counts, tables[0], np.zeros(1))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from oracles import FAST_CELLS, cell_name
-from triton_devices import HAS_TRITON, INTERPRETED
+from oracles import cell_name
+from triton_devices import HAS_TRITON, INTERPRETED, TRITON_CELLS
 
 from rnnlab.cells import Cell, Gru, Lstm, Rnn
 from rnnlab.scan.cuda.limits import LARGEST, LEAST, RESIDENT, Blocks, blocks_of
@@ -89,7 +89,7 @@ def rule_of(cell: Cell) -> Rule:
 
 
 @pytest.mark.parametrize("capability", SHARED)
-@pytest.mark.parametrize("cell", FAST_CELLS, ids=cell_name)
+@pytest.mark.parametrize("cell", TRITON_CELLS, ids=cell_name)
 def test_the_largest_resident_layer_fits(cell: Cell, capability: int) -> None:
     """Without spills, in registers and in shared memory; with the adjoint clip, which needs the most."""
     rule = rule_of(cell)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from oracles import FAST_CELLS, cell_name, loop, make_batch, make_network
+from oracles import cell_name, loop, make_batch, make_network
 from scans import run
-from triton_devices import in_float32, on_devices, rounded
+from triton_devices import TRITON_CELLS, in_float32, on_devices, rounded
 
 pytest.importorskip("triton", reason="the scan in Triton needs it: the extra cuda")
 
@@ -20,7 +20,7 @@ from rnnlab.scan.cuda import triton_scan
 from rnnlab.scan.cuda.limits import Blocks
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
-every_cell = pytest.mark.parametrize("cell", FAST_CELLS, ids=cell_name)
+every_cell = pytest.mark.parametrize("cell", TRITON_CELLS, ids=cell_name)
 LAST = Objective("class", "last", per_timestep=False)
 TOLERANCE = 2e-5
 BOUND = 0.004
