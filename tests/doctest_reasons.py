@@ -16,6 +16,8 @@ WITHOUT_EXAMPLE = {
     "rnnlab.errors.RnnlabError": EXCEPTION,
     "rnnlab.errors.UsageError": EXCEPTION,
     "rnnlab.errors.NotEnoughMemoryError": EXCEPTION,
+    "rnnlab.errors.PluginError": EXCEPTION,
+    "rnnlab.errors.PluginRefusedError": EXCEPTION,
     "rnnlab.errors.RunExistsError": EXCEPTION,
     "rnnlab.errors.RunFolderError": EXCEPTION,
     "rnnlab.errors.RunFailedError": EXCEPTION,
