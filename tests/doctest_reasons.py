@@ -115,6 +115,5 @@ WITHOUT_EXAMPLE = {
     "rnnlab.gradients.compiled_head.HeadArrays": KERNELS,
     "rnnlab.gradients.compiled_head.CompiledHead": KERNELS,
     "rnnlab.gradients.norm_tables.Rows": KERNELS,
-    "rnnlab.gradients.own_lag.RowNorms": GIVEN,
     "rnnlab.network.flat.RowGradient": GIVEN,
 }

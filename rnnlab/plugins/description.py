@@ -13,8 +13,8 @@ from typing import Any, Self
 class Plugin:
     """A file or a module that was loaded, and the parts that it added.
 
-    >>> Plugin("/home/ada/my_cell.py", "9f3c", (("cells", "ugrnn"),)).facts()
-    {'name': '/home/ada/my_cell.py', 'sha256': '9f3c', 'parts': ['cells ugrnn']}
+    >>> Plugin("my_package.cells", "9f3c", (("cells", "ugrnn"),)).facts()
+    {'name': 'my_package.cells', 'sha256': '9f3c', 'parts': ['cells ugrnn']}
     """
 
     name: str
