@@ -35,6 +35,7 @@ OTHER: dict[str, Any] = {
     "train.stop": "error < 0.5",
     "train.nonfinite": "skip",
     "train.epochs": 3,
+    "train.updates": 7,
     "train.checkpoint_seconds": 5.0,
     "task": "copy",
     "task.length": 20,
