@@ -134,7 +134,7 @@ class ClipAdjoint(Clip):
     What is clamped at t is what travels on to t-1, so the parameter gradient is no longer that of the loss, and neither
     are the rows of `h` and `c` in gradients.csv: they are of the clipped signal. The gradient is that of the batch-mean
     loss. `clipped` is the share of entries clamped; gradients.csv has dL/da_t before (state `a`) and after
-    (`a_clipped`).
+    (`a_clipped`), and from a second pass without the clip the total gradients (`h_unclipped`, `c_unclipped`).
 
     >>> ClipAdjoint(threshold=0.1).in_scan()  # the bound that the backward scan takes
     0.1

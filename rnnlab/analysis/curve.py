@@ -16,6 +16,8 @@ from rnnlab.analysis.rate_interval import margin_of
 
 FEWEST_POINTS = 5
 FALLEN_TO = 0.01
+DECADES_OF_A_TREND = 1.0
+"""A curve that changes by less than this over the whole window is called stable."""
 CONSTANT = 1e-6
 """Below this spread, in decades, a curve is a constant and R² would be one rounding error over another."""
 
@@ -58,6 +60,12 @@ class Fit:
             return None
         half = self.margin / 100 * (self.window[1] - self.window[0])
         return self.change - half, self.change + half
+
+    @property
+    def is_beyond_a_decade(self) -> bool:
+        """Whether all of that interval is a fall, or a rise, of DECADES_OF_A_TREND or more."""
+        low, high = self.change_interval or (-math.inf, math.inf)
+        return high <= -DECADES_OF_A_TREND or low >= DECADES_OF_A_TREND
 
 
 def fit(lag: ArrayLike, log10_norm: ArrayLike, window: tuple[int, int] | None = None) -> Fit | None:

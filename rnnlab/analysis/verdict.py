@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnnlab.analysis.curve import FEWEST_POINTS, Fit, fit, horizon, ordered
+from rnnlab.analysis.curve import DECADES_OF_A_TREND, FEWEST_POINTS, Fit, fit, horizon, ordered
 from rnnlab.analysis.curve_shape import break_of
 from rnnlab.analysis.verdict_text import text_of
 
@@ -20,8 +20,6 @@ Word = Literal["vanishing", "exploding", "stable", "not told apart", "mixed", "d
 WORDS: tuple[Word, ...] = ("vanishing", "stable", "exploding", "not told apart", "mixed", "dead")
 """Every word that says something of a curve, in the order of tables; `none` is where nothing can be said."""
 
-DECADES_OF_A_TREND = 1.0
-"""A curve that changes by less than this over the whole window is called stable."""
 FEWEST_OF_ONE_SIGN = 20
 """Increments; all of one sign are these in 2^-19 of driftless random walks (Dixon and Mood 1946), and in 1 of 30 where
 the increments have an autocorrelation of 0.8. Of every ten more, one may have the other sign: that is rarer still."""

@@ -31,12 +31,15 @@ def _headline(verdict: Verdict) -> str:
 
 
 def _without_interval(verdict: Verdict) -> str:
-    if verdict.fit is None or verdict.fit.margin is not None or verdict.word == "mixed":
+    """What a word stands on that its interval does not give."""
+    line = verdict.fit
+    if line is None or verdict.word in ("mixed", "dead"):
         return ""
-    if verdict.word in ("vanishing", "exploding") and verdict.gone_from is None:
-        way = "falls" if verdict.word == "vanishing" else "rises"
-        return f"It {way} at nearly every timestep back; its increments are too much alike for an interval of the rate."
-    return "Its increments are too few, or too much alike from one to the next, for an interval of that rate."
+    missing = "its increments are too few, or too much alike from one to the next, for an interval of that rate"
+    told = [missing] if line.margin is None else []
+    if verdict.word in ("vanishing", "exploding") and verdict.gone_from is None and not line.is_beyond_a_decade:
+        told.insert(0, f"it {'falls' if line.rate < 0 else 'rises'} at nearly every timestep back")
+    return f"{'; '.join(told)}.".capitalize() if told else ""
 
 
 def _shape(verdict: Verdict) -> str:
@@ -84,10 +87,10 @@ def _counted(verdict: Verdict) -> str:
 
 
 def with_margin(rate: float, margin: float | None) -> str:
-    """A rate to the digit of its interval: -14.4 ± 0.3; alone where there is no interval."""
+    """A rate to the second digit of its interval: -14.4 ± 9.7; alone where there is no interval."""
     if margin is None:
         return f"{rate:+.3g}"
     if margin <= 100 * ROUNDING:
         return f"{rate:+.4g} ± 0"
-    digits = max(0, -math.floor(math.log10(margin)))
+    digits = max(0, 1 - math.floor(math.log10(margin)))
     return f"{rate:+.{digits}f} ± {margin:.{digits}f}"

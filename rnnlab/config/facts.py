@@ -39,6 +39,7 @@ FACTS: Mapping[str, KeyFacts] = {
     "seed": KeyFacts(condition=False, replica=True),
     "device": KeyFacts(identity=False, condition=False),
     "name": KeyFacts(identity=False, condition=False, label=True, replica=True),
+    "plugins": KeyFacts(identity=False, condition=False, label=True, replica=True),
     "notes": KeyFacts(identity=False, condition=False, label=True, replica=True),
     "model.init": KeyFacts(replica=True),
     "model.forget_bias": KeyFacts(replica=True),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from rnnlab.gradients.passes import AutogradPass, Pass, Sequences
+from rnnlab.gradients.passes import AutogradPass, CompiledPass, Pass, Scratch, Sequences, fast_pass, general_pass
 from rnnlab.gradients.readings import Curve, curves
 from rnnlab.gradients.unrolled import LayerReplay, replay, unrolled_pass
 from rnnlab.network.flat import Floats, row_norms
@@ -47,9 +47,27 @@ class UpdateView:
         return unrolled_pass(self.network, self.batch, self.objective, self.result.bounds)
 
     def curves(self) -> list[list[Curve]]:
-        """Each replica's rows of gradients.csv: total and direct gradient of every layer and state."""
-        return curves(self.network, self.result, self.lengths, self.stride)
+        """Each replica's rows of gradients.csv: total and direct gradient of every layer and state.
+
+        With the adjoint clip the states of the pass are those of the clipped signal; the total gradient of the loss
+        comes from a second pass, without the clip, as `h_unclipped` and `c_unclipped`.
+        """
+        rows = curves(self.network, self.result, self.lengths, self.stride)
+        if self.result.bounds is None:
+            return rows
+        others = curves(self.network, self._unclipped(), self.lengths, self.stride)
+        return [[*mine, *map(_unclipped, other)] for mine, other in zip(rows, others, strict=True)]
+
+    def _unclipped(self) -> Pass:
+        if isinstance(self.result, CompiledPass):
+            # Memory of its own: the pass that is looked at stays what it is.
+            return fast_pass(self.network, self.batch, self.objective, Scratch(self.network.shape.layers))
+        return general_pass(self.network, self.batch, self.objective)
 
     def norms(self, tensors: Sequence[Tensor]) -> Floats:
         """The L2 norm [R] over all of these tensors [R, ...] together, in float64."""
         return row_norms(torch.cat([tensor.detach().flatten(1) for tensor in tensors], 1))
+
+
+def _unclipped(curve: Curve) -> Curve:
+    return replace(curve, state=f"{curve.state}_unclipped")

@@ -36,6 +36,8 @@ class Adjoint(Probe):
         return view.curves()
 
     def gradient_rows(self, config: Config) -> int:
-        # A clip inside the scan adds the gradient of the pre-activations, before it and after.
-        states = len(config.model.build_cell().states) + 2 * (config.clip.in_scan() is not None)
+        states = len(config.model.build_cell().states)
+        if config.clip.in_scan() is not None:
+            # The states without the clip, and the gradient of the pre-activations before it and after.
+            states = 2 * states + 2
         return math.ceil(config.task.timesteps / config.probe.stride) * states * config.model.layers

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 AT_TIMESTEP = (
     Column("update", "count", "updates", "", "updates made before this gradient was taken, counted from 0"),
     Column("layer", "count", "1", "", "layer of the stack, 0 nearest the input"),
-    Column("state", "text", "", "h, c, a, a_clipped", "what the gradient is taken with respect to"),
+    Column(
+        "state",
+        "text",
+        "",
+        "h, c; a, a_clipped, h_unclipped, c_unclipped",
+        "what the gradient is taken with respect to",
+    ),
     Column("t", "count", "timesteps", "0 ... T-1", "position in the sequence"),
     Column("lag", "count", "timesteps", "T-1-t", "how far back from the last timestep of the longest sequence"),
     Column("norm", "number", "loss / state", "||dL/dh_t||_F", "size of the total gradient of the batch-mean loss"),

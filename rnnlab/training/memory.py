@@ -133,7 +133,7 @@ def _fast_parts(config: Config, n: Sizes) -> _Parts:
         scan=scan,
         evaluation=n.layers * n.rows(n.chunk) * states,
         update=2 * batch + max(head, drawing, upstream),
-        probes=batch + upstream + _fast_probes(config, n),
+        probes=batch + upstream + _fast_probes(config, n) + (scan + upstream if _reads_unclipped(config) else 0),
         evaluating=batch + upstream + _evaluating(config, n) + _read_out(n, n.chunk),
         batch=batch + upstream,
     )
@@ -176,6 +176,11 @@ def _fast_probes(config: Config, n: Sizes) -> int:
     return max(given, _weight_probes(config, n))
 
 
+def _reads_unclipped(config: Config) -> bool:
+    """Whether a recorded update has a second pass, without the adjoint clip, in memory of its own."""
+    return config.clip.in_scan() is not None and "adjoint" in config.probe.which
+
+
 def _weight_probes(config: Config, n: Sizes) -> int:
     """Copies of all weights, and of one layer's recurrent weights in float64."""
     copies = 3 * n.R * n.P * n.item if "weights" in config.probe.which else 0
@@ -200,6 +205,8 @@ def _general_parts(config: Config, n: Sizes) -> _Parts:
         probes = n.layers * unit * n.item * n.gates + unit * (2 * n.item + 2)
     if "adjoint" in config.probe.which:
         probes = max(probes, unit * n.item * (2 * n.states + 1) + read * 8 * n.H * (8 * n.gates + 2 * n.states + 2))
+    if _reads_unclipped(config):
+        probes += kept + max(backward, adjoints + readings)
     states = n.rows(n.chunk) * n.H * n.item
     return _Parts(
         scan=0,

@@ -12,7 +12,8 @@ import torch
 
 from rnnlab.analysis.verdict import verdict_of
 from rnnlab.atomic import atomic
-from rnnlab.config import Config, StopRule, load_config
+from rnnlab.config import Config, StopRule
+from rnnlab.config.facts import NO_IDENTITY, without
 from rnnlab.errors import RnnlabError
 from rnnlab.gradients.readings import Curve
 from rnnlab.probes import TableRows
@@ -20,6 +21,7 @@ from rnnlab.progress import Progress, median_of
 from rnnlab.provenance import this_process
 from rnnlab.runs.columns import RESULTS, metrics_columns
 from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.run_config import read_config
 from rnnlab.runs.seals import Seal, fields_of, seal_of_file
 from rnnlab.runs.writers import GradientLog, MetricsLog, TableLog
 from rnnlab.training.checkpoints import State, forget_damaged, kept_files, write_checkpoint
@@ -77,7 +79,8 @@ class Recorder:
             longer = {"identity": identity, "continued": [*(info.get("continued") or []), self.done]}
         self.dir.update(status="running", reason="", ended=None, files=None, process=this_process(), **longer)
         # Also where a process ended between this and the line above.
-        if load_config(self.dir.config).identity() != identity:
+        written = without(read_config(RunFolder(self.dir.path, trust=True)), NO_IDENTITY)
+        if written != without(self.config.resolved(), NO_IDENTITY):
             self._write_config()
 
     def _write_config(self) -> None:

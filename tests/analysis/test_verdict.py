@@ -118,8 +118,18 @@ def test_a_smooth_fall_without_an_interval_is_told_by_the_signs_of_its_increment
     assert verdict.fit is not None
     assert verdict.fit.margin is None
     assert verdict.word == "vanishing"
-    assert "falls at nearly every timestep back" in verdict.text
+    assert "It falls at nearly every timestep back; its increments are too few" in verdict.text
     assert verdict_of(lag[:12], -0.14 * lag[:12] - 0.7 * (1 - np.exp(-lag[:12] / 8))).word == "not told apart"
+
+
+def test_a_wide_interval_is_no_word_and_the_signs_of_the_increments_say_so() -> None:
+    lag = np.arange(40)
+    y = -0.1 * lag - 0.8 * (1 - np.exp(-lag)) + np.random.default_rng(0).normal(0, 0.01, 40)
+    verdict = verdict_of(lag, y)
+    assert verdict.fit is not None
+    assert verdict.fit.margin is not None
+    assert verdict.word == "vanishing"
+    assert ("falls at nearly every timestep" in verdict.text) == (not verdict.fit.is_beyond_a_decade)
 
 
 def test_one_sample_that_explodes_while_the_others_vanish_is_told_with_both_parts() -> None:
@@ -177,9 +187,10 @@ def test_a_few_exact_zeros_at_the_end_are_not_dead(first_zero: int, word: str) -
 @pytest.mark.parametrize(
     ("rate", "margin", "text"),
     [
-        (-14.43, 0.3, "-14.4 ± 0.3"),
-        (1.2, 2.0, "+1 ± 2"),
-        (-0.5678, 0.006, "-0.568 ± 0.006"),
+        (-14.43, 0.3, "-14.43 ± 0.30"),
+        (-14.43, 9.72, "-14.4 ± 9.7"),
+        (15.3, 38.2, "+15 ± 38"),
+        (-0.5678, 0.006, "-0.5678 ± 0.0060"),
         (3.0, 0.0, "+3 ± 0"),
         (-14.43, None, "-14.4"),
     ],

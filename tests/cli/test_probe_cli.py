@@ -116,3 +116,9 @@ def test_mistakes_are_answered(options: list[str], message: str, small: Path, rn
     assert result.code == 2
     assert message in result.err
     assert result.out == ""
+
+
+def test_what_is_one_number_a_gate_has_a_column_for_each_quantity(rnn: Call, small: Path) -> None:
+    lines = rnn("probe", "-c", "small.yaml", "--which", "recurrent").out.splitlines()
+    (heading,) = (number for number, line in enumerate(lines) if line.split()[:2] == ["radius", "sigma_max"])
+    assert [line.split()[:3] for line in lines[heading + 1 : heading + 5]] == [["layer", "0", gate] for gate in "ifgo"]

@@ -50,6 +50,8 @@ def _figures(draws: Sequence[Probed], name: str, unicode: bool) -> Table:
 
 def _table(draws: Sequence[Probed], name: str, unicode: bool) -> Table:
     table, count = _frame(), PROBES[name].at
+    if all(len(rows.at) == 1 for rows in draws[0].tables[name]):
+        return _without_places(draws, name)
     shape = None
     for rows in draws[0].tables[name]:
         chosen = _chosen(len(rows.at))
@@ -61,6 +63,18 @@ def _table(draws: Sequence[Probed], name: str, unicode: bool) -> Table:
         for quantity, values in _means(draws, name, rows):
             cells = [format_number(float(values[k])) for k in chosen]
             table.add_row(_label(rows), quantity, *cells)
+    return table
+
+
+def _without_places(draws: Sequence[Probed], name: str) -> Table:
+    """A table of what is one number a layer and part: a column for each quantity."""
+    table, heading = _frame(), list[str]()
+    for rows in draws[0].tables[name]:
+        means = dict(_means(draws, name, rows))
+        if [*means] != heading:
+            heading = [*means]
+            table.add_row("", *(Text(quantity, style="dim") for quantity in heading))
+        table.add_row(_label(rows), *(format_number(float(values[0])) for values in means.values()))
     return table
 
 
