@@ -11,6 +11,7 @@ sweep_view      the progress of a sweep
 train           rnnlab train
 sweep           rnnlab sweep
 report_request  what a report was asked for
+follow          a report that is written anew as runs end
 report          rnnlab report
 ls              rnnlab ls
 show            rnnlab show

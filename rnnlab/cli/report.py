@@ -14,6 +14,7 @@ Examples:
   rnnlab report runs/ 'lstm-*' --at 0 --html report.html --open
   rnnlab report runs/ --where 'task.length>=50' --figures figures --format pdf
   rnnlab report runs/ --figures figures --width page --facet task.length
+  rnnlab report runs/ --sweep sweep_demo --html report.html --follow
   rnnlab report runs/ --csv - | column -s, -t
 
 \b
@@ -44,6 +45,9 @@ def report(
     ] = None,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a page that opens offline.")] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Write the page anew as runs end, until Ctrl-C; it reloads itself.")
+    ] = False,
     figures: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write figures for a paper, each with its data as CSV.")
     ] = None,
@@ -104,8 +108,13 @@ def report(
         as_json=as_json,
         trust=trust,
         quiet=quiet,
+        follow=follow,
     )
     request.check()
+    if follow:
+        from rnnlab.cli.follow import follow as follow_runs
+
+        follow_runs(request, request.open_page if open_ else lambda: None)
     request.write()
     if open_:
         request.open_page()

@@ -53,6 +53,9 @@ class ReportRequest:
     as_json: bool
     trust: bool
     quiet: bool
+    follow: bool = False
+    reload: int | None = None
+    """Seconds after which the page reads itself again."""
 
     def check(self) -> None:
         """Raise UsageError for options that cannot be, before anything is read."""
@@ -67,6 +70,10 @@ class ReportRequest:
 
             check_tables(kinds)
         self._names()
+        if self.follow and self.html is None:
+            raise UsageError("--follow writes a page anew: name it with --html FILE")
+        if self.follow and (self.as_json or "-" in self.tables.values()):
+            raise UsageError("--follow writes files: nothing of it can go to stdout")
         if self.figures is not None:
             from rnnlab.report.figures import check_formats, check_width
 
@@ -79,12 +86,9 @@ class ReportRequest:
 
     def write(self) -> None:
         """Read the runs, write the files, and print what is printed."""
-        from rnnlab.compare.select import choose
         from rnnlab.report.findings import Findings
 
-        chosen = choose(self.runs, self.where, trust=self.trust)
-        if self.sweep is not None:
-            chosen = chosen.where(f"sweep = {json.dumps(self.sweep)}")
+        chosen = self.chosen()
         check_runs(chosen, self.success)
         groups = self._groups(chosen)
         thinned = None
@@ -100,13 +104,20 @@ class ReportRequest:
         if self.figures is not None:
             self._say(self._write_figures(findings, self.figures))
         if self.html is not None:
-            self._say(_write_page(findings, thinned, Path(self.html), self.asked, self.title))
+            self._say(_write_page(findings, thinned, Path(self.html), self))
         if self.as_json:
             from rnnlab.report.export import as_json
 
             print(as_json(findings))
         elif not self.quiet and "-" not in self.tables.values():
             _show(findings)
+
+    def chosen(self) -> Runs:
+        """The runs that are asked for."""
+        from rnnlab.compare.select import choose
+
+        chosen = choose(self.runs, self.where, trust=self.trust)
+        return chosen if self.sweep is None else chosen.where(f"sweep = {json.dumps(self.sweep)}")
 
     def open_page(self) -> None:
         """Open the page in the browser."""
@@ -245,10 +256,11 @@ def write_file(path: Path, data: bytes) -> None:
         raise UsageError(f"{shortened(str(path))} cannot be written: {error.strerror}") from error
 
 
-def _write_page(findings: Findings, thinned: Thinned | None, path: Path, asked: Asked, title: str | None) -> list[Path]:
+def _write_page(findings: Findings, thinned: Thinned | None, path: Path, request: ReportRequest) -> list[Path]:
     from rnnlab.report.page import page
 
-    write_file(path, encodable(page(findings, thinned, asked, title)).encode())
+    text = page(findings, thinned, request.asked, request.title, request.reload)
+    write_file(path, encodable(text).encode())
     return [path]
 
 

@@ -167,6 +167,35 @@ def test_switches_change_the_charts(opened: webdriver.Chrome) -> None:
     no_errors(opened)
 
 
+def test_a_page_that_is_followed_reloads_and_keeps_its_state(browser: webdriver.Chrome, file: Path) -> None:
+    runs = file.parent.parent
+    page_there = file.with_name("followed.html")
+    made = next(path for path in runs.iterdir() if path.name.startswith("runs"))
+    page_there.write_text(page(findings(made), reload=1), encoding="utf-8")
+    size(browser, 1400)
+    browser.get(page_there.as_uri())
+    browser.execute_script("document.querySelector('#groups input').click(); setTheme('dark')")
+    for name in ("linear", "log-updates"):
+        browser.execute_script(f"document.getElementById('{name}').click()")
+    browser.execute_script(
+        "const s = document.getElementById('position'); s.value = 1; s.dispatchEvent(new Event('input'))"
+    )
+    browser.execute_script("document.querySelectorAll('#groups thead th button')[2].click(); scrollTo(0, 500)")
+    state = """const boxes = [...document.querySelectorAll('#groups input')];
+        return [boxes.map((box) => box.checked + box.dataset.group).sort(),
+        document.documentElement.dataset.theme, document.getElementById('position').value,
+        document.getElementById('linear').checked, scrollY, drawn.size,
+        document.querySelector('#groups th[aria-sort]').textContent, !!window.before]"""
+    browser.execute_script("window.before = true")
+    *before, _ = browser.execute_script(state)
+    until(browser, "return !window.before && document.querySelector('#groups th[aria-sort]') !== null")
+    *after, marked = browser.execute_script(state)
+    assert (after, marked) == (before, False)
+    assert "dark" in before
+    no_errors(browser)
+    browser.get("about:blank")
+
+
 def test_one_run_is_chosen(opened: webdriver.Chrome) -> None:
     select = Select(named(opened, "run"))
     assert len(select.options) == 12

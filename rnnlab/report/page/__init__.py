@@ -19,7 +19,7 @@ from rnnlab.report.channels import Asked
 from rnnlab.report.findings import Findings
 from rnnlab.report.page.run import Thinned
 
-_SCRIPTS = ("unpack.js", "charts.js", "run.js", "groups.js", "page.js")
+_SCRIPTS = ("unpack.js", "charts.js", "run.js", "groups.js", "page.js", "reload.js")
 _PACKAGES = ("jinja2", "plotly")
 
 
@@ -31,9 +31,15 @@ def check_ready() -> None:
 
 
 def page(
-    findings: Findings, thinned: Thinned | None = None, asked: Asked | None = None, title: str | None = None
+    findings: Findings,
+    thinned: Thinned | None = None,
+    asked: Asked | None = None,
+    title: str | None = None,
+    reload: int | None = None,
 ) -> str:
     """The page. It loads nothing from another host, and never treats text of a run as HTML or script.
+
+    With `reload` it reads itself again after so many seconds, and keeps what is checked and chosen.
 
     The Content-Security-Policy allows the two scripts by their hashes, and nothing else that is active. The data are in
     a block that is not a script, with every `<` escaped.
@@ -54,6 +60,7 @@ def page(
         lstrip_blocks=True,
     )
     data, texts = payload(findings, thinned, asked or Asked(), title)
+    data["reload"] = reload
     return environment.get_template("page.html").render(
         policy=_policy(scripts), scripts=scripts, style=Markup(_text("page.css")), data=Markup(_in_block(data)), **texts
     )
