@@ -47,4 +47,5 @@ def ls(
         return
     from rnnlab.report.terminal.summary import supports_unicode
 
-    stdout_console().print(listing(chosen, unicode=supports_unicode(sys.stdout.encoding)))
+    console = stdout_console()
+    console.print(listing(chosen, console.width, unicode=supports_unicode(sys.stdout.encoding)))

@@ -207,7 +207,9 @@ class ReportRequest:
         from rnnlab.report.figures import FigureOptions, write_figures
 
         options = FigureOptions(self.asked, self.title, self.width)
-        return write_figures(findings, Path(folder), self.formats, options, self.command(), print_error)
+        return write_figures(
+            findings, Path(folder), self.formats, options, self.command(), None if self.quiet else print_error
+        )
 
     def _say(self, paths: list[Path]) -> None:
         for path in () if self.quiet else paths:

@@ -58,12 +58,12 @@ def chosen_run(named: str, *, trust: bool) -> Run:
 def _show(run: Run) -> None:
     from rnnlab.cli.streams import stdout_console
     from rnnlab.errors import DamagedError
-    from rnnlab.report.terminal.listing import details
+    from rnnlab.report.terminal.listing import details, plain_details
     from rnnlab.report.terminal.summary import damaged_files, summary, supports_unicode
 
     console, unicode = stdout_console(), supports_unicode(sys.stdout.encoding)
     console.print(summary(run, console.width, unicode=unicode))
     console.print()
-    console.print(details(run, unicode=unicode))
+    console.print(details(run, unicode=unicode) if console.is_terminal else plain_details(run, unicode=unicode))
     if damaged := damaged_files(run):
         raise DamagedError(f"{run.path} has damaged files: {', '.join(damaged)}")

@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rnnlab.wording import escaped, shortened
 
@@ -44,10 +44,16 @@ def discard(stream: TextIO) -> None:
 
 
 def stdout_console() -> Console:
-    """A console on stdout that shows texts as they stand; without a reader it raises BrokenPipeError, as print does."""
+    """A console on stdout that shows texts as they stand; without a reader it raises BrokenPipeError, as print does.
+
+    Lines are wrapped on a terminal only: in a file or a pipe a sentence is one line.
+    """
     from rich.console import Console
 
     class PlainConsole(Console):
+        def print(self, *shown: Any, **options: Any) -> None:
+            super().print(*shown, **{"soft_wrap": not self.is_terminal, **options})
+
         def on_broken_pipe(self) -> None:
             # rich would exit with 1, which is said of bugs.
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
