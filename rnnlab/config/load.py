@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rnnlab.config.checks import conflicts
 from rnnlab.config.keys import owner_at
 from rnnlab.config.mappings import plain_mapping, too_large
-from rnnlab.config.messages import MOST_FAULTS, Located, problems, value_at
+from rnnlab.config.messages import MOST_FAULTS, Located, problems, unknown_options, value_at
 from rnnlab.config.overrides import Setting, override
 from rnnlab.config.schema import Config
 from rnnlab.config.shipped import shipped_name
@@ -47,20 +47,28 @@ def load_config(source: Source, sets: Iterable[str | Setting] = (), *, allow_plu
     return check(document, settings, unreadable)
 
 
-def check(document: Document, settings: Sequence[Setting] = (), unreadable: Iterable[Problem] = ()) -> Config:
+def check(
+    document: Document,
+    settings: Sequence[Setting] = (),
+    unreadable: Iterable[Problem] = (),
+    *,
+    with_conflicts: bool = True,
+) -> Config:
     """The Config of a document with these settings. Raises ConfigError with everything that is wrong.
 
-    `unreadable` are problems that are known already.
+    `unreadable` are problems that are known already. Without `with_conflicts` each key is looked at by itself.
     """
     given, refused = override(document.value, settings)
     wrong, config, incomplete = [*document.problems], None, False
     try:
-        config = _validated(given)
+        config = _validated(given, checks=with_conflicts)
     except ValidationError as error:
         incomplete = error.error_count() > MOST_FAULTS
         refused_at = {problem.place for problem in refused}
         applied = [setting for setting in settings if setting.place not in refused_at]
-        wrong += [_placed(path, problem, document, applied) for path, problem in _all_problems(error, given)]
+        wrong += [
+            _placed(path, problem, document, applied) for path, problem in _all_problems(error, given, with_conflicts)
+        ]
     if config is not None:
         large = too_large(given, config)
         wrong += [_placed(path, problem, document, settings) for path, problem in large]
@@ -199,15 +207,16 @@ def _validated(value: Any, *, checks: bool = True) -> Config:
     return Config.model_validate_json(json.dumps(value), strict=True, context={"checks": checks})
 
 
-def _all_problems(error: ValidationError, given: Mapping[str, Any]) -> list[Located]:
+def _all_problems(error: ValidationError, given: Mapping[str, Any], with_conflicts: bool) -> list[Located]:
     """The problems that pydantic has, and the conflicts between keys that have no problem of their own.
 
     pydantic looks for conflicts only where all else is right. So the config is validated again without the wrong keys,
     and a conflict counts if no key that is wrong, or was meant by a misspelt one, had a part in it.
     """
     located = list(problems(error, given))
+    located += unknown_options([path for path, _ in located], given)
     too_many = error.error_count() > MOST_FAULTS
-    if too_many or any(fault["type"] == "conflict" for fault in error.errors(include_url=False)):
+    if too_many or not with_conflicts or any(fault["type"] == "conflict" for fault in error.errors(include_url=False)):
         return located
     wrong = {path for path, _ in located}
     try:

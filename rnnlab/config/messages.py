@@ -65,6 +65,25 @@ def problems(error: ValidationError, given: Any) -> Iterator[Located]:
             yield from (_problem_of(path, fault, given) for fault in faults)
 
 
+def unknown_options(wrong: Sequence[Path], given: Any) -> Iterator[Located]:
+    """Beside the unknown name of a part, the options that no part of its kind has: pydantic stops at the name."""
+    for path in wrong:
+        owner = owner_at(path[:-1]) if path and path[-1] == "name" else None
+        beside = value_at(given, path[:-1])
+        if owner is None or owner.choice is None or not isinstance(beside, Mapping):
+            continue
+        name = beside.get("name")
+        if not isinstance(name, str) or name in owner.models:
+            continue
+        known = owner.fields()
+        for option in beside:
+            here = (*path[:-1], str(option))
+            if option not in known and here not in wrong:
+                near = nearest(str(option), known)
+                hint = f"; did you mean '{near}'?" if near else ""
+                yield here, Problem(dotted(here), f"there is no such key, whatever the name is{hint}")
+
+
 def value_at(given: Any, path: Path) -> Any:
     """The value at a path, or None where there is none."""
     for step in path:

@@ -76,7 +76,8 @@ def load_sweep(source: Source, sets: Iterable[str | Setting] = (), *, allow_plug
     if not dimensions and not reader.problems:
         reader.add("axes", "a sweep needs `axes` or `seeds`; a single run is trained with `rnnlab train`")
     if reader.problems:
-        raise ConfigError(at_most(reader.problems))
+        wrong = _wrong_values(base, base_sets, dimensions) if base.value else []
+        raise ConfigError(at_most([*reader.problems, *wrong]))
     return replace(_members(base, base_sets, dimensions, axes), name=_stem(document.name))
 
 
@@ -107,6 +108,20 @@ def _members(base: Document, sets: Sequence[Setting], dimensions: Sequence[Seque
         for (identity, (config, settings)), name in zip(configs.items(), names, strict=True)
     ]
     return Sweep(members, axes, repeated)
+
+
+def _wrong_values(base: Document, sets: Sequence[Setting], dimensions: Iterable[Sequence[Choice]]) -> list[Problem]:
+    """What is wrong with the base and with each value of the axes that can be read, where others cannot.
+
+    Each by itself: what contradicts what cannot be said while an axis is missing.
+    """
+    found: dict[str, Problem] = {}
+    for choice in itertools.islice(itertools.chain([()], *dimensions), _MOST_WRONG):
+        try:
+            check(base, [*sets, *choice], with_conflicts=False)
+        except ConfigError as error:
+            found |= {str(problem): problem for problem in error.problems if str(problem) not in found}
+    return list(found.values())
 
 
 class _WrongCombinations:
