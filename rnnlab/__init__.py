@@ -139,6 +139,7 @@ def sweep(
     source: Source,
     *,
     sets: Iterable[str] = (),
+    only: Sequence[str] = (),
     out: str | PathLike[str] = "runs",
     engine: str | Engine | None = None,
     workers: int | None = None,
@@ -152,7 +153,7 @@ def sweep(
 ) -> SweepResult:
     """Train the runs of a sweep, a YAML file or a mapping with `base`, `axes` and `seeds`, that are not trained yet.
 
-    sets: changes of the base, or `"seeds=3"`.
+    sets: changes of the base, or `"seeds=3"`. only: conditions on the runs to train, such as `"model.cell=lstm"`.
     out: the folder that the runs are in, and are made in.
     engine: inline, local or ray, or an Engine; without one, several fleets train in a process each, and one fleet here.
     workers: how many fleets train at once. address: where the Ray cluster is.
@@ -170,12 +171,13 @@ def sweep(
     """
     from rnnlab.sweeps.driver import train_sweep
     from rnnlab.sweeps.engines import Engine, engine_of
-    from rnnlab.sweeps.file import load_sweep
+    from rnnlab.sweeps.file import load_sweep, narrowed
     from rnnlab.sweeps.results import SweepOptions
 
     chosen = engine if isinstance(engine, Engine) else engine_of(engine, workers=workers, address=address)
     options = SweepOptions(out, fleets, retry_failed, max_runs, ("rnnlab.sweep",), force_memory)
-    return train_sweep(load_sweep(source, sets, allow_plugins=allow_plugins), chosen, options, on_event)
+    described = narrowed(load_sweep(source, sets, allow_plugins=allow_plugins), only)
+    return train_sweep(described, chosen, options, on_event)
 
 
 def watch(

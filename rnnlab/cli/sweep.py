@@ -71,6 +71,10 @@ def sweep(
         list[str] | None,
         typer.Option("--engine-option", metavar="NAME=VALUE", help="For slurm: an option of sbatch, such as time."),
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="Only these of its runs, such as model.cell=lstm; may be repeated."),
+    ] = None,
     no_fleet: Annotated[bool, typer.Option("--no-fleet", help="Train each run alone.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed runs once more.")] = False,
     max_runs: Annotated[int | None, typer.Option(metavar="N", min=0, help="Train at most N runs now.")] = None,
@@ -96,11 +100,11 @@ def sweep(
     Runs of one shape train together. What is trained already, by whatever command, is not trained again.
     """
     from rnnlab.sweeps.engines import engine_of
-    from rnnlab.sweeps.file import load_sweep
+    from rnnlab.sweeps.file import load_sweep, narrowed
     from rnnlab.sweeps.results import SweepOptions
 
     load_plugins(plugins)
-    described = load_sweep(config, sets or (), allow_plugins=allow_plugins)
+    described = narrowed(load_sweep(config, sets or (), allow_plugins=allow_plugins), only or ())
     chosen = engine_of(engine, workers=workers, address=address, options=named(engine_options or ()))
     command = ["rnnlab", *sys.argv[1:]]
     options = SweepOptions(out, not no_fleet, retry_failed, max_runs, command, force_memory)

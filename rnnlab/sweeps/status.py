@@ -50,7 +50,10 @@ def sweep_status(sweep: Sweep, index: Index, *, retry_failed: bool = False, dead
     """The status of all members. Runs whose identity is in `dead` are not running, whatever run.json says."""
     entries = index.entries()
     members = {member.identity for member in sweep.members}
-    dropped = sum(bool(sweep.name) and entry.sweep == sweep.name and entry.identity not in members for entry in entries)
+    described = members | sweep.others
+    dropped = sum(
+        bool(sweep.name) and entry.sweep == sweep.name and entry.identity not in described for entry in entries
+    )
     known: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.identity in members:

@@ -139,7 +139,11 @@ def test_diverged_runs_are_results_unless_asked(call: Call, file: str) -> None:
         (["--address", "nonsense"], 2, "write auto, HOST:PORT or ray://HOST:PORT"),
         (["--address", "127.0.0.1:1"], 5, "there is no Ray cluster at 127.0.0.1:1 ("),
         (["--address", "ray://127.0.0.1:1"], 5, "`ray start --head` starts one here"),
-        (["--set", "model.cell=gru"], 2, "model.cell is an axis of this sweep; change it there"),
+        (
+            ["--set", "model.cell=gru"],
+            2,
+            "model.cell is an axis of this sweep; change it there, or take some of its values with --only",
+        ),
         (["--set", "train.update=3"], 2, "did you mean 'updates'"),
         (["--set", "seeds=0"], 2, "seeds: must be a number of seeds"),
     ],

@@ -54,6 +54,8 @@ class Sweep:
     repeated: int
     name: str = ""
     """The name of its file without the extension; empty if it is not from a file."""
+    others: frozenset[str] = frozenset()
+    """The identities of its runs that are not among the members now."""
 
 
 def load_sweep(source: Source, sets: Iterable[str | Setting] = (), *, allow_plugins: bool = False) -> Sweep:
@@ -163,7 +165,11 @@ def _on_axes(sets: Iterable[Setting], axes: Iterable[str]) -> Iterator[Problem]:
         key = _key(setting)
         for axis in axes:
             if key == axis or key.startswith(f"{axis}.") or axis.startswith(f"{key}."):
-                yield Problem(key, f"{axis} is an axis of this sweep; change it there", place=setting.place)
+                yield Problem(
+                    key,
+                    f"{axis} is an axis of this sweep; change it there, or take some of its values with --only",
+                    place=setting.place,
+                )
 
 
 def _key(setting: Setting) -> str:
