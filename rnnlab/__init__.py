@@ -19,6 +19,7 @@ The packages and modules, each importing only from those above it:
     column           one column of a record, as data
     progress         how far a training or a sweep is
     regular          a file read only if it is a regular one, and not too large
+    plugins          parts from outside: files and modules that add to the tables
     atomic           a file written whole or not at all
     provenance       versions, commit and process that a run was made with
     machine          the memory that is free
@@ -39,6 +40,7 @@ The packages and modules, each importing only from those above it:
     network          stacked parameters, and where the loss reads
     gradients        one pass forward and back, and what is read off it
     training         from a config to a finished run
+    testing          the laws that a part keeps, as functions for tests
     watching         the same readings of another module in another loop
     sweeps           many runs carried out
     report           findings, and their forms: terminal, figures, page, export
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from rnnlab.compare.collection import Runs, load_runs
     from rnnlab.config import Config, load_config
     from rnnlab.config.load import Source
+    from rnnlab.plugins import load_plugin
     from rnnlab.probes.schedules import Schedule
     from rnnlab.runs.run import Run
     from rnnlab.sweeps.engines import Engine
@@ -70,11 +73,24 @@ if TYPE_CHECKING:
     from rnnlab.watching.session import Watch
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Run", "Runs", "__version__", "check", "load_config", "load_runs", "sweep", "train", "watch"]
+__all__ = [
+    "Config",
+    "Run",
+    "Runs",
+    "__version__",
+    "check",
+    "load_config",
+    "load_plugin",
+    "load_runs",
+    "sweep",
+    "train",
+    "watch",
+]
 
 _HOMES = {
     "Config": "rnnlab.config",
     "load_config": "rnnlab.config",
+    "load_plugin": "rnnlab.plugins",
     "Run": "rnnlab.runs.run",
     "Runs": "rnnlab.compare.collection",
     "load_runs": "rnnlab.compare.collection",
@@ -89,6 +105,7 @@ def train(
     force: bool = False,
     resume: bool = False,
     force_memory: bool = False,
+    allow_plugins: bool = False,
     observe: ProgressCallback = lambda progress: None,
     notify: MessageCallback = lambda message: None,
 ) -> Run:
@@ -99,6 +116,7 @@ def train(
     force: replace a run of the same name.
     resume: go on with the unfinished run of that name, from its last checkpoint.
     force_memory: train even if the machine seems to have too little memory for it.
+    allow_plugins: load what `plugins` in the config names, which is code that then runs.
     observe: called with a `rnnlab.progress.Progress`, ten times a second at most, and after the last update.
     notify: called with messages, such as that the scan is being compiled.
 
@@ -111,7 +129,7 @@ def train(
     from rnnlab.config import load_config
     from rnnlab.training.loop import train
 
-    described = load_config(config, sets)
+    described = load_config(config, sets, allow_plugins=allow_plugins)
     return train(
         described, out=out, force=force, resume=resume, force_memory=force_memory, observe=observe, notify=notify
     )
@@ -129,6 +147,7 @@ def sweep(
     retry_failed: bool = False,
     max_runs: int | None = None,
     force_memory: bool = False,
+    allow_plugins: bool = False,
     on_event: SweepCallback = lambda event: None,
 ) -> SweepResult:
     """Train the runs of a sweep, a YAML file or a mapping with `base`, `axes` and `seeds`, that are not trained yet.
@@ -140,6 +159,7 @@ def sweep(
     fleets: whether runs of one shape train together.
     retry_failed: train those that failed once more. max_runs: train so many at most.
     force_memory: train even if the machine seems to have too little memory for it.
+    allow_plugins: load what `plugins` in the file names, which is code that then runs.
     on_event: called with a `rnnlab.sweeps.results.SweepEvent` for whatever happens.
 
     Raises, before anything is trained: ConfigError with everything that is wrong; UsageError for an engine that there
@@ -155,7 +175,7 @@ def sweep(
 
     chosen = engine if isinstance(engine, Engine) else engine_of(engine, workers=workers, address=address)
     options = SweepOptions(out, fleets, retry_failed, max_runs, ("rnnlab.sweep",), force_memory)
-    return train_sweep(load_sweep(source, sets), chosen, options, on_event)
+    return train_sweep(load_sweep(source, sets, allow_plugins=allow_plugins), chosen, options, on_event)
 
 
 def watch(

@@ -72,6 +72,14 @@ def at_most(problems: Sequence[Problem], *, incomplete: bool = False) -> list[Pr
     return [*problems] if more <= 0 else [*problems[:MOST_PROBLEMS], Problem("", f"... and {count} more")]
 
 
+class PluginError(RnnlabError):
+    """A plugin, code that adds parts, cannot be loaded."""
+
+
+class PluginRefusedError(ConfigError):
+    """A config names plugins, and nobody allowed that they are loaded."""
+
+
 class RunExistsError(RnnlabError):
     """A finished or running run already has that name."""
 

@@ -108,9 +108,12 @@ class Table(MutableMapping[str, type[P]]):
         return len(self._parts)
 
     def __setitem__(self, name: str, part: type[P]) -> None:
-        """Raise ValueError if the part has another key than `name`."""
+        """Raise ValueError if the part has another key than `name`, or the name is that of another part."""
         if part.key() != name:
             raise ValueError(f"the part {part.key()!r} cannot be called {name!r}")
+        there = self._parts.get(name)
+        if there is not None and _place(there) != _place(part):
+            raise ValueError(f"the name {name!r} is taken by {'.'.join(_place(there))}; choose another")
         self._parts[name] = part
         self._notify()
 
@@ -121,6 +124,11 @@ class Table(MutableMapping[str, type[P]]):
     def _notify(self) -> None:
         for callback in self._callbacks:
             callback()
+
+
+def _place(part: type[Any]) -> tuple[str, str]:
+    """Where a class is defined. A later definition at the same place, as in a notebook, replaces the class."""
+    return part.__module__, part.__qualname__
 
 
 def table(*parts: type[P]) -> Table[P]:

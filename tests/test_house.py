@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnnlab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 PACKAGES = [path.parent for path in FILES if path.name == "__init__.py"]
-LOADS_TORCH = {"scan", "network", "gradients", "training", "watching"}
+LOADS_TORCH = {"scan", "network", "gradients", "training", "watching", "testing"}
 """Packages that are about tensors, and import torch at the top of a module."""
 LONGEST = 300
 SAME_IDEA = {

@@ -1,26 +1,27 @@
 """The command line: the only package that prints and ends the process.
 
-streams       stdout and stderr that are closed or cannot show a character
-signals       Ctrl-C and SIGTERM as one interruption
-completion    the keys of a config, for shell completion
-choices       the names in a table, for help and for shell completion
-hints         what a refused command line was probably meant to be
-progress      progress lines, on a terminal and elsewhere
-sweep_view    the progress of a sweep
-train         rnnlab train
-sweep         rnnlab sweep
-report        rnnlab report
-ls            rnnlab ls
-show          rnnlab show
-probe         rnnlab probe
-verify        rnnlab verify
-rerun         rnnlab rerun
-validate      rnnlab validate
-new           rnnlab new
-configs       rnnlab configs
-list_parts    rnnlab list
-schema        rnnlab schema
-app           the commands put together
+streams         stdout and stderr that are closed or cannot show a character
+signals         Ctrl-C and SIGTERM as one interruption
+completion      the keys of a config, for shell completion
+plugin_options  --plugin and --allow-plugins
+choices         the names in a table, for help and for shell completion
+hints           what a refused command line was probably meant to be
+progress        progress lines, on a terminal and elsewhere
+sweep_view      the progress of a sweep
+train           rnnlab train
+sweep           rnnlab sweep
+report          rnnlab report
+ls              rnnlab ls
+show            rnnlab show
+probe           rnnlab probe
+verify          rnnlab verify
+rerun           rnnlab rerun
+validate        rnnlab validate
+new             rnnlab new
+configs         rnnlab configs
+list_parts      rnnlab list
+schema          rnnlab schema
+app             the commands put together
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import typer
 
+from rnnlab.cli.plugin_options import print_allowing
 from rnnlab.cli.signals import exit_code, ignore_interrupts, interruption, note_interrupts
 from rnnlab.cli.streams import discard, prepare_streams, print_error
-from rnnlab.errors import ConfigError, RnnlabError
+from rnnlab.errors import ConfigError, PluginError, PluginRefusedError, RnnlabError
+from rnnlab.plugins import place_of, text_of
 from rnnlab.wording import shortened
 
 BUG, USAGE, FAILED, BROKEN_PIPE = 1, 2, 3, 141
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _code(arguments: list[str]) -> int:
     """The exit code of the process, with its message printed."""
     try:
-        _invoke(arguments)
+        _invoke([*arguments])  # the parser takes words out of its list
         sys.stdout.flush()
     except typer.Exit as end:
         return end.exit_code
@@ -86,6 +89,10 @@ def _failed(error: Exception, arguments: list[str]) -> int:
     """The exit code of an error, with its message printed."""
     if isinstance(error, RnnlabError):
         print_error(str(error) if isinstance(error, ConfigError) else f"rnnlab: {error}")
+        if isinstance(error, PluginRefusedError):
+            print_allowing(arguments)
+        if isinstance(error, PluginError) and _wants_traceback(arguments):
+            _print_traceback(error.__cause__ or error)
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         discard(sys.stdout)
@@ -96,6 +103,11 @@ def _failed(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, OSError) and error.errno in FULL:
         print_error(f"rnnlab: the output cannot be written: {error.strerror}")
         discard(sys.stdout)
+        return FAILED
+    if place := place_of(error):
+        print_error(f"rnnlab: {place}: {text_of(error)}")
+        if _wants_traceback(arguments):
+            _print_traceback(error)
         return FAILED
     return _refused(error, arguments) if hasattr(error, "show") else _bug(error, arguments)
 
@@ -129,11 +141,19 @@ def _refused(error: Exception, arguments: list[str]) -> int:
     return USAGE
 
 
-def _bug(error: Exception, arguments: list[str]) -> int:
-    if {"-v", "--verbose"} & set(arguments):
-        import traceback
+def _wants_traceback(arguments: Iterable[str]) -> bool:
+    return bool({"-v", "--verbose"} & set(arguments))
 
-        print_error("".join(traceback.format_exception(error)).rstrip())
+
+def _print_traceback(error: BaseException) -> None:
+    import traceback
+
+    print_error("".join(traceback.format_exception(error)).rstrip())
+
+
+def _bug(error: Exception, arguments: list[str]) -> int:
+    if _wants_traceback(arguments):
+        _print_traceback(error)
         print_error("this is a bug in rnnlab; please report it with the lines above")
     else:
         text = shortened(f"{type(error).__name__}: {error}".rstrip(": "), 1000)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from rnnlab.catalog import KINDS, table_of
+from rnnlab.cli.plugin_options import PluginNames, load_plugins
 from rnnlab.errors import UsageError, nearest
 
 EXAMPLES = """\b
@@ -30,6 +31,7 @@ def list_parts(
             autocompletion=lambda incomplete: [kind for kind in KINDS if kind.startswith(incomplete)],
         ),
     ] = None,
+    plugins: PluginNames = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
     """List what a config can name: cells, inits, clips, tasks, ...
@@ -41,6 +43,7 @@ def list_parts(
         near = nearest(kind, KINDS)
         hint = f"; did you mean '{near}'?" if near else ""
         raise UsageError(f"there is no list of {kind!r}{hint} (choices: {', '.join(KINDS)})")
+    load_plugins(plugins)
     listed = {name: [_description(part) for part in table_of(name).values()] for name in ([kind] if kind else KINDS)}
     if as_json:
         print(json.dumps(listed, indent=2))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rnnlab.cli.completion import complete_keys
+from rnnlab.cli.plugin_options import AllowPlugins, PluginNames, load_plugins
 from rnnlab.errors import UsageError
 from rnnlab.wording import encodable, shortened
 
@@ -54,6 +55,8 @@ def probe(
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where it runs.")] = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of initial weights and data.")] = None,
+    plugins: PluginNames = None,
+    allow_plugins: AllowPlugins = False,
     csv: Annotated[str | None, typer.Option(metavar="FILE", help="Write every value as CSV; - for stdout.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every value as one JSON object.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Read files that were changed since their run ended.")] = False,
@@ -74,26 +77,32 @@ def probe(
         raise UsageError("one thing at a time can go to stdout: give --csv a file")
     if csv == "":
         raise UsageError("--csv is empty; name the file to write")
+    load_plugins(plugins)
     chosen = Setting.of_text(("probe", "which"), f"[{_names(which)}]", f"--which {shortened(which or '')}".rstrip())
     settings = [*(sets or ()), *options_as_settings(device=device, seed=seed), chosen]
     if config is not None:
         from rnnlab.training.probing import probe_config
 
         check_written(config)
-        measured = probe_config(load_config(config, settings), draws, _message)
+        measured = probe_config(load_config(config, settings, allow_plugins=allow_plugins), draws, _message)
     else:
         assert run is not None
-        measured = _of_run(run, draws, settings, trust)
+        measured = _of_run(run, draws, settings, trust, allow_plugins)
     _print(measured, csv, as_json)
 
 
-def _of_run(run: str, draws: int, settings: Sequence[Any], trust: bool) -> list[Probed]:
+def _of_run(run: str, draws: int, settings: Sequence[Any], trust: bool, allow_plugins: bool) -> list[Probed]:
     from rnnlab.cli.show import chosen_run
+    from rnnlab.config import load_config
     from rnnlab.training.probing import probe_run
 
     if draws != 1:
         raise UsageError("--draws is for --config: a run has one network")
-    return probe_run(chosen_run(run, trust=trust), settings, _message)
+    chosen = chosen_run(run, trust=trust)
+    # Loads the plugins that its config names, where that is allowed.
+    if "watch" not in chosen.info:
+        load_config(chosen.config, allow_plugins=allow_plugins)
+    return probe_run(chosen, settings, _message)
 
 
 def _names(which: str | None) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rnnlab.cli.plugin_options import PluginNames, load_plugins
+
 EXAMPLES = """\b
 Examples:
   rnnlab schema > schema.json
@@ -19,6 +21,7 @@ Then, as the first line of a config beside it, for editors that speak it:
 
 def schema(
     of_sweep: Annotated[bool, typer.Option("--sweep", help="Of a sweep file instead.")] = False,
+    plugins: PluginNames = None,
 ) -> None:
     """Print the JSON Schema of a config, for editors.
 
@@ -29,4 +32,5 @@ def schema(
     from rnnlab.config import json_schema
     from rnnlab.sweeps.file import sweep_schema
 
+    load_plugins(plugins)
     print(json.dumps(sweep_schema() if of_sweep else json_schema(), indent=2))

@@ -14,6 +14,7 @@ import typer
 
 from rnnlab.cli.choices import complete, with_choices
 from rnnlab.cli.completion import complete_keys
+from rnnlab.cli.plugin_options import AllowPlugins, PluginNames, load_plugins
 from rnnlab.cli.signals import exit_code, install_handlers
 from rnnlab.cli.streams import print_error
 from rnnlab.errors import DivergedError, SomeFailedError, UsageError
@@ -79,6 +80,8 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs, what is done, and what the rest takes; then stop.")
     ] = False,
+    plugins: PluginNames = None,
+    allow_plugins: AllowPlugins = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
     verbose: Annotated[
@@ -96,8 +99,9 @@ def sweep(
     from rnnlab.sweeps.file import load_sweep
     from rnnlab.sweeps.results import SweepOptions
 
+    load_plugins(plugins)
+    described = load_sweep(config, sets or (), allow_plugins=allow_plugins)
     chosen = engine_of(engine, workers=workers, address=address, options=named(engine_options or ()))
-    described = load_sweep(config, sets or ())
     command = ["rnnlab", *sys.argv[1:]]
     options = SweepOptions(out, not no_fleet, retry_failed, max_runs, command, force_memory)
     if dry_run:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnlab.cli.completion import complete_keys
+from rnnlab.cli.plugin_options import AllowPlugins, PluginNames, load_plugins
 from rnnlab.cli.signals import exit_code, install_handlers
 from rnnlab.cli.streams import print_error, stdout_console
 from rnnlab.errors import DivergedError, RunFolderError, UsageError
@@ -63,6 +64,8 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved config and what would be written, then stop.")
     ] = False,
+    plugins: PluginNames = None,
+    allow_plugins: AllowPlugins = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
     verbose: Annotated[
@@ -80,7 +83,9 @@ def train(
     from rnnlab.config import load_config
 
     check_written(config)
-    described = load_config(config, [*(sets or ()), *options_as_settings(device=device, seed=seed, name=name)])
+    load_plugins(plugins)
+    settings = [*(sets or ()), *options_as_settings(device=device, seed=seed, name=name)]
+    described = load_config(config, settings, allow_plugins=allow_plugins)
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: give one of them")
     if dry_run:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rnnlab.cli.plugin_options import AllowPlugins, PluginNames, load_plugins
 from rnnlab.errors import DamagedError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def verify(
         list[str] | None,
         typer.Argument(metavar="FOLDER|RUN|GLOB", help="A folder of runs (runs/), and which of them."),
     ] = None,
+    plugins: PluginNames = None,
+    allow_plugins: AllowPlugins = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is damaged.")] = False,
 ) -> None:
@@ -40,10 +43,11 @@ def verify(
     from rnnlab.cli.streams import print_error
     from rnnlab.training.verify import leftovers, verify_run
 
+    load_plugins(plugins)
     paths = _paths(runs or ())
     damaged = 0
     for path in paths:
-        verification = verify_run(path)
+        verification = verify_run(path, allow_plugins=allow_plugins)
         damaged += not verification.whole
         if as_json:
             facts = asdict(verification) | {"path": str(path), "whole": verification.whole}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from rnnlab.analysis.intervals import Interval, wilson
+from rnnlab.compare.axes import Axis, axes_of, with_names, with_options
 from rnnlab.compare.group import Group, MeasuredGroup, comparisons, grouped
 from rnnlab.compare.group_keys import differing_keys, distinguishing_keys, expanded_keys, with_needed_keys
 from rnnlab.compare.measured import Measured, OnReadings, measure_run, metrics_fault
@@ -73,8 +74,9 @@ class Groups(Sequence[Group]):
         }
         table = [run.settings for run in kept]
         differing = differing_keys(table)
-        keys = expanded_keys(by, table, differing) if by else distinguishing_keys(table, differing)
-        also = with_needed_keys(table, differing, keys)[len(keys) :]
+        keys = with_names(expanded_keys(by, table, differing) if by else distinguishing_keys(table, differing), table)
+        also = with_names(with_needed_keys(table, differing, keys)[len(keys) :], table)
+        keys, also = (with_options(chosen, table, differing) for chosen in (keys, also))
         return cls(
             groups=grouped(kept, [*also, *keys]),
             by=tuple(keys),
@@ -85,6 +87,16 @@ class Groups(Sequence[Group]):
             names=names,
             unreadable=left_out,
         )
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes that are compared: the keys `by`, with a part and the options that not every part has as one."""
+        return axes_of(self.by, (group.values for group in self.groups))
+
+    @property
+    def also_axes(self) -> tuple[Axis, ...]:
+        """The axes of the other keys that differ."""
+        return axes_of(self.also, (group.values for group in self.groups))
 
     def __len__(self) -> int:
         return len(self.groups)

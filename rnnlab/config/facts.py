@@ -27,6 +27,8 @@ class KeyFacts:
     """Whether it is only a label, which changes nothing in a run."""
     replica: bool = False
     """Whether the replicas of a fleet can have different values."""
+    acts_later: bool = False
+    """Whether it acts only after the gradients of update 0 are read: in that reading it can make no difference."""
     excludes: str = ""
     """The key that cannot be given together with this one; each replaces the other."""
 
@@ -35,15 +37,18 @@ FACTS: Mapping[str, KeyFacts] = {
     "seed": KeyFacts(condition=False, replica=True),
     "device": KeyFacts(identity=False, condition=False),
     "name": KeyFacts(identity=False, condition=False, label=True, replica=True),
+    "plugins": KeyFacts(identity=False, condition=False, label=True, replica=True),
     "notes": KeyFacts(identity=False, condition=False, label=True, replica=True),
     "model.init": KeyFacts(replica=True),
     "model.forget_bias": KeyFacts(replica=True),
-    "clip": KeyFacts(replica=True),
-    "optimizer": KeyFacts(replica=True),
-    "train.stop": KeyFacts(replica=True),
-    "train.nonfinite": KeyFacts(replica=True),
-    "train.checkpoint_seconds": KeyFacts(identity=False, condition=False, replica=True),
-    "train.epochs": KeyFacts(excludes="train.updates"),
+    # The clip of the adjoint acts in the backward pass: whoever relies on `acts_later` compares the readings too.
+    "clip": KeyFacts(replica=True, acts_later=True),
+    "optimizer": KeyFacts(replica=True, acts_later=True),
+    "train.stop": KeyFacts(replica=True, acts_later=True),
+    "train.nonfinite": KeyFacts(replica=True, acts_later=True),
+    "train.checkpoint_seconds": KeyFacts(identity=False, condition=False, replica=True, acts_later=True),
+    "train.updates": KeyFacts(acts_later=True),
+    "train.epochs": KeyFacts(acts_later=True, excludes="train.updates"),
 }
 
 NO_IDENTITY = tuple(key for key, facts in FACTS.items() if not facts.identity)
@@ -57,6 +62,15 @@ _EXCLUDED_BY = {**dict(EXCLUSIVE), **{second: first for first, second in EXCLUSI
 def excluded_by(key: str) -> str | None:
     """The key that this one replaces, if there is one."""
     return _EXCLUDED_BY.get(key)
+
+
+def acts_later(key: str) -> bool:
+    """Whether a key, or the section that it is in, acts only after the reading of update 0.
+
+    >>> acts_later("clip.threshold"), acts_later("model.cell")
+    (True, False)
+    """
+    return any(facts.acts_later and f"{key}.".startswith(f"{of}.") for of, facts in FACTS.items())
 
 
 def without(settings: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from rnnlab.config.schema import Config
+from rnnlab.plugins import load_installed
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schema() -> dict[str, Any]:
     """The schema (draft 2020-12), with descriptions and defaults; every config that can be loaded fulfils it."""
+    load_installed()
     schema = Config.model_json_schema(schema_generator=_ForEditors)
     return {"$schema": DIALECT, **schema, "title": "rnnlab config"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,22 +21,29 @@ from rnnlab.config.overrides import Setting, override
 from rnnlab.config.schema import Config
 from rnnlab.config.shipped import shipped_name
 from rnnlab.config.yaml_tree import MOST_BYTES, Node, Path, dotted, parse, position_in
-from rnnlab.errors import ConfigError, Problem, at_most, nearest
+from rnnlab.errors import ConfigError, PluginRefusedError, Problem, at_most, nearest
+from rnnlab.plugins import load_installed, load_plugin, loaded, path_of, shown, used_by
 from rnnlab.regular import CannotReadError, open_regular
+from rnnlab.wording import shortened
 
 STDIN = "stdin"
 
 
-def load_config(source: Source, sets: Iterable[str | Setting] = ()) -> Config:
+def load_config(source: Source, sets: Iterable[str | Setting] = (), *, allow_plugins: bool = False) -> Config:
     """The Config of a YAML file, `-` (stdin), a mapping or a Config, with `sets` overriding its values.
 
-    A set is a text such as `model.hidden=50`; see `override`. Raises ConfigError with everything that is wrong.
+    A set is a text such as `model.hidden=50`; see `override`. `allow_plugins`: load what `plugins` names, which is code
+    that then runs. Raises ConfigError with everything that is wrong, PluginRefusedError where a plugin is named that is
+    neither loaded nor allowed, and PluginError for one that cannot be loaded.
     """
-    settings, unreadable = read_settings(sets)
     document = document_of(source)
     if is_sweep(document):
         message = "this is a sweep, many runs; `rnnlab sweep` trains it, and `rnnlab.sweep` in Python"
         raise ConfigError([Problem("", message, place=document.name)])
+    load_installed()
+    document = with_plugins(document, allowed=allow_plugins)
+    # The keys of plugins decide how the text of a setting is read.
+    settings, unreadable = read_settings(sets)
     return check(document, settings, unreadable)
 
 
@@ -59,7 +67,12 @@ def check(document: Document, settings: Sequence[Setting] = (), unreadable: Iter
     wrong += [*unreadable, *refused]
     if wrong or config is None:
         raise ConfigError(at_most(sorted(wrong, key=_line_and_column), incomplete=incomplete))
-    return config
+    return config.model_copy(update={"plugins": _needed(config)})
+
+
+def _needed(config: Config) -> tuple[str, ...]:
+    """The plugins that a config has to name to be read again: those whose parts it uses, and that are not installed."""
+    return tuple(plugin.name for plugin in used_by(config.parts()) if not plugin.distribution)
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,36 @@ class Document:
     """What is wrong with it as YAML."""
 
 
+def with_plugins(document: Document, *, allowed: bool) -> Document:
+    """The document with absolute paths of the plugins that it names, which are loaded then.
+
+    Raises PluginRefusedError for those that are neither loaded nor allowed. A list of anything but texts is left to the
+    check of the config.
+    """
+    named = document.value.get("plugins")
+    if not isinstance(named, list) or not all(isinstance(name, str) and name for name in named):
+        return document
+    folder = "" if document.name in ("", STDIN) else os.path.dirname(document.name)
+    names, refused = list[str](), list[Problem]()
+    for index, given in enumerate(named):
+        name = path_of(given, folder) or given
+        names.append(name)
+        if allowed and loaded(name) is None:
+            load_plugin(name)
+        elif loaded(name) is None:
+            place = document.tree.position_of(("plugins", index)).place(document.name) if document.tree else ""
+            message = f"{shortened(given, 100)} is code, and runs only where you allow it; {_permission(name)}"
+            refused.append(Problem("plugins", message, place=place))
+    if refused:
+        raise PluginRefusedError(at_most(refused))
+    return replace(document, value={**document.value, "plugins": names})
+
+
+def _permission(name: str) -> str:
+    given = shlex.quote(shown(name) if path_of(name) else name)
+    return f"--plugin {given} loads it, or --allow-plugins (in Python: rnnlab.load_plugin({name!r}))"
+
+
 Source = str | os.PathLike[str] | Mapping[str, Any] | Config | Document
 
 
@@ -93,9 +136,14 @@ def read_settings(sets: Iterable[str | Setting]) -> tuple[list[Setting], list[Pr
     settings, unreadable = list[Setting](), list[Problem]()
     for item in sets:
         try:
-            settings.append(item if isinstance(item, Setting) else Setting.read(item))
+            setting = item if isinstance(item, Setting) else Setting.read(item)
         except ConfigError as error:
             unreadable += error.problems
+            continue
+        if setting.path[0] == "plugins":
+            unreadable.append(Problem("plugins", "cannot be set; --plugin loads one", place=setting.place))
+        else:
+            settings.append(setting)
     return settings, unreadable
 
 

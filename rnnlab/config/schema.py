@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from rnnlab.catalog import config_tables
@@ -23,7 +24,7 @@ from rnnlab.errors import UsageError
 from rnnlab.inits import Inits
 from rnnlab.names import check_name
 from rnnlab.optimizers import OPTIMIZERS, Adam, OptimizerPart
-from rnnlab.parts import OneOf
+from rnnlab.parts import OneOf, Part
 from rnnlab.tasks import TASKS, Task
 from rnnlab.wording import shortened
 
@@ -73,6 +74,10 @@ class Config(Section):
         json_schema_extra={"pattern": DEVICES},
     )
     dtype: Literal["float32", "float64"] = Field(default="float32", description="Number format of weights and states.")
+    plugins: tuple[str, ...] = Field(
+        default=(),
+        description="Files (from this one on) and modules that bring parts; loaded with --plugin or --allow-plugins.",
+    )
     name: Annotated[str, AfterValidator(_checked_name)] | None = Field(
         default=None, description="Name of the run and its folder; null: made of task, cell, length and seed."
     )
@@ -90,6 +95,18 @@ class Config(Section):
             raise ValidationError.from_exception_data("Config", errors)
         return self
 
+    def parts(self) -> list[tuple[str, str]]:
+        """Every part that it names, with its kind.
+
+        >>> from rnnlab.config import load_config
+        >>> load_config({"task": "copy"}).parts()[:3]
+        [('cells', 'lstm'), ('probes', 'adjoint'), ('probes', 'spectrum')]
+        """
+        named = [("cells", self.model.cell), *(("probes", name) for name in self.probe.which)]
+        values = [(kind, part) for part in _parts_in(self) for kind, table in config_tables().items()
+                  if table.get(part.key()) is type(part)]  # fmt: skip
+        return [*named, *((kind, part.key()) for kind, part in values)]
+
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults written out, in the types of JSON."""
         return self.model_dump(mode="json")
@@ -106,6 +123,16 @@ class Config(Section):
         """A hash of the resolved config without the keys that make no other run; 64 hexadecimal digits."""
         settings = without(self.resolved(), NO_IDENTITY)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _parts_in(model: BaseModel) -> Iterator[Part]:
+    """The parts that are values of a model's keys, and of those of its sections and parts."""
+    for key in type(model).model_fields:
+        value = getattr(model, key)
+        if isinstance(value, Part):
+            yield value
+        if isinstance(value, BaseModel):
+            yield from _parts_in(value)
 
 
 def _rebuild() -> None:

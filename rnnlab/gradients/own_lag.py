@@ -36,8 +36,8 @@ class RowNorms:
     >>> rows = RowNorms(torch.ones(1, 5, 3), torch.zeros(1, 5, 3, dtype=torch.int64))
     >>> by_timestep = {name: np.zeros((1, 5)) for name in FIGURES}
     >>> columns = own_columns(by_timestep, np.array([[4, 2, 2]]), lambda: rows)
-    >>> columns["own_lag"].tolist(), columns["own_samples"].tolist()
-    ([[4, 3, 2, 1, 0]], [[1, 1, 3, 3, 3]])
+    >>> rows.squares.shape, columns["own_lag"].tolist(), columns["own_samples"].tolist()
+    (torch.Size([1, 5, 3]), [[4, 3, 2, 1, 0]], [[1, 1, 3, 3, 3]])
     """
 
     squares: Tensor

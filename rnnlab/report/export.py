@@ -13,7 +13,6 @@ from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.groups import Groups
 from rnnlab.errors import UsageError
 from rnnlab.report.findings import Findings
-from rnnlab.report.formatting import format_setting
 from rnnlab.report.headings import HEADINGS, numbers
 from rnnlab.wording import escaped
 
@@ -77,7 +76,7 @@ def _markdown(findings: Findings) -> Iterator[str]:
     for fixed, titles, rows in _tables(findings):
         if fixed:
             yield f"**{_escape_markdown(fixed)}**\n"
-        align = ["left"] * len(findings.groups.by) + ["right"] * len(HEADINGS)
+        align = ["left"] * len(findings.groups.axes) + ["right"] * len(HEADINGS)
         # The cells stay as they are: -2.00 must not become -2.
         yield _frame(titles, rows, _escape_markdown).to_markdown(index=False, colalign=align, disable_numparse=True)
         yield ""
@@ -102,7 +101,7 @@ def _latex(findings: Findings) -> Iterator[str]:
     yield from (f"% {_one_line(note)}" for note in findings.notes())
     for fixed, titles, rows in _tables(findings):
         yield f"% {_one_line(fixed)}" if fixed else "%"
-        columns = "l" * len(findings.groups.by) + "r" * len(HEADINGS)
+        columns = "l" * len(findings.groups.axes) + "r" * len(HEADINGS)
         style = _frame(titles, rows, _escape_latex).style.hide(axis="index")
         # Escaped here: pandas leaves < and >, which LaTeX's default font shows as other characters.
         yield style.to_latex(column_format=columns, hrules=True).rstrip()
@@ -132,9 +131,8 @@ def _frame(titles: Sequence[str], rows: Sequence[Sequence[str]], escape: Callabl
 
 def _tables(findings: Findings) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """For each comparison: the settings that all its groups share, the titles, and the cells."""
-    for fixed, groups in findings.comparisons:
-        shared = ", ".join(f"{key} = {format_setting(value)}" for key, value in fixed.items())
-        yield shared, findings.titles(), [findings.cells(group) for group in groups]
+    for _, groups in findings.comparisons:
+        yield findings.shared_text(groups), findings.titles(), [findings.cells(group) for group in groups]
 
 
 def as_json(findings: Findings) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from rnnlab.compare.axes import Axis
+from rnnlab.compare.distinct import Distinct, distinct
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.groups import Groups
 from rnnlab.compare.measured import OnReadings
 from rnnlab.compare.pairs import Pair, pairs
-from rnnlab.errors import UsageError
-from rnnlab.report.formatting import format_count, format_setting
-from rnnlab.report.headings import HEADINGS, UNFINISHED, numbers, short_names
+from rnnlab.errors import UsageError, nearest
+from rnnlab.report.formatting import format_count
+from rnnlab.report.headings import HEADINGS, UNFINISHED, numbers, short_names, values_of
 from rnnlab.runs.run_json import NO_CHECKSUM, has_checksum
+from rnnlab.wording import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +54,7 @@ class Findings:
         at: int | None = None,
         success: str | None = None,
         on_readings: OnReadings | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         if (count := len(groups.comparisons())) > MOST_COMPARISONS:
             raise UsageError(
@@ -60,26 +64,53 @@ class Findings:
         self.groups = groups
         self.measured = groups.measure(at, success, on_readings)
         self.comparisons = self.measured.comparisons()
+        self._labels = {self.axis(key).key: name for key, name in (labels or {}).items()}
 
     @cached_property
     def pairs(self) -> list[Pair]:
         """Paired comparisons of decay rates."""
         return pairs(self.measured)
 
+    @cached_property
+    def distinct(self) -> Distinct:
+        """The groups that differ in what was measured: at update 0 a clip, say, has not acted yet."""
+        return distinct(self.measured)
+
     @property
-    def key_names(self) -> dict[str, str]:
-        """Short names for the keys: `clip` for clip.name, `length` for task.length, as long as they stay different."""
-        return short_names([*self.groups.also, *self.groups.by])
+    def axes(self) -> tuple[Axis, ...]:
+        """All axes along which the groups differ, those that are compared last."""
+        return (*self.groups.also_axes, *self.groups.axes)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The names of the axes by their keys: the labels given, or `length` for task.length where that is clear."""
+        return short_names([axis.key for axis in self.axes]) | self._labels
+
+    def axis(self, key: str) -> Axis:
+        """The axis that a key, or its short name, is of. Raises UsageError with the choices."""
+        short = short_names([axis.key for axis in self.axes])
+        for axis in self.axes:
+            if key in (axis.key, axis.key.removesuffix(".name"), short[axis.key], *axis.keys):
+                return axis
+        near = nearest(key, [*short, *short.values()])
+        hint = f"; did you mean {near!r}?" if near else ""
+        choices = f" (choices: {', '.join(short)})" if short else ""
+        raise UsageError(f"the groups do not differ in {shortened(repr(key))}{hint}{choices}")
 
     def titles(self) -> list[str]:
-        """The titles of a comparison's columns: the keys by their short names, and the headings."""
-        names = self.key_names
-        return [*(names[key] for key in self.groups.by), *(heading.name for heading in HEADINGS)]
+        """The titles of a comparison's columns: the axes by their names, and the headings."""
+        names = self.names
+        return [*(names[axis.key] for axis in self.groups.axes), *(heading.name for heading in HEADINGS)]
 
     def cells(self, group: MeasuredGroup) -> list[str]:
         """A group's cells under those titles."""
-        values = (format_setting(group.values[key]) for key in self.groups.by)
-        return [*values, *(heading.cell(group) for heading in HEADINGS)]
+        return [*values_of(group, self.groups.axes), *(heading.cell(group) for heading in HEADINGS)]
+
+    def shared_text(self, groups: Sequence[MeasuredGroup]) -> str:
+        """In words, the values of the axes that are not compared, which are equal in all groups of a comparison."""
+        axes = self.groups.also_axes
+        values = zip(axes, values_of(groups[0], axes), strict=True)
+        return ", ".join(f"{self._labels.get(axis.key, axis.key)} = {value}" for axis, value in values)
 
     def update_text(self) -> str:
         """In words, the update that the figures belong to."""
@@ -103,6 +134,12 @@ class Findings:
         if groups.hidden:
             more = f" and {len(groups.hidden) - 4} more" if groups.hidden[4:] else ""
             yield f"along with these vary {', '.join(groups.hidden[:4])}{more}"
+        if folded := self.distinct.folded:
+            keys = ", ".join(axis.key for axis in folded)
+            yield (
+                f"at update 0 {keys} has not acted yet: groups that differ only in it are one measurement, "
+                "which is drawn and compared once"
+            )
 
     def _run_notes(self) -> Iterator[str]:
         statuses: Counter[str] = sum((group.statuses for group in self.measured), Counter())

@@ -9,6 +9,7 @@ from typing import Any
 
 from rnnlab.analysis.intervals import Interval
 from rnnlab.analysis.verdict import WORDS
+from rnnlab.compare.axes import Axis
 from rnnlab.compare.group import Group, MeasuredGroup
 from rnnlab.report.formatting import format_interval, format_number, format_setting, format_signed
 
@@ -47,9 +48,14 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def label(group: Group | MeasuredGroup, keys: Sequence[str]) -> str:
-    """The name of a group: its values of the keys."""
-    return ", ".join(format_setting(group.values[key]) for key in keys) or "all runs"
+def values_of(group: Group | MeasuredGroup, axes: Sequence[Axis]) -> list[str]:
+    """A group's values along the axes, as texts."""
+    return [format_setting(axis.value(group.values)) for axis in axes]
+
+
+def label(group: Group | MeasuredGroup, axes: Sequence[Axis]) -> str:
+    """The name of a group: its values along the axes."""
+    return ", ".join(values_of(group, axes)) or "all runs"
 
 
 def numbers(group: MeasuredGroup) -> dict[str, Any]:
@@ -126,7 +132,7 @@ HEADINGS = (
     Heading("95%", "t interval of the rate; below 3 seeds, the points", _interval),
     Heading("horizon", "timesteps until 1% is left, median", horizon),
     Heading("lag", "effective lag: mean lag, weighted by the norm", _effective_lag),
-    Heading("clip", "share of updates or entries that the clip changed", _clipped),
+    Heading("clipped", "share of updates or entries that the clip changed", _clipped),
     Heading("error", "final error on held-out data, median", _error),
 )
 """The columns of a comparison after those of its keys."""

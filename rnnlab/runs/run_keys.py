@@ -128,6 +128,7 @@ KEYS: Mapping[str, Any] = {
     "updates_per_second": _NUMBER,
     "files": ("a mapping of files to their bytes and sha256", lambda value: _is_mapping(value, dict)),
     "data": ("a list of files", lambda value: _is_list(value, dict, str)),
+    "plugins": ("a list of mappings", lambda value: _is_list(value, dict)),
     "layers": ("a list of mappings", lambda value: _is_list(value, dict)),
     "watch": {"records": _COUNT, "not_verified": _COUNT},
     "chance": {"loss": _NUMBER, "error": _NUMBER},

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rnnlab.config import Config
 from rnnlab.errors import RnnlabError, RunFailedError
+from rnnlab.plugins import used_by
 from rnnlab.runs.claims import Claims, folder_key
 from rnnlab.runs.index import Index
 from rnnlab.runs.run_json import ENDED
@@ -116,7 +117,8 @@ class _Driver:
         self._jobs += 1
         chosen = tuple(members)
         runs = tuple(RunSpec(member.name, member.identity, {}) for member in chosen)
-        job = Job(self._jobs, runs, self.out(), tuple(self.options.command), self.sweep.name, attempt, cost)
+        plugins = tuple(used_by({part for member in chosen for part in member.config.parts()}))
+        job = Job(self._jobs, runs, self.out(), tuple(self.options.command), self.sweep.name, attempt, cost, plugins)
         self.planned.append((chosen, job))
 
     def waiting(self) -> int:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 from rnnlab.atomic import atomic
+from rnnlab.config.yaml_scalars import dump
 from rnnlab.errors import RunFolderError
+from rnnlab.plugins import Plugin
 from rnnlab.progress import Progress
 from rnnlab.provenance import is_here
 from rnnlab.runs.folder import RunFolder
@@ -74,6 +76,8 @@ class Job:
     """How often its process died before."""
     cost: float = 0.0
     """About how many seconds it takes on one core."""
+    plugins: tuple[Plugin, ...] = ()
+    """The plugins of its runs, with the text of each file."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -82,7 +86,8 @@ class Job:
     def from_json(cls, text: str) -> Self:
         fields = json.loads(text)
         runs = tuple(RunSpec(**run) for run in fields.pop("runs"))
-        return cls(runs=runs, command=tuple(fields.pop("command")), **fields)
+        plugins = tuple(Plugin.from_fields(plugin) for plugin in fields.pop("plugins"))
+        return cls(runs=runs, command=tuple(fields.pop("command")), plugins=plugins, **fields)
 
     def unfinished(self) -> tuple[RunSpec, ...]:
         """The runs that have not ended on disk; those that have a folder are to be resumed."""
@@ -165,8 +170,6 @@ def mark_failed(run: RunSpec, job: Job, reason: str) -> None:
         info = {"identity": run.identity, "seed": run.config["seed"]}
         folder = RunFolder.create(job.out, run.name, info | {"command": list(job.command), "sweep": job.sweep})
     if not os.path.lexists(folder.config):
-        from rnnlab.config import load_config
-
         with atomic(folder.config) as file:
-            file.write(load_config(run.config).to_yaml().encode())
+            file.write(dump(dict(run.config)).encode())
     folder.finish("failed", reason)

@@ -15,6 +15,7 @@ import torch
 
 from rnnlab.config import load_config
 from rnnlab.errors import RunFolderError, UsageError
+from rnnlab.plugins import changes, used_by
 from rnnlab.provenance import machine, versions
 from rnnlab.runs.run import Run
 from rnnlab.runs.run_json import ENDED
@@ -85,11 +86,14 @@ def _alike(first: Any, second: Any, run: Run) -> bool:
     return (run.info.get("fleet") or 1) > 1 and numbers and math.isclose(first, second, rel_tol=_LAST_DIGIT)
 
 
-def differences(info: Mapping[str, Any]) -> list[str]:
-    """What is otherwise here than where the run was trained, of what can change its last digits."""
+def differences(run: Run) -> list[str]:
+    """What is otherwise here than where the run was trained: what can change its last digits, and plugins."""
+    info, used = run.info, used_by(load_config(run.config).parts())
     there = {**(info.get("versions") or {}), **(info.get("machine") or {})}
     here = {**versions(), **machine()}
-    return [f"{key} is {here.get(key)} here and was {there[key]}" for key in there if there[key] != here.get(key)]
+    return changes(info.get("plugins"), used) + [f"{key} is {here.get(key)} here and was {there[key]}"
+        for key in there if there[key] != here.get(key)
+    ]  # fmt: skip
 
 
 def _rows(path: Path, again: Path, ended: bool, far: Callable[[], str]) -> Comparison:

@@ -17,6 +17,7 @@ from rnnlab.config import Config
 from rnnlab.config.facts import NO_IDENTITY
 from rnnlab.errors import RnnlabError, RunExistsError, RunFolderError
 from rnnlab.names import default_name
+from rnnlab.plugins import changes, place_of, text_of, used_by
 from rnnlab.provenance import git_state, machine, trained_by, versions
 from rnnlab.runs.claims import Claims, folder_key
 from rnnlab.runs.folder import RunFolder
@@ -103,6 +104,11 @@ def check_resumable(folder: RunFolder, config: Config) -> None:
             f"{folder.path} is a run of another config{_difference(folder, config)}; "
             f"resume it with {theirs}, or choose another --name"
         )
+    if changed := changes(info.get("plugins"), used_by(config.parts())):
+        raise RunFolderError(
+            f"{folder.path} was begun with other code: {'; '.join(changed)}; "
+            "bring that back to resume it, or train it again with --force"
+        )
 
 
 def _difference(folder: RunFolder, config: Config) -> str:
@@ -127,8 +133,10 @@ def reason_of(error: BaseException) -> str:
     """Why an error ended a training, for run.json and for the user."""
     if not isinstance(error, Exception):
         return "interrupted by Ctrl-C" if type(error) is KeyboardInterrupt else "ended by a signal"
-    known = isinstance(error, (RnnlabError, OSError))
-    return str(error) if known else f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, (RnnlabError, OSError)):
+        return str(error)
+    place = place_of(error)
+    return f"{place}: {text_of(error)}" if place else f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def fleet_info(fleet: Fleet, command: Sequence[str] | None, sweep: str | None = None) -> dict[str, Any]:
@@ -155,4 +163,6 @@ def fleet_info(fleet: Fleet, command: Sequence[str] | None, sweep: str | None = 
 
 def replica_info(fleet: Fleet, r: int) -> dict[str, Any]:
     """The first content of run.json that only replica r has."""
-    return {"seed": fleet.configs[r].seed, "identity": fleet.configs[r].identity()}
+    config = fleet.configs[r]
+    plugins = [plugin.facts() for plugin in used_by(config.parts())]
+    return {"seed": config.seed, "identity": config.identity(), **({"plugins": plugins} if plugins else {})}

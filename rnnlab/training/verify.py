@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnlab.config import load_config
-from rnnlab.errors import RnnlabError, RunFolderError
+from rnnlab.errors import PluginRefusedError, RnnlabError, RunFolderError
 from rnnlab.runs.checkpoint_file import checked_checkpoint
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.readers import as_frame, gradients_of, metrics_of, tables_of
@@ -46,8 +46,11 @@ class Verification:
         return not self.faults
 
 
-def verify_run(path: str | Path) -> Verification:
-    """Verify one run. What is wrong is in the result; nothing is raised and nothing changed."""
+def verify_run(path: str | Path, *, allow_plugins: bool = False) -> Verification:
+    """Verify one run. What is wrong is in the result; nothing is raised and nothing changed.
+
+    `allow_plugins`: load what its config names; without them the rows of a run with such parts are not verified.
+    """
     folder = RunFolder(path)
     faults, remarks = list[str](), list[str]()
     try:
@@ -70,7 +73,10 @@ def verify_run(path: str | Path) -> Verification:
         faults += _faults_of_tables(RunFolder(folder.path, trust=True))
         faults = [fault for fault in dict.fromkeys(faults) if fault not in unwritten]
         return Verification(folder.path, status, tuple(faults), tuple(remarks), "")
-    faults += _faults_of_content(folder, info.get("updates"), status)
+    try:
+        faults += _faults_of_content(folder, info.get("updates"), status, allow_plugins)
+    except PluginRefusedError as error:
+        remarks.append(f"its rows, which follow from its config: {error}")
     faults = [fault for fault in faults if fault not in unwritten]
     damaged_checkpoint, can_go_on = _checkpoints(folder, status)
     if not faults and can_go_on and folder.config.exists():
@@ -132,15 +138,17 @@ def _checkpoints(folder: RunFolder, status: str) -> tuple[list[str], bool]:
     return [remark] if remark else [], bool(remark) or status == "interrupted"
 
 
-def _faults_of_content(folder: RunFolder, made: int | None, status: str) -> Iterator[str]:
-    """What the config and the rows say that they cannot say."""
+def _faults_of_content(folder: RunFolder, made: int | None, status: str, allow_plugins: bool) -> Iterator[str]:
+    """What the config and the rows say that they cannot say. Raises PluginRefusedError."""
     trusted = RunFolder(folder.path, trust=True)  # the hashes are compared already
     try:
         read_config(trusted)
-        config = load_config(folder.config)
+        config = load_config(folder.config, allow_plugins=allow_plugins)
         identity = folder.read_run().get("identity")
         if identity is not None and identity != config.identity():
             yield f"{folder.config} is not the config that {folder.run} has the identity of"
+    except PluginRefusedError:
+        raise
     except RnnlabError as error:
         yield from str(error).splitlines()
         return
@@ -182,6 +190,8 @@ def _again(folder: RunFolder) -> str:
         return f"rm -r {shlex.quote(str(folder.path))} && {shlex.join(command)}"
     try:
         load_config(folder.config)
+    except PluginRefusedError:
+        pass  # the command that is shown says how to allow them; whoever runs it must not have allowed it thereby
     except RnnlabError:
         return shlex.join([*command, *(["--force"] if "--force" not in command else [])]) if command else ""
     if folder.is_run:

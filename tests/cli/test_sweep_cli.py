@@ -133,7 +133,7 @@ def test_diverged_runs_are_results_unless_asked(call: Call, file: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--engine", "raj"], 2, "there is no engine 'raj'; did you mean 'ray'? (choices: inline, local, ray)"),
+        (["--engine", "raj"], 2, "there is no engine 'raj'; did you mean 'ray'? (choices: inline, local, ray, slurm)"),
         (["--engine", "inline", "-j", "3"], 2, "inline trains one fleet at a time"),
         (["--engine", "local", "--address", "auto"], 2, "--address is for the engine ray"),
         (["--address", "nonsense"], 2, "write auto, HOST:PORT or ray://HOST:PORT"),

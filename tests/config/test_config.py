@@ -15,7 +15,7 @@ from rnnlab.config import Config, load_config
 from rnnlab.errors import ConfigError
 from rnnlab.inits.ring import Ring
 from rnnlab.optimizers import Sgd
-from rnnlab.probes import PROBES, SCHEDULES
+from rnnlab.probes import DEFAULT_PROBES, SCHEDULES
 from rnnlab.tasks.addition import Addition
 
 
@@ -64,7 +64,7 @@ def test_probes_are_put_in_the_order_of_their_table() -> None:
         "weights",
     ]
     assert load_config({"task": "copy", "probe": {"which": "weights"}}).probe.which == ["weights"]
-    assert load_config({"task": "copy"}).probe.which == list(PROBES)
+    assert load_config({"task": "copy"}).probe.which == [part.key() for part in DEFAULT_PROBES]
 
 
 def test_what_a_cell_leaves_open_is_filled_in() -> None:

@@ -27,6 +27,7 @@ OTHER: dict[str, Any] = {
     "device": "cpu",
     "name": "other",
     "notes": "other",
+    "plugins": ["other.py"],
     "model.init": "keras",
     "model.forget_bias": 2.0,
     "clip": "norm",
@@ -34,6 +35,7 @@ OTHER: dict[str, Any] = {
     "train.stop": "error < 0.5",
     "train.nonfinite": "skip",
     "train.epochs": 3,
+    "train.updates": 7,
     "train.checkpoint_seconds": 5.0,
     "task": "copy",
     "task.length": 20,
@@ -46,6 +48,8 @@ OTHER: dict[str, Any] = {
 
 
 def other(key: str) -> Config:
+    if key == "plugins":  # which no setting gives
+        return load_config(BASE).model_copy(update={key: tuple(OTHER[key])})
     return load_config(BASE, [Setting(tuple(key.split(".")), OTHER[key], key)])
 
 

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import F64, FAST_CELLS, cell_name, make_batch, make_network, torch_layer
+from outside_parts import Leaky
 from scans import FUSED_CELLS, agree, cells_and_their_scans, norms, run
 from torch import nn
 
@@ -31,6 +32,12 @@ def test_equals_the_loop(cell: Cell, layers: int, R: int, placement: str | int, 
     network = make_network(cell, R=R, layers=layers)
     batch = make_batch(objective, R=R, ragged=ragged)
     agree(run(scan, network, batch, objective), network, batch, objective)
+
+
+def test_a_cell_from_outside_with_a_definition_alone_equals_the_loop() -> None:
+    objective = Objective("class", "all", per_timestep=False)
+    network, batch = make_network(Leaky(), R=2, layers=2), make_batch(objective, R=2, ragged=True)
+    agree(run("general", network, batch, objective), network, batch, objective)
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,7 +10,7 @@ import torch
 from oracles import F64, WITH_RULE, make_batch, make_network
 from scans import both_scans, run
 
-from rnnlab.cells import CELLS, Rnn
+from rnnlab.cells import CELLS, Cell, Rnn
 from rnnlab.gradients.norm_tables import underflowed
 from rnnlab.gradients.passes import Pass, Scratch, Sequences, fast_pass, general_pass
 from rnnlab.gradients.readings import curves
@@ -144,7 +144,7 @@ def test_a_loss_of_zero_is_a_gradient_of_zero() -> None:
     for found in (general_pass(network, batch, LAST), fast_pass(network, batch, LAST, Scratch(1))):
         columns = columns_of(network, batch, found)
         assert (columns.pop("norm") == 0).all()
-        for values in columns.values():
+        for values in (values for name, values in columns.items() if "log10" in name):
             assert not np.ma.getmaskarray(values).any()
             assert np.isneginf(values).all()
 
@@ -160,6 +160,12 @@ def test_an_overflow_within_one_timestep_is_written_as_such() -> None:
 # both scans, over the whole range
 
 
+def has_recurrent_matrix(cell: Cell) -> bool:
+    """Whether what it multiplies its state by is a parameter of its own, which can be made small."""
+    rule = cell.rule()
+    return rule is not None and rule.product and not cell.parametrised
+
+
 @both_scans
 @pytest.mark.parametrize("rho", [0.5, 2.0])
 def test_a_scan_reads_on_where_float32_ends(rho: float, scan: str) -> None:
@@ -173,7 +179,7 @@ def test_a_scan_reads_on_where_float32_ends(rho: float, scan: str) -> None:
     np.testing.assert_allclose(columns["norm"][:100], 10 ** columns["log10_norm"][:100], rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", WITH_RULE)
+@pytest.mark.parametrize("name", [name for name in WITH_RULE if has_recurrent_matrix(CELLS[name]())])
 def test_both_scans_agree_beyond_float32(name: str) -> None:
     network = make_network(CELLS[name](), layers=2, hidden=6, dtype=F32)
     for index in range(2):

@@ -71,7 +71,7 @@ def test_no_line_is_wider_than_the_terminal(two: Path, many: Path, width: int, e
 
 def test_each_group_has_its_curve(many: Path) -> None:
     content = findings(many)
-    names = [label(group, content.groups.by) for group in content.groups]
+    names = [label(group, content.groups.axes) for group in content.groups]
     assert len(names) == 16
     lines = rendered(content, 80).splitlines()
     assert sum(any(line.startswith(f"{name} ") and "⠉" in line for name in names) for line in lines) == 16

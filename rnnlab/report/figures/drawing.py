@@ -12,7 +12,6 @@ import numpy as np
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.report.figures.data import HeatMap
 from rnnlab.report.findings import Findings
-from rnnlab.report.formatting import format_setting
 from rnnlab.report.headings import label
 from rnnlab.wording import escaped
 
@@ -41,15 +40,14 @@ class GroupLabels:
     """
 
     def __init__(self, findings: Findings, groups: Sequence[MeasuredGroup]) -> None:
-        self._by = findings.groups.by
+        self._by = findings.groups.axes
 
     def of(self, group: MeasuredGroup) -> str:
         return escaped(label(group, self._by))
 
     def without_length(self, group: MeasuredGroup) -> str:
         """The label without the sequence length."""
-        values = [format_setting(group.values[key]) for key in self._by if key != "task.length"]
-        return escaped(", ".join(values)) or "all runs"
+        return escaped(label(group, [axis for axis in self._by if axis.key != "task.length"]))
 
 
 def _as_it_stands(text: str) -> str:

@@ -14,7 +14,7 @@ from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.measured import median_curve
 from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
-from rnnlab.report.headings import HEADINGS, label, numbers
+from rnnlab.report.headings import HEADINGS, label, numbers, values_of
 from rnnlab.report.page.encoding import envelope, evenly, pack_decades
 from rnnlab.report.page.run import Reading, Size, Thinned, run_data
 from rnnlab.runs.run_json import now
@@ -29,7 +29,7 @@ def payload(findings: Findings, thinned: Thinned | None = None) -> tuple[dict[st
 
     Without `thinned` the gradients are read again.
     """
-    groups, names = findings.groups, findings.key_names
+    groups, names = findings.groups, findings.names
     if thinned is None:
         thinned = Thinned(groups)
         groups.measure(findings.measured.at, findings.measured.success, thinned.add)
@@ -41,7 +41,7 @@ def payload(findings: Findings, thinned: Thinned | None = None) -> tuple[dict[st
     positions = _positions([*readings.values()], findings.measured.at)
     place = {run.path: at for at, run in enumerate(runs)}
     data = {
-        "keys": [names[key] for key in (*groups.also, *groups.by)],
+        "keys": [names[axis.key] for axis in findings.axes],
         "positions": positions,
         "start": _start(positions, findings.measured.at),
         "groups": [_group(group, findings, readings, positions, place) for group in findings.measured],
@@ -80,15 +80,14 @@ def _group(
     place: dict[Path, int],
 ) -> dict[str, Any]:
     figures = numbers(group)
-    keys = (*findings.groups.also, *findings.groups.by)
     return {
-        "label": label(group, keys),
-        "values": [format_setting(group.values[key]) for key in keys],
+        "label": label(group, findings.axes),
+        "values": values_of(group, findings.axes),
         "runs": [place[run.path] for run in group.runs],
         "rate": _interval(group.rate),
         "success": {"k": figures["successes"], "n": figures["ended"], **_interval(group.success)},
         "length": _length(group),
-        "rest": ", ".join(format_setting(group.values[key]) for key in keys if key != "task.length") or "all runs",
+        "rest": label(group, [axis for axis in findings.axes if axis.key != "task.length"]),
         "curves": _curves(group, readings, positions),
         "training": _training(group, readings),
     }
@@ -150,11 +149,10 @@ def _spread(lines: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _texts(findings: Findings, size: Size) -> dict[str, Any]:
-    groups, names = findings.groups, findings.key_names
-    keys = (*groups.also, *groups.by)
+    groups, names = findings.groups, findings.names
     rows = [
         {
-            "keys": [format_setting(group.values[key]) for key in keys],
+            "keys": values_of(group, findings.axes),
             "cells": [{"text": heading.cell(group), "sort": _sortable(heading.cell(group))} for heading in HEADINGS],
         }
         for group in findings.measured
@@ -174,11 +172,11 @@ def _texts(findings: Findings, size: Size) -> dict[str, Any]:
     ]
     return {
         "title": f"{format_count(len(groups.runs), 'run')} in {format_count(len(groups), 'group')}",
-        "by": ", ".join(groups.by),
+        "by": ", ".join(names[axis.key] for axis in groups.axes),
         "at": findings.update_text(),
         "version": __version__,
         "made": now()[:16].replace("T", " "),
-        "key_titles": [(names[key], key) for key in keys],
+        "key_titles": [(names[axis.key], axis.key) for axis in findings.axes],
         "headings": [(heading.name, heading.meaning) for heading in HEADINGS],
         "rows": rows,
         "pairs": pairs,

@@ -26,10 +26,9 @@ _MOST_PAIRS = 12
 def report(findings: Findings, width: int = 80, *, unicode: bool = True) -> RenderableType:
     """The whole report, for a terminal of this width."""
     parts: list[RenderableType] = [_opening(findings, unicode)]
-    for fixed, groups in findings.comparisons:
-        if fixed:
-            where = ", ".join(f"{key} = {format_setting(value)}" for key, value in fixed.items())
-            parts.append(Text(printable(where, unicode), style="bold"))
+    for _, groups in findings.comparisons:
+        if shared := findings.shared_text(groups):
+            parts.append(Text(printable(shared, unicode), style="bold"))
         parts += [_table(findings, groups, width, unicode), Text("")]
         parts += [_curves(findings, groups, width, unicode), Text("")]
     parts += [*_pairs(findings, unicode), *_notes(findings, unicode)]
@@ -38,7 +37,7 @@ def report(findings: Findings, width: int = 80, *, unicode: bool = True) -> Rend
 
 def _opening(findings: Findings, unicode: bool) -> Text:
     groups = findings.groups
-    by = f" by {', '.join(groups.by)}" if groups.by else ""
+    by = f" by {', '.join(axis.key for axis in groups.axes)}" if groups.by else ""
     size = f"{format_count(len(groups.runs), 'run')} in {format_count(len(groups), 'group')}"
     line = f"{size}{by}, {findings.update_text()}"
     return Text(printable(line, unicode) + "\n")
@@ -46,10 +45,10 @@ def _opening(findings: Findings, unicode: bool) -> Text:
 
 def _table(findings: Findings, groups: Sequence[MeasuredGroup], width: int, unicode: bool) -> Table:
     titles, rows = findings.titles(), [findings.cells(group) for group in groups]
-    shown = _columns_that_fit(titles, rows, len(findings.groups.by), width)
+    shown = _columns_that_fit(titles, rows, len(findings.groups.axes), width)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in shown:
-        left = column < len(findings.groups.by)
+        left = column < len(findings.groups.axes)
         table.add_column(printable(titles[column], unicode), justify="left" if left else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(row[column], unicode)) for column in shown))
@@ -60,7 +59,7 @@ def _columns_that_fit(titles: Sequence[str], rows: Sequence[Sequence[str]], keys
     """The columns that fit into the width. The least informative are dropped first, the keys and the rate never."""
     widths = [max(len(title), *(len(row[at]) for row in rows)) + 2 for at, title in enumerate(titles)]
     shown = list(range(len(titles)))
-    for name in ("lag", "seeds", "clip", "horizon", "success", "error"):
+    for name in ("lag", "seeds", "clipped", "horizon", "success", "error"):
         if sum(widths[at] for at in shown) - 2 <= width:
             break
         shown = [at for at in shown if at < keys or titles[at] != name]
@@ -68,7 +67,8 @@ def _columns_that_fit(titles: Sequence[str], rows: Sequence[Sequence[str]], keys
 
 
 def _curves(findings: Findings, groups: Sequence[MeasuredGroup], width: int, unicode: bool) -> RenderableType:
-    drawn = [(label(group, findings.groups.by), group.curve) for group in groups]
+    different = findings.distinct
+    drawn = [(label(group, different.axes), group.curve) for group in groups if group in different.groups]
     curves = [(printable(name, unicode), curve) for name, curve in drawn if curve is not None]
     if not curves:
         return Text("no gradient was recorded", style="dim")

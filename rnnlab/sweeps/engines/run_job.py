@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rnnlab.config import load_config
 from rnnlab.errors import RnnlabError, RunExistsError, RunFailedError
+from rnnlab.plugins import load_installed, load_sent
 from rnnlab.sweeps.jobs import Event, EventCallback, Job, RunSpec, mark_failed
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def run_job(job: Job, on_event: EventCallback) -> None:
         on_message=lambda message: on_event(Event("message", job.number, message)),
     )
     try:
+        load_installed()
+        for plugin in job.plugins:
+            load_sent(plugin)
         for starts in _by_updates(job, callbacks.on_message):
             train_fleet(starts, out=job.out, command=job.command, sweep=job.sweep, callbacks=callbacks)
     except RunFailedError as error:

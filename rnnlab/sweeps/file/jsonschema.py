@@ -33,6 +33,11 @@ def sweep_schema() -> dict[str, Any]:
                     {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "integer", "minimum": 0}},
                 ],
             },
+            "plugins": {
+                "description": "Files (from this one on) and modules that bring parts.",
+                "type": "array",
+                "items": {"type": "string", "minLength": 1},
+            },
         },
         "required": ["base"],
         "anyOf": [{"required": ["axes"]}, {"required": ["seeds"]}],

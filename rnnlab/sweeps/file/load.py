@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rnnlab.config import Config, Setting
-from rnnlab.config.load import STDIN, Document, Source, check, document_of, read_settings
+from rnnlab.config.load import STDIN, Document, Source, check, document_of, read_settings, with_plugins
 from rnnlab.config.messages import format_value
 from rnnlab.errors import MOST_PROBLEMS, ConfigError, Problem, at_most
+from rnnlab.plugins import load_installed
 from rnnlab.sweeps.file.naming import name_of, unique
 from rnnlab.sweeps.file.reader import Choice, Reader
 
@@ -55,15 +56,20 @@ class Sweep:
     """The name of its file without the extension; empty if it is not from a file."""
 
 
-def load_sweep(source: Source, sets: Iterable[str | Setting] = ()) -> Sweep:
-    """The runs that a sweep file, `-` (stdin) or a mapping describes. Raises ConfigError with everything wrong."""
-    given, unreadable = read_settings(sets)
+def load_sweep(source: Source, sets: Iterable[str | Setting] = (), *, allow_plugins: bool = False) -> Sweep:
+    """The runs that a sweep file, `-` (stdin) or a mapping describes. Raises ConfigError with everything wrong.
+
+    `allow_plugins`: load what `plugins` names, here and in the base; see `load_config`.
+    """
     document = document_of(source)
+    load_installed()
+    with_plugins(document, allowed=allow_plugins)
     reader = Reader(document)
+    base = with_plugins(reader.base(), allowed=allow_plugins)
+    given, unreadable = read_settings(sets)
     seeds = [setting for setting in given if setting.path == ("seeds",)]
     base_sets = [setting for setting in given if setting.path != ("seeds",)]
     reader.check_size(seeds[-1] if seeds else None)
-    base = reader.base()
     dimensions = [*reader.axes(), *reader.seeds(seeds[-1] if seeds else None)]
     axes = list(dict.fromkeys(_key(setting) for dimension in dimensions for setting in dimension[0]))
     reader.problems += [*unreadable, *_on_axes(base_sets, axes)]

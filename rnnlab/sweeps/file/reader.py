@@ -15,7 +15,7 @@ from rnnlab.errors import MOST_PROBLEMS, ConfigError, Problem, at_most, nearest
 from rnnlab.sweeps.file.distributions import distribution, sampled
 from rnnlab.sweeps.file.size import combinations, too_many
 
-KEYS = ("base", "axes", "seeds")
+KEYS = ("base", "axes", "seeds", "plugins")
 KINDS = ("grid", "zip", "random", "list")
 
 Choice = tuple[Setting, ...]
@@ -35,7 +35,9 @@ class Reader:
         self.name = document.name
         self.root = document.tree or _as_node(document.value)
         self.problems = list(document.problems)
-        for key, (position, _) in self.root.content.items():
+        for key, (position, node) in self.root.content.items():
+            if key == "plugins" and not _is_list_of_texts(node.plain()):
+                self._add(key, "must be a list of files and modules, such as [my_parts.py]", position)
             if key not in KEYS:
                 hint = "this is a config: train it with `rnnlab train`, or put it under `base:`"
                 message = hint if "task" in self.root.content else "there is no such key in a sweep"
@@ -205,6 +207,10 @@ class Reader:
         else:
             place = position.place(self.name) if self.name else "seeds"
             yield [(Setting(("seed",), seed, place),) for seed in seeds]
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
 
 
 def _is_count(value: Any) -> bool:
