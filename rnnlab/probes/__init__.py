@@ -1,5 +1,6 @@
 """What is measured while a network trains, and at which updates.
 
+summary_lines  what a run's summary says of a probe
 base          what a probe is, and what it sees
 schedules     at which updates
 adjoint       the total gradient at every timestep
@@ -28,6 +29,7 @@ from rnnlab.probes.saturation import Saturation
 from rnnlab.probes.schedules import SCHEDULES, At, Every, Log, Schedule, as_schedule
 from rnnlab.probes.sensitivity import Sensitivity
 from rnnlab.probes.spectrum import Spectrum
+from rnnlab.probes.summary_lines import Series, SummaryLine
 from rnnlab.probes.weights import Weights
 
 DEFAULT_PROBES: tuple[type[Probe], ...] = (Adjoint, Spectrum, Saturation, Weights)
@@ -56,7 +58,9 @@ __all__ = [
     "Saturation",
     "Schedule",
     "Sensitivity",
+    "Series",
     "Spectrum",
+    "SummaryLine",
     "TableRows",
     "View",
     "Weights",

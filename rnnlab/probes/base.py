@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rnnlab.column import Column
 from rnnlab.parts import Part
+from rnnlab.probes.summary_lines import SummaryLine, lines_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,12 +103,19 @@ class Probe(Part):
     """Its quantities of probes.csv, which hold numbers."""
     at: ClassVar[str] = ""
     """What its table counts, such as `lag`."""
+    summary: ClassVar[tuple[SummaryLine, ...]] = ()
+    """What a run's summary says of it, a line each; without any, all its columns and quantities."""
     rank: ClassVar[int] = 9
     """The position of its columns among those of other probes, ascending."""
     needs_update: ClassVar[bool] = False
     """Whether it measures what an update changes, so that `rnnlab probe` has nothing for it to measure."""
     also_nonfinite: ClassVar[bool] = False
     """Whether it also measures the first of several non-finite updates, whatever the schedule says."""
+
+    @classmethod
+    def summary_lines(cls) -> tuple[SummaryLine, ...]:
+        """What a run's summary says of it."""
+        return cls.summary or tuple(lines_of(cls.columns, cls.table, cls.at))
 
     def measure(self, view: View) -> Figures | Measured | Callable[[], Figures]:
         """The values of its columns (and of its table), or a function that gives them after the optimizer's step.

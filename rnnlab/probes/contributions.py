@@ -9,6 +9,7 @@ import numpy as np
 from rnnlab.column import Column
 from rnnlab.logspace import LOG10_2
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,9 @@ class Contributions(Probe):
         Column("cosine", "number", "1", "<G_t, dL/dW> / (||G_t|| ||dL/dW||)", "its direction beside the whole"),
     )
     at: ClassVar[str] = "t"
+    summary: ClassVar[tuple[SummaryLine, ...]] = (
+        SummaryLine("cancels", "{cancelled:.1%} of what the timesteps add to dL/dW_hh"),
+    )
 
     name: Literal["contributions"] = "contributions"
 

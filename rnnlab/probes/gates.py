@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from rnnlab.column import Column
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
 from rnnlab.probes.saturation import SATURATED
+from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,10 @@ class Gates(Probe):
         Column("saturated", "number", "1", "share of phi' < 0.36 max phi'", "activations whose slope is nearly gone"),
     )
     at: ClassVar[str] = "t"
+    summary: ClassVar[tuple[SummaryLine, ...]] = (
+        SummaryLine("saturated", "{saturated.mean:.1%}, mean activation {mean.mean:.3g}"),
+        SummaryLine("forget time", "median {forget_time_median:.3g}, largest {forget_time_max:.3g} timesteps"),
+    )
 
     name: Literal["gates"] = "gates"
 

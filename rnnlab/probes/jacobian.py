@@ -9,6 +9,7 @@ import numpy as np
 from rnnlab.analysis.matrix_products import MatrixProduct, isometry_error
 from rnnlab.column import Column
 from rnnlab.probes.base import Measured, Probe, TableRows, View
+from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,21 @@ class Jacobian(Probe):
         Column("log10_isometry_error", "log10", "decades", "log10 ||P^T P - I||_F / sqrt(N)", "P = ds_T/ds_t"),
     )
     at: ClassVar[str] = "lag"
+    summary: ClassVar[tuple[SummaryLine, ...]] = (
+        SummaryLine(
+            "largest singular value",
+            "10^{log10_sigma_max.first:.3g} at lag {at.first:.0f}, 10^{log10_sigma_max.last:.3g} at lag {at.last:.0f}",
+        ),
+        SummaryLine(
+            "median singular value",
+            "10^{log10_sigma_median.first:.3g} at lag {at.first:.0f}, "
+            "10^{log10_sigma_median.last:.3g} at lag {at.last:.0f}",
+        ),
+        SummaryLine(
+            "smallest singular value",
+            "10^{log10_sigma_min.first:.3g} at lag {at.first:.0f}, 10^{log10_sigma_min.last:.3g} at lag {at.last:.0f}",
+        ),
+    )
 
     name: Literal["jacobian"] = "jacobian"
 

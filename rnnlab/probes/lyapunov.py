@@ -9,6 +9,7 @@ import numpy as np
 from rnnlab.analysis.matrix_products import LyapunovExponents, batch_means_error
 from rnnlab.column import Column
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,6 +60,13 @@ class Lyapunov(Probe):
         Column("exponent_error", "number", "nats / timestep", "", "standard error, by batch means"),
     )
     at: ClassVar[str] = "i, from 1"
+    summary: ClassVar[tuple[SummaryLine, ...]] = (
+        SummaryLine("lambda_1", "{lyapunov_max:+.4f}, standard error {lyapunov_max_error:.2g}, nats a timestep"),
+        SummaryLine(
+            "rate of the adjoint", "{adjoint_rate:+.4f}, standard error {adjoint_rate_error:.2g}, nats a timestep"
+        ),
+        SummaryLine("Kaplan-Yorke dimension", "{lyapunov_dimension:.3g}"),
+    )
 
     name: Literal["lyapunov"] = "lyapunov"
 

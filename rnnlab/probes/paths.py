@@ -9,6 +9,7 @@ import numpy as np
 from rnnlab.column import Column
 from rnnlab.logspace import LOG10_2
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
     from rnnlab.config import Config
@@ -38,6 +39,12 @@ class Paths(Probe):
         Column("cosine", "number", "1", "<A_t, B_t> / (||A_t|| ||B_t||)", "whether they add up or cancel"),
     )
     at: ClassVar[str] = "t"
+    summary: ClassVar[tuple[SummaryLine, ...]] = (
+        SummaryLine(
+            "along forget gates",
+            "{forget_share.first:.1%} of dL/dc_t at t = {at.first:.0f}, {forget_share.mean:.1%} on average over t",
+        ),
+    )
 
     name: Literal["paths"] = "paths"
 

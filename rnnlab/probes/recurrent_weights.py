@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnlab.column import Column
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread, to_numpy
+from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,14 @@ class RecurrentWeights(Probe):
         ),
     )
     at: ClassVar[str] = "the block's place in its parameter, from 0"
+    summary: ClassVar[tuple[SummaryLine, ...]] = (
+        SummaryLine("Omega", "{omega:.4g}"),
+        SummaryLine(
+            "recurrent weights",
+            "radius {radius.first:.3g}, sigma {sigma_min.first:.3g} to {sigma_max.first:.3g}, "
+            "non-normality {non_normality.first:.2g}",
+        ),
+    )
 
     name: Literal["recurrent"] = "recurrent"
 

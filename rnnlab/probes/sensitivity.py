@@ -9,6 +9,7 @@ import numpy as np
 from rnnlab.column import Column
 from rnnlab.logspace import LOG10_2
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +48,13 @@ class Sensitivity(Probe):
         Column("log10_sensitivity", "log10", "decades", "log10 mean_b ||dh_t/dtheta||_F^2", "theta: the parameter"),
     )
     at: ClassVar[str] = "t"
+    summary: ClassVar[tuple[SummaryLine, ...]] = (
+        SummaryLine(
+            "E||dh_t/dtheta||^2",
+            "10^{log10_sensitivity.first:.3g} at t = {at.first:.0f}, "
+            "10^{log10_sensitivity.last:.3g} at t = {at.last:.0f}",
+        ),
+    )
 
     name: Literal["sensitivity"] = "sensitivity"
 

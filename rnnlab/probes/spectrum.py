@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from rnnlab.column import Column
 from rnnlab.probes.base import Figures, Probe, View, to_numpy
+from rnnlab.probes.summary_lines import SummaryLine
 
 
 class Spectrum(Probe):
@@ -30,6 +31,12 @@ class Spectrum(Probe):
         Column("recurrent_sigma_max", "number", "1", "max sigma(W_hh)", "largest over layers and gate blocks"),
     )
     rank: ClassVar[int] = 1
+    summary: ClassVar[tuple[SummaryLine, ...]] = (
+        SummaryLine(
+            "recurrent weights",
+            "radius {recurrent_radius:.4g}, sigma_max {recurrent_sigma_max:.4g}, the largest of all",
+        ),
+    )
 
     name: Literal["spectrum"] = "spectrum"
 

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from rnnlab.column import Column
 from rnnlab.probes.base import Figures, Probe, View
+from rnnlab.probes.summary_lines import SummaryLine
 
 
 class Weights(Probe):
@@ -24,6 +25,9 @@ class Weights(Probe):
     )
     rank: ClassVar[int] = 0
     needs_update: ClassVar[bool] = True
+    summary: ClassVar[tuple[SummaryLine, ...]] = (
+        SummaryLine("norm of the weights", "{weight_norm:.4g}; of the update {update_norm:.3g}"),
+    )
 
     name: Literal["weights"] = "weights"
 

@@ -13,6 +13,7 @@ from rnnlab.clips import CLIPS
 from rnnlab.errors import RnnlabError, RunFolderError
 from rnnlab.report.formatting import format_duration, format_number, printable
 from rnnlab.report.rounding import rounding_notes
+from rnnlab.report.terminal.probe_lines import probe_lines
 from rnnlab.report.terminal.strip import span, strip
 from rnnlab.runs.run_json import NO_CHECKSUM, has_checksum
 
@@ -51,13 +52,14 @@ def supports_unicode(encoding: str | None) -> bool:
 
 
 def summary(run: Run, width: int = 80, *, unicode: bool = True) -> RenderableType:
-    """The report at the end of a training: figures, the gradient against lag, the verdict, where the files are."""
+    """The report at the end of a training: figures, gradient against lag, verdict, probes, where the files are."""
     head, files = _headline(run, unicode), _files(run, unicode)
     parts = [
         head,
         _scores(run.info),
         _facts(run),
         *_gradients(run, width, unicode),
+        *_measured(run, unicode),
         *_faults(run, unicode),
         files,
     ]
@@ -171,6 +173,11 @@ def _gradients(run: Run, width: int, unicode: bool) -> list[RenderableType]:
     # The update that a run diverges at has no finite curve; the one before it shows the explosion.
     shown = list(dict.fromkeys([updates[0], run.last_finite_update()]))
     return [_strips(run, shown, width, unicode), _verdicts(run, shown, unicode)]
+
+
+def _measured(run: Run, unicode: bool) -> list[RenderableType]:
+    table = probe_lines(run, unicode)
+    return [] if table is None else [table]
 
 
 def _strips(run: Run, shown: list[int], width: int, unicode: bool) -> RenderableType:
