@@ -46,7 +46,8 @@ function layoutOf(x, y, more) {
 }
 // Panels with one scale, as many beside each other as have room: their number, and the layout for them.
 function panelled(layout, titles, width) {
-  const columns = Math.max(1, Math.min(4, titles.length, Math.floor(width / 300))), rows = Math.ceil(titles.length / columns);
+  const columns = Math.max(1, Math.min(4, titles.length, Math.floor(width / 300))),
+    rows = Math.ceil(titles.length / columns);
   layout.grid = { rows, columns, pattern: "independent", xgap: 0.16, ygap: 0.32 };
   Object.assign(layout.margin, { l: 48, t: 52 });
   layout.annotations = titles.map((title, at) => ({

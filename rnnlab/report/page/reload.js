@@ -32,8 +32,9 @@ function restore() {
     const value = kept.values[stateOf(one)];
     if (value === undefined || one.closest("tr")) continue;
     if (one.type === "checkbox") one.checked = value;
-    else if (one.id === "run") one.value = [...one.options].find((option) => option.textContent === value)?.value ?? one.value;
-    else one.value = value === "end" ? one.max : value;
+    else if (one.id === "run") {
+      one.value = [...one.options].find((option) => option.textContent === value)?.value ?? one.value;
+    } else one.value = value === "end" ? one.max : value;
     // A filter checks groups; those are restored below.
     if (!one.closest("fieldset")) one.dispatchEvent(new Event(one.type === "range" ? "input" : "change"));
   }
