@@ -17,7 +17,10 @@ from rnnlab.report import page
 
 FOLDER = Path(page.__file__).parent
 DENO = Path(sys.executable).with_name("deno")
-GIVEN = "const { document, getComputedStyle, matchMedia, IntersectionObserver, Plotly } = globalThis;\n"
+GIVEN = (
+    "const { document, getComputedStyle, matchMedia, IntersectionObserver, Plotly, scrollX, scrollY, scrollTo }"
+    " = globalThis;\n"
+)
 
 
 def main() -> None:
