@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.gradients.autograd_pass import AutogradPass, general_pass
-from rnnlab.gradients.pass_base import Sequences
+from rnnlab.gradients.pass_base import Pass, Sequences
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 from rnnlab.scan.state_map import StateMap
@@ -69,10 +69,19 @@ def replay(network: Network, batch: Sequences) -> list[LayerReplay]:
     return layers
 
 
-def unrolled_pass(
-    network: Network, batch: Sequences, objective: Objective, bounds: Tensor | None = None
-) -> AutogradPass:
-    """Forward and backward in float64 on the CPU, with every row of the adjoint kept; bounds: of the adjoint clip."""
+def unrolled_pass(network: Network, batch: Sequences, objective: Objective, result: Pass | None = None) -> AutogradPass:
+    """Forward and backward in float64 on the CPU, with every row of the adjoint kept.
+
+    result: the pass of this batch whose adjoint clip and blocked paths hold here too.
+    """
     x, y = batch.x.cpu().double(), batch.y.cpu()
     given = Sequences(x, y.double() if y.is_floating_point() else y, batch.lengths.cpu())
-    return general_pass(wide(network), given, objective, bound=None if bounds is None else bounds.cpu(), keep=True)
+    bounds, through_h = (None, None) if result is None else (result.bounds, result.through_h)
+    return general_pass(
+        wide(network),
+        given,
+        objective,
+        bound=None if bounds is None else bounds.cpu(),
+        through_h=None if through_h is None else through_h.cpu(),
+        keep=True,
+    )
