@@ -11,7 +11,7 @@ gates         activations of each gate, and forget-gate time scales
 sensitivity   how much states hang on parameters
 paths         what comes along the forget gates alone
 contributions  what each timestep adds to dL/dW_hh
-directions    whether gradients point one way: over samples and timesteps
+directions    whether gradients point one way: over samples, timesteps and batches; their noise
 jacobian      singular values of dh_T/dh_t
 lyapunov      Lyapunov exponents of the driven state map
 weights       size of the weights and of their change
