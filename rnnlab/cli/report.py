@@ -94,7 +94,7 @@ def report(
         where=tuple(where or ()),
         at=at,
         success=success,
-        html=html or ("report.html" if open_ else None),
+        html="report.html" if html is None and open_ else html,
         figures=figures,
         tables={"csv": csv, "markdown": markdown, "latex": latex},
         facet=facet,

@@ -43,16 +43,28 @@ def discard(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+# Characters, more than any line has.
+_ONE_LINE = 100_000
+
+
 def stdout_console() -> Console:
     """A console on stdout that shows texts as they stand; without a reader it raises BrokenPipeError, as print does.
 
-    Lines are wrapped on a terminal only: in a file or a pipe a sentence is one line.
+    Lines are wrapped on a terminal only: in a file or a pipe a sentence is one line, in a table too.
     """
     from rich.console import Console
 
     class PlainConsole(Console):
         def print(self, *shown: Any, **options: Any) -> None:
-            super().print(*shown, **{"soft_wrap": not self.is_terminal, **options})
+            if self.is_terminal:
+                super().print(*shown, **options)
+                return
+            # soft_wrap is of texts; a table fits its cells to the console's width, and pads them to the longest.
+            kept, self.width = self.width, _ONE_LINE
+            with self.capture() as drawn:
+                super().print(*shown, **{"soft_wrap": True, **options})
+            self.width = kept
+            self.file.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
 
         def on_broken_pipe(self) -> None:
             # rich would exit with 1, which is said of bugs.

@@ -107,7 +107,17 @@ def check_resumable(folder: RunFolder, config: Config) -> None:
             raise RunFolderError(
                 f"{folder.path} is {status}; only an interrupted or a failed run can be resumed{longer}"
             )
-        return
+    else:
+        _check_continues(folder, info, config)
+    if changed := changes(info.get("plugins"), used_by(config.parts())):
+        raise RunFolderError(
+            f"{folder.path} was begun with other code: {'; '.join(changed)}; "
+            "bring that back to resume it, or train it again with --force"
+        )
+
+
+def _check_continues(folder: RunFolder, info: Mapping[str, Any], config: Config) -> None:
+    """Raise RunFolderError unless a run of another config differs from this one only in when it ends, and can go on."""
     theirs = _settings(folder)
     ours = dict(dotted_settings(config.resolved()))
     keys = [key for key in {**theirs, **ours} if key not in NO_IDENTITY and theirs.get(key) != ours.get(key)]
@@ -132,11 +142,6 @@ def _check_longer(folder: RunFolder, info: Mapping[str, Any], config: Config, ke
     if status == "completed" and stopped and "train.stop" not in keys:
         raise RunFolderError(
             f"{folder.path} ended by its stop rule; add --set train.stop=null, or another rule, to make it longer"
-        )
-    if changed := changes(info.get("plugins"), used_by(config.parts())):
-        raise RunFolderError(
-            f"{folder.path} was begun with other code: {'; '.join(changed)}; "
-            "bring that back to resume it, or train it again with --force"
         )
 
 

@@ -69,7 +69,8 @@ def test_its_own_config_is_no_place_to_resume_from(rnn: Call) -> None:
     for command in (["train", "-c", "runs/r/config.yaml", "--resume"], ["rerun", "r"]):
         assert rnn(*command) == (2, "", f"rnnlab: runs/r/config.yaml {KILLED}; {remedy}\n")
     other = rnn("train", "-c", "c.yaml", "--name", "r", "--set", "seed=3", "--resume")
-    assert "resume it with the config that it was started with, or choose another --name" in other.err
+    assert "resume it with the config that it was started with, of which train.stop, " in other.err
+    assert other.err.endswith(" may change, or choose another --name\n")
     resumed = rnn("train", "-c", "c.yaml", "--name", "r", "--resume", "--json")
     assert (resumed.code, json.loads(resumed.out)["status"]) == (0, "completed")
 

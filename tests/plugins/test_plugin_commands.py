@@ -105,3 +105,13 @@ def test_a_rerun_says_that_the_code_has_changed(project: Path, rnn: Call) -> Non
     assert (other.code, "my_cell.py has changed since" in other.out) == (3, True)
     again = rnn("rerun", "mine", "--quiet", "--allow-plugins")
     assert (again.code, "my_cell.py has changed since" in again.err) == (0, True)
+
+
+def test_a_run_is_not_made_longer_with_other_code(project: Path, rnn: Call) -> None:
+    train = ("train", "-c", "experiments/c.yaml", *ALLOWED, "--quiet", "--name", "longer")
+    assert rnn(*train).code == 0
+    file = Path("experiments/parts/my_cell.py")
+    file.write_text(CELL.replace("/ 2", "/ 3"))
+    refused = rnn(*train, "--resume", "--set", "train.updates=50")
+    assert refused.code == 2
+    assert "was begun with other code: my_cell.py has changed since (sha256 " in refused.err

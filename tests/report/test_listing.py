@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +103,13 @@ def test_quiet_is_quiet(rnn: Call, tmp_path: Path) -> None:
     assert rnn("sweep", "-c", "s.yaml", "--engine", "inline", "-q") == (0, "", "")
     assert rnn("report", "--csv", "t.csv", "--html", "p.html", "--figures", "f", "-q") == (0, "", "")
     assert rnn("rerun", "one", "--check", "-q") == (0, "", "")
+
+
+def test_a_pipe_gets_a_verdict_as_one_line(rnn: Call, runs: Path) -> None:
+    name = next(path.name for path in runs.iterdir())
+    shown = rnn("show", name).out.splitlines()
+    verdicts = [line for line in shown if re.match(r"h, update \d+ ", line)]
+    assert verdicts
+    assert all(line.endswith(".") for line in verdicts)
+    assert max(map(len, verdicts)) > 80
+    assert not any(line.endswith(" ") for line in shown)

@@ -176,12 +176,13 @@ def panel_axes(
         figure.text(0.005, 1 - 0.04 / height, as_it_stands(shown), va="top", fontsize=8.5).set_in_layout(False)
     legend.draw(figure, top - 0.03 / height)
     grid = figure.subplots(panels.rows, panels.columns, squeeze=False, sharex="all", sharey="all" if share_y else False)
-    room = width / panels.columns
+    # Of a panel's place its numbers and labels take a part.
+    room = 0.8 * width / panels.columns
     drawn = []
     for panel in panels.panels:
         axes = grid[panel.row][panel.column]
         if panel.title:
-            axes.set_title(as_it_stands(cut(panel.title, room)), pad=3)
+            axes.set_title(as_it_stands(_wrapped(panel.title, room)), pad=3, fontsize=7 if room > 1 else 6)
         if panel.side:
             axes.annotate(
                 as_it_stands(_wrapped(panel.side, height / panels.rows)),
@@ -201,9 +202,14 @@ def panel_axes(
 
 
 def _wrapped(text: str, room: float) -> str:
-    """A text in up to three lines of so many inches."""
-    lines = textwrap.wrap(text, max(8, int(room / _CHARACTER)), max_lines=3, placeholder=" ..")
-    return "\n".join(lines)
+    r"""A text in up to three lines of so many inches, broken at spaces and within names at underscores.
+
+    >>> _wrapped("xavier_uniform 1", 0.6)
+    'xavier_\nuniform 1'
+    """
+    breakable = text.replace("_", "_ ")
+    lines = textwrap.wrap(breakable, max(8, int(room / _CHARACTER)), max_lines=3, placeholder=" ..")
+    return "\n".join(line.replace("_ ", "_") for line in lines)
 
 
 def _label_last_rows(grid: Any, drawn: Sequence[tuple[Panel, Axes]]) -> None:
