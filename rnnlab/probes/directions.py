@@ -40,8 +40,9 @@ class Directions(Probe):
     |g_b - g|^2 / (B-1) and |G|^2 = |g|^2 - tr(Sigma) / B, both without bias, the noise scale is the batch that has as
     much noise as gradient; it is nan where all of |g|^2 may be noise. Over several updates average its two parts,
     10^(2 gradient_log10_spread) and gradient_signal * grad_norm^2, not their ratio. The cosine of the batch's two
-    halves is that of two updates of B/2 samples at the same weights, about 1 / (1 + 2 scale / B). Figures of
-    metrics.csv are over all parameters, those of probes.csv of each.
+    halves is that of two updates of B/2 samples at the same weights: on average about 1 / (1 + 2 scale / B), and 1 or
+    -1 where all samples' gradients lie on one line. Figures of metrics.csv are over all parameters, those of
+    probes.csv of each.
 
     >>> [column.name for column in Directions.columns]
     ['gradient_noise_scale', 'gradient_log10_spread', 'gradient_signal', 'gradient_cosine']
@@ -74,9 +75,8 @@ class Directions(Probe):
     )
     at: ClassVar[str] = "t; 0 of a parameter"
     summary: ClassVar[tuple[SummaryLine, ...]] = (
-        SummaryLine(
-            "gradient noise scale", "{gradient_noise_scale:.3g} samples; signal in the batch {gradient_signal:.1%}"
-        ),
+        SummaryLine("gradient noise scale", "{gradient_noise_scale:.3g} samples"),
+        SummaryLine("signal in the gradient", "{gradient_signal:.1%} of |dL/dW|^2; at 0 or below all may be noise"),
         SummaryLine("cosine of half batches", "{gradient_cosine:.3f}"),
         SummaryLine(
             "left over the batch", "{batch_share.first:.1%} at t = {at.first:.0f}, {batch_share.mean:.1%} on average"
