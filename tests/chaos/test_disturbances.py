@@ -36,6 +36,7 @@ def warm() -> Iterator[Warm]:
         yield started
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", PARTS, ids=str)
 def test_whatever_happens_it_ends_as_if_nothing_had(part: Part, warm: Warm) -> None:
     outcomes = list(part.run(warm, long=False))
@@ -69,6 +70,7 @@ LEFT_OUT = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("left_out", LEFT_OUT)
 def test_a_sync_that_is_left_out_is_noticed(left_out: str, warm: Warm) -> None:
     with contextlib.closing(PowerBench(SCENARIOS["train"], warm, without=LEFT_OUT[left_out])) as bench:

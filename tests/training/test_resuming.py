@@ -193,6 +193,7 @@ def at_once(described: Config, out: Path, **how: bool) -> list[tuple[int, int, s
     return [(one.pid, one.returncode, words) for one, words in zip(both, messages, strict=True)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["resume", "force"])
 def test_of_two_processes_one_trains_the_run(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted("cut", tmp_path, monkeypatch)
