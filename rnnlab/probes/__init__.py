@@ -14,6 +14,7 @@ contributions  what each timestep adds to dL/dW_hh
 directions    whether gradients point one way: over samples, timesteps and batches; their noise
 jacobian      singular values of dh_T/dh_t
 lyapunov      Lyapunov exponents of the driven state map
+theory        the slopes that closed forms give
 weights       size of the weights and of their change
 """
 
@@ -32,12 +33,13 @@ from rnnlab.probes.schedules import SCHEDULES, At, Every, Log, Schedule, as_sche
 from rnnlab.probes.sensitivity import Sensitivity
 from rnnlab.probes.spectrum import Spectrum
 from rnnlab.probes.summary_lines import Series, SummaryLine
+from rnnlab.probes.theory import Theory
 from rnnlab.probes.weights import Weights
 
 DEFAULT_PROBES: tuple[type[Probe], ...] = (Adjoint, Spectrum, Saturation, Weights)
 """Those of a config that names none. Files and identities of runs without other probes depend on these alone."""
 PROBES: Table[Probe] = table(
-    *DEFAULT_PROBES, RecurrentWeights, Gates, Jacobian, Lyapunov, Sensitivity, Paths, Contributions, Directions
+    *DEFAULT_PROBES, RecurrentWeights, Gates, Jacobian, Lyapunov, Sensitivity, Paths, Contributions, Directions, Theory
 )
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "Spectrum",
     "SummaryLine",
     "TableRows",
+    "Theory",
     "View",
     "Weights",
     "as_schedule",
