@@ -25,6 +25,8 @@ _SLOPES = {"tanh": 1.0, "relu": 1.0, "linear": 1.0, "sigmoid": 0.25}
 _ORTHOGONAL = 1e-5
 """Largest relative difference between the singular values of an orthogonal matrix in float32, times rho."""
 
+_ROUNDING = 1e-12
+
 
 class Theory(Probe):
     """What closed forms say of a layer's recurrence: the slope of log10 ||dL/dh_t|| against lag, where one is known.
@@ -93,7 +95,7 @@ def _power(layer: LayerReplay, r: int) -> float | None:
 def _bound(layer: LayerReplay, r: int) -> float | None:
     gamma = _SLOPES.get(_phi(layer))
     largest = None if gamma is None else _sigmas(layer, r)[0]
-    if gamma is None or largest is None or not 0 < largest < vanishing_bound(gamma):
+    if gamma is None or largest is None or not 0 < largest < (1 - _ROUNDING) * vanishing_bound(gamma):
         return None
     return math.log10(gamma * largest)
 
