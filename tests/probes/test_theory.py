@@ -15,8 +15,8 @@ from rnnlab.cells import CELLS, Cell, Gru, Lru, Lstm, MinGru, Rnn
 from rnnlab.gradients.view import UpdateView
 from rnnlab.network.network import Network
 from rnnlab.probes import Theory
+from rnnlab.probes.closed_forms import THEORIES
 from rnnlab.probes.lyapunov import growth_back
-from rnnlab.probes.theory import THEORIES
 
 
 def slopes(view: UpdateView, layer: int = 0) -> dict[str, float]:

@@ -38,9 +38,8 @@ class Theory(Probe):
     log10(gamma sigma_max). `mean log of the diagonal`, of lru and mingru: of |lambda_i|, or of 1 - u_t over units and
     the batch's timesteps. For other networks nothing is known, and nothing is written.
 
-    >>> from rnnlab.config import load_config
-    >>> load_config({"task": "copy", "probe": {"which": ["adjoint", "theory"]}}).probe.which
-    ('adjoint', 'theory')
+    >>> list(THEORIES)
+    ['mean field', 'rho^lag', 'vanishing bound', 'mean log of the diagonal']
     """
 
     source: ClassVar[str] = (
