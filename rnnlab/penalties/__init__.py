@@ -2,12 +2,14 @@
 
 base      what a penalty is, and what it gives
 omega     Pascanu's Omega: the adjoint keeps its norm
+floss     gradient flossing: Lyapunov exponents drawn to zero
 """
 
 from rnnlab.parts import Table, table
 from rnnlab.penalties.base import NoPenalty, Penalty, Term
+from rnnlab.penalties.floss import Floss
 from rnnlab.penalties.omega import Omega
 
-PENALTIES: Table[Penalty] = table(NoPenalty, Omega)
+PENALTIES: Table[Penalty] = table(NoPenalty, Omega, Floss)
 
-__all__ = ["PENALTIES", "NoPenalty", "Omega", "Penalty", "Term"]
+__all__ = ["PENALTIES", "Floss", "NoPenalty", "Omega", "Penalty", "Term"]

@@ -41,6 +41,9 @@ class Penalty(Part):
 
     hints: ClassVar[Mapping[str, str]] = {"strength": "`penalty: none` adds nothing"}
 
+    unrolls: ClassVar[bool] = False
+    """Whether it reads the view's `unrolled` pass, for the forecast of memory."""
+
     def reason_against(self, cell: Cell) -> str | None:
         """Why it has no meaning for a cell; None where it has."""
         return None

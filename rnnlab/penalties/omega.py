@@ -38,6 +38,8 @@ class Omega(Penalty):
         "equations 9 and 10"
     )
 
+    unrolls: ClassVar[bool] = True
+
     name: Literal["omega"] = "omega"
     strength: float = Field(default=1.0, gt=0, le=1e9, description="Factor of Omega beside the loss.")
 

@@ -141,12 +141,14 @@ def _fast_parts(config: Config, n: Sizes) -> _Parts:
 
 
 def _penalty(config: Config, n: Sizes) -> int:
-    """A pass in float64 with every row kept, a forward one, and gradients by parameter as the penalty gives them."""
+    """A forward pass in float64, one with every row kept where it is asked for, and what the penalty makes of them."""
     if not config.penalised:
         return 0
-    kept = n.layers * n.rows(n.B) * (6 * n.gates + 8 * n.states + 4)
+    kept = n.gates + 2 * n.states + 2
+    if config.penalty.unrolls:
+        kept += 5 * n.gates + 6 * n.states + 2
     graphs = n.R * config.penalty.rows_at_once(n.T, n.B) * (14 * n.gates + 8 * n.states)
-    return 8 * (n.H * (kept + graphs) + 6 * n.R * n.P)
+    return 8 * (n.H * (n.layers * n.rows(n.B) * kept + graphs) + 6 * n.R * n.P)
 
 
 def _fused_layers(config: Config, n: Sizes) -> int:

@@ -16,8 +16,9 @@ from trainings import config, fleet_config, interrupted_after, updated_together_
 from rnnlab.config import Config, load_config
 from rnnlab.runs.columns import METRICS
 from rnnlab.training.loop import train
+from rnnlab.training.memory import forecast_memory
 
-PENALTIES: list[dict[str, Any]] = [{"name": "omega", "strength": 0.1}]
+PENALTIES: list[dict[str, Any]] = [{"name": "omega", "strength": 0.1}, {"name": "floss", "exponents": 3, "every": 3}]
 penalties = pytest.mark.parametrize("penalty", PENALTIES, ids=lambda penalty: penalty["name"])
 
 
@@ -32,7 +33,7 @@ def test_a_fleet_is_its_runs_alone(penalty: dict[str, Any]) -> None:
 
 @penalties
 def test_what_is_read_is_the_loss_and_what_is_applied_has_the_penalty(penalty: dict[str, Any], tmp_path: Path) -> None:
-    probe = {"which": ["adjoint", "recurrent"], "schedule": [0, 3]}
+    probe = {"which": ["adjoint", "recurrent"], "schedule": [0, 3, 4]}
     bare = train(config(name="bare", probe=probe), out=tmp_path)
     run = train(config(name="with", penalty=penalty, probe=probe), out=tmp_path)
     first = [one.gradients[one.gradients["update"] == 0] for one in (bare, run)]
@@ -41,6 +42,8 @@ def test_what_is_read_is_the_loss_and_what_is_applied_has_the_penalty(penalty: d
     assert "penalty" not in bare.metrics.columns
     norms = [one.metrics.set_index("update")["grad_norm"][0] for one in (bare, run)]
     assert norms[0] != norms[1]
+    acts = run.metrics["update"] % penalty.get("every", 1) == 0
+    assert (run.metrics["penalty"].notna() == acts).all()
     if penalty["name"] == "omega":
         measured = run.metrics[run.metrics["omega"].notna()]
         np.testing.assert_allclose(measured["penalty"], penalty["strength"] * measured["omega"], rtol=1e-12)
@@ -69,6 +72,14 @@ def test_a_run_without_one_has_the_identity_that_it_had_before_there_were_any() 
         for key in ("detach", "checkpoint_seconds"):
             del settings["train"][key]
         assert one.identity() == hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+@penalties
+def test_the_forecast_of_memory_counts_it(penalty: dict[str, Any]) -> None:
+    """At least a float64 copy of every gate and state for the penalty, which the run alone does not make."""
+    bare, with_one = (forecast_memory([config(penalty=one)]) for one in ("none", penalty))
+    rows = 5 * 12
+    assert with_one.update - bare.update >= rows * 7 * 8 * (4 + 2)
 
 
 def test_with_one_it_has_another_for_each_strength() -> None:
