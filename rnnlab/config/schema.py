@@ -16,6 +16,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from rnnlab.catalog import config_tables
 from rnnlab.clips import CLIPS, Clip, NoClip
+from rnnlab.config.cell_options import add_cell_options, added_options
 from rnnlab.config.checks import conflicts
 from rnnlab.config.facts import identifying
 from rnnlab.config.sections import Model, Probing, Section, Train
@@ -112,8 +113,15 @@ class Config(Section):
         return [*named, *((kind, part.key()) for kind, part in values)]
 
     def resolved(self) -> dict[str, Any]:
-        """Every key with its value, defaults written out, in the types of JSON."""
-        return self.model_dump(mode="json")
+        """Every key with its value, defaults written out, in the types of JSON.
+
+        Without the options of other cells from outside, so that it is the same whichever plugins are loaded.
+        """
+        settings = self.model_dump(mode="json")
+        for option in added_options():
+            if settings["model"].get(option, "") is None:
+                del settings["model"][option]
+        return settings
 
     @property
     def penalised(self) -> bool:
@@ -146,6 +154,7 @@ def _parts_in(model: BaseModel) -> Iterator[Part]:
 
 def _rebuild() -> None:
     """Build the models anew from the tables as they are now; configs that were made before stay good."""
+    add_cell_options(Model)
     # pydantic compiles a table's parts into the validator of each model that has one, and into those around it.
     for model in (Inits, Model, Probing, Config):
         model.model_rebuild(force=True)
