@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.gradients.autograd_pass import AutogradPass, general_pass
-from rnnlab.gradients.pass_base import Sequences
+from rnnlab.gradients.pass_base import Pass, Sequences
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 from rnnlab.scan.scaled import Scaled
@@ -70,6 +70,24 @@ def replay(network: Network, batch: Sequences) -> list[LayerReplay]:
     return layers
 
 
+<<<<<<< HEAD
+def unrolled_pass(network: Network, batch: Sequences, objective: Objective, result: Pass | None = None) -> AutogradPass:
+    """Forward and backward in float64 on the CPU, with every row of the adjoint kept.
+
+    result: the pass of this batch whose adjoint clip and blocked paths hold here too.
+    """
+    x, y = batch.x.cpu().double(), batch.y.cpu()
+    given = Sequences(x, y.double() if y.is_floating_point() else y, batch.lengths.cpu())
+    bounds, through_h = (None, None) if result is None else (result.bounds, result.through_h)
+    return general_pass(
+        wide(network),
+        given,
+        objective,
+        bound=None if bounds is None else bounds.cpu(),
+        through_h=None if through_h is None else through_h.cpu(),
+        keep=True,
+    )
+=======
 def unrolled_pass(
     network: Network, batch: Sequences, objective: Objective, bounds: Tensor | None = None
 ) -> AutogradPass:
@@ -122,3 +140,4 @@ def _wide_batch(batch: Sequences) -> Sequences:
     """The batch in float64 on the CPU."""
     y = batch.y.cpu()
     return Sequences(batch.x.cpu().double(), y.double() if y.is_floating_point() else y, batch.lengths.cpu())
+>>>>>>> 073b603f9969722094dd0d9b7bf3cd181d2c85b2
