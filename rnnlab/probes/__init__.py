@@ -1,6 +1,7 @@
 """What is measured while a network trains, and at which updates.
 
 summary_lines  what a run's summary says of a probe
+charts        what a report draws of a probe
 base          what a probe is, and what it sees
 schedules     at which updates
 adjoint       the total gradient at every timestep
@@ -21,6 +22,7 @@ weights       size of the weights and of their change
 from rnnlab.parts import Table, table
 from rnnlab.probes.adjoint import Adjoint
 from rnnlab.probes.base import Figures, Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.contributions import Contributions
 from rnnlab.probes.directions import Directions
 from rnnlab.probes.gates import Gates
@@ -48,6 +50,7 @@ __all__ = [
     "SCHEDULES",
     "Adjoint",
     "At",
+    "Chart",
     "Contributions",
     "Directions",
     "Every",
