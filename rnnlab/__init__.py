@@ -18,6 +18,7 @@ The packages and modules, each importing only from those above it:
     catalog          where every table of parts is
     column           one column of a record, as data
     progress         how far a training or a sweep is
+    display          how objects show themselves in a notebook
     regular          a file read only if it is a regular one, and not too large
     plugins          parts from outside: files and modules that add to the tables
     atomic           a file written whole or not at all

@@ -15,7 +15,7 @@ contributions  what each timestep adds to dL/dW_hh
 directions    whether gradients point one way: over samples, timesteps and batches; their noise
 jacobian      singular values of dh_T/dh_t
 lyapunov      Lyapunov exponents of the driven state map
-theory        the slopes that closed forms give
+closed_forms  the slopes that closed forms give
 weights       size of the weights and of their change
 """
 
@@ -23,6 +23,7 @@ from rnnlab.parts import Table, table
 from rnnlab.probes.adjoint import Adjoint
 from rnnlab.probes.base import Figures, Measured, Probe, TableRows, View, one_thread
 from rnnlab.probes.charts import Chart
+from rnnlab.probes.closed_forms import Theory
 from rnnlab.probes.contributions import Contributions
 from rnnlab.probes.directions import Directions
 from rnnlab.probes.gates import Gates
@@ -35,7 +36,6 @@ from rnnlab.probes.schedules import SCHEDULES, At, Every, Log, Schedule, as_sche
 from rnnlab.probes.sensitivity import Sensitivity
 from rnnlab.probes.spectrum import Spectrum
 from rnnlab.probes.summary_lines import Series, SummaryLine
-from rnnlab.probes.theory import Theory
 from rnnlab.probes.weights import Weights
 
 DEFAULT_PROBES: tuple[type[Probe], ...] = (Adjoint, Spectrum, Saturation, Weights)

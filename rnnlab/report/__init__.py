@@ -10,4 +10,5 @@ export        CSV, Markdown, LaTeX, JSON
 terminal      for a terminal
 figures       for papers
 page          one HTML file that opens offline
+notebook      runs, groups and verdicts as they show themselves in a notebook
 """

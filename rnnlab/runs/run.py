@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnlab.analysis.verdict import Verdict, verdict_of
+from rnnlab.display import InNotebook
 from rnnlab.errors import UsageError
 from rnnlab.runs.columns import OWN_LAG
 from rnnlab.runs.folder import RunFolder
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Run:
+class Run(InNotebook):
     """One run: its settings, how it went, and its records. A file is read when it is first needed.
 
     `config` and `info`, the content of run.json, are given where they were read already. With `trust` files are read

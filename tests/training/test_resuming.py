@@ -126,6 +126,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("killed")
 @pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
 @pytest.mark.parametrize("checkpoint", [True, False])

@@ -26,6 +26,8 @@ _SLOPES = {"tanh": 1.0, "relu": 1.0, "linear": 1.0, "sigmoid": 0.25}
 _ORTHOGONAL = 1e-5
 """Largest relative difference between the singular values of an orthogonal matrix in float32, times rho."""
 
+_ROUNDING = 1e-12
+
 
 class Theory(Probe):
     """What closed forms say of a layer's recurrence: the slope of log10 ||dL/dh_t|| against lag, where one is known.
@@ -37,9 +39,8 @@ class Theory(Probe):
     log10(gamma sigma_max). `mean log of the diagonal`, of lru and mingru: of |lambda_i|, or of 1 - u_t over units and
     the batch's timesteps. For other networks nothing is known, and nothing is written.
 
-    >>> from rnnlab.config import load_config
-    >>> load_config({"task": "copy", "probe": {"which": ["adjoint", "theory"]}}).probe.which
-    ('adjoint', 'theory')
+    >>> list(THEORIES)
+    ['mean field', 'rho^lag', 'vanishing bound', 'mean log of the diagonal']
     """
 
     source: ClassVar[str] = (
@@ -95,7 +96,7 @@ def _power(layer: LayerReplay, r: int) -> float | None:
 def _bound(layer: LayerReplay, r: int) -> float | None:
     gamma = _SLOPES.get(_phi(layer))
     largest = None if gamma is None else _sigmas(layer, r)[0]
-    if gamma is None or largest is None or not 0 < largest < vanishing_bound(gamma):
+    if gamma is None or largest is None or not 0 < largest < (1 - _ROUNDING) * vanishing_bound(gamma):
         return None
     return math.log10(gamma * largest)
 
