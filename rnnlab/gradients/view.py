@@ -49,7 +49,7 @@ class UpdateView:
 
     def sample_gradients(self, samples: slice) -> Mapping[str, Scaled]:
         """By parameter, B times what each of these sequences adds to dL/dW: float64 [R, n, ...], exponents [R, n]."""
-        return sample_gradients(self.network, self.batch, self.objective, self.result.bounds, samples)
+        return sample_gradients(self.network, self.batch, self.objective, self.result, samples)
 
     def curves(self) -> list[list[Curve]]:
         """Each replica's rows of gradients.csv: total and direct gradient of every layer and state.

@@ -93,6 +93,10 @@ def test_what_probes_unroll_is_blocked_as_the_pass_was() -> None:
     view = UpdateView(0, network, general_pass(network, batch, ALL, through_h=factors), batch, ALL)
     for name, part in view.unrolled.gradients.items():
         torch.testing.assert_close(part.plain(), view.result.gradients[name].plain(), rtol=1e-12, atol=1e-16)
+    for name, (mantissa, exponent) in view.sample_gradients(slice(None)).items():
+        by_sample = mantissa * exponent.double().exp2().view(*exponent.shape, *[1] * (mantissa.dim() - 2))
+        whole = view.result.gradients[name].plain()
+        torch.testing.assert_close(by_sample.mean(1), whole, rtol=1e-10, atol=1e-15)
 
 
 def test_draws_are_of_seed_and_update_alone_and_as_often_as_asked() -> None:
