@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnlab.column import Column
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread, to_numpy
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.omega import omega, spans
 from rnnlab.probes.summary_lines import SummaryLine
 
@@ -47,6 +48,14 @@ class RecurrentWeights(Probe):
         ),
     )
     at: ClassVar[str] = "the block's place in its parameter, from 0"
+    charts: ClassVar[tuple[Chart, ...]] = (
+        Chart("radius", "spectral radius"),
+        Chart("sigma_max", "largest singular value"),
+        Chart("sigma_min", "smallest singular value"),
+        Chart("orthogonality_error", "orthogonality error"),
+        Chart("non_normality", "non-normality"),
+        Chart("omega", "Omega", scale="log"),
+    )
     summary: ClassVar[tuple[SummaryLine, ...]] = (
         SummaryLine("Omega", "{omega:.4g}"),
         SummaryLine(

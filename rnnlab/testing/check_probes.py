@@ -33,12 +33,12 @@ def check_probe(probe: Probe | type[Probe]) -> None:
     that it would have alone.
     """
     check_part(probe)
-    one = made(probe)
-    _check_columns(one)
+    built = made(probe)
+    _check_columns(built)
     config = load_config(SETTINGS)
-    together = _measured(one, config.seeded(0, 1, 2))
+    together = _measured(built, config.seeded(0, 1, 2))
     for r in range(3):
-        alone = _measured(one, config.seeded(r))
+        alone = _measured(built, config.seeded(r))
         for name, values in together.items():
             law(
                 np.allclose(values[r], alone[name][0], rtol=1e-6, equal_nan=True),

@@ -25,7 +25,7 @@ from rnnlab.gradients.passes import (
     fused_pass,
     general_forward,
     general_pass,
-    prepare,
+    prepare_once,
     triton_forward,
     triton_pass,
 )
@@ -259,7 +259,7 @@ class Fleet:
         with saying_if_slow(
             notify, f"loading the {self.cell.name} scan, or compiling it (once; it is kept on disk) ..."
         ):
-            compiled = prepare(rule, self.dtype)
+            compiled = prepare_once(self.cell, self.dtype)
         if compiled:
             notify(f"compiled the {self.cell.name} scan in {time.perf_counter() - begun:.1f} s")
 
