@@ -77,8 +77,8 @@ class Run(InNotebook):
     def settings(self) -> dict[str, Any]:
         """The config as one level of dotted keys, such as `model.cell`."""
         settings = dict(dotted_settings(self.config))
-        if "watch" not in self.info:
-            # A run of an older version had no other value.
+        if "train" in self.config:
+            # A training of an older version had no other value; a watched program has no such keys.
             settings |= {key: value for key, value in dotted_settings(ADDED) if key not in settings}
         return settings
 
