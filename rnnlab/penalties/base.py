@@ -52,6 +52,10 @@ class Penalty(Part):
         """Whether it acts at this update, counted from 0."""
         return True
 
+    def is_alone(self, update: int) -> bool:
+        """Whether an update at which it acts follows its gradient alone, without that of the loss."""
+        return False
+
     def rows_at_once(self, timesteps: int, sequences: int) -> int:
         """How many rows, timesteps times sequences, of a replica have their graphs in memory at once."""
         return 0

@@ -44,8 +44,13 @@ class Floss(Penalty):
     every: int = Field(default=1, ge=1, le=10**9, description="Updates from one at which it acts to the next.")
     samples: int = Field(default=2, ge=1, le=10**6, description="Sequences of the batch that are followed, its first.")
 
+    alone: int = Field(default=0, ge=0, le=10**9, description="Updates at first that follow it without the loss.")
+
     def due(self, update: int) -> bool:
-        return update % self.every == 0
+        return self.is_alone(update) or update % self.every == 0
+
+    def is_alone(self, update: int) -> bool:
+        return update < self.alone
 
     def rows_at_once(self, timesteps: int, sequences: int) -> int:
         return timesteps * min(sequences, self.samples) * self.exponents

@@ -28,6 +28,8 @@ def gradient_with(penalty: Penalty, view: UpdateView) -> tuple[Gradient, dict[st
     if not penalty.due(view.update):
         return view.result.gradient(width), {}
     term, total = penalty.measure(view), dict(view.result.gradients)
+    if penalty.is_alone(view.update):
+        total = {name: Scaled(torch.zeros_like(part), exponent) for name, (part, exponent) in total.items()}
     for index, of_weights in enumerate(term.gradients):
         for name, part in network.parameter_gradients(index, _scaled(network, index, of_weights)).items():
             total[name] = _sum(total[name], part)

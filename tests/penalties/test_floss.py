@@ -60,6 +60,19 @@ def test_the_gradient_is_that_of_finite_differences(cell: Cell) -> None:
         np.testing.assert_allclose((ends[0] - ends[1]) / 2e-5, slope, rtol=2e-4, atol=1e-8)
 
 
+def test_the_first_updates_can_follow_it_alone() -> None:
+    """What flossing before training is: no gradient of the loss, and so none for the read-out."""
+    view = view_of(Lstm(), T=8)
+    both, alone = (gradient_with(Floss(exponents=2, alone=count, every=5), view)[0].plain() for count in (0, 1))
+    bare = view.result.gradient(both.shape[1]).plain()
+    torch.testing.assert_close(both - bare, alone, rtol=1e-9, atol=1e-14)
+    rows = view.network.layout.views(alone)
+    assert not rows["readout.W"].any()
+    assert rows["layer0.W_hh"].any()
+    acts = [update for update in range(8) if Floss(alone=2, every=5).due(update)]
+    assert acts == [0, 1, 5]
+
+
 def test_a_scaled_rotation_has_the_square_of_the_log_of_its_scale() -> None:
     network = make_network(Rnn(nonlinearity="linear"), R=2, hidden=5)
     rotation = torch.linalg.qr(torch.randn(5, 5, dtype=F64, generator=torch.Generator().manual_seed(1)))[0]
