@@ -116,6 +116,7 @@ def said(arguments: list[str]) -> int:
     return ended.value.code
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", dict.fromkeys(commands()))
 def test_a_command_can_be_run(command: str, desk: Path, reported: Path) -> None:
     _, *arguments = shlex.split(command, comments=True)

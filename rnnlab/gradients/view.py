@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,10 +11,11 @@ from torch import Tensor
 
 from rnnlab.gradients.passes import AutogradPass, CompiledPass, Pass, Scratch, Sequences, fast_pass, general_pass
 from rnnlab.gradients.readings import Curve, curves
-from rnnlab.gradients.unrolled import LayerReplay, replay, unrolled_pass
+from rnnlab.gradients.unrolled import LayerReplay, replay, sample_gradients, unrolled_pass
 from rnnlab.network.flat import Floats, row_norms
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
+from rnnlab.scan.scaled import Scaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,10 @@ class UpdateView:
     def unrolled(self) -> AutogradPass:
         """A pass forward and back over this batch in float64, with every row of the adjoint kept."""
         return unrolled_pass(self.network, self.batch, self.objective, self.result.bounds)
+
+    def sample_gradients(self, samples: slice) -> Mapping[str, Scaled]:
+        """By parameter, B times what each of these sequences adds to dL/dW: float64 [R, n, ...], exponents [R, n]."""
+        return sample_gradients(self.network, self.batch, self.objective, self.result.bounds, samples)
 
     def curves(self) -> list[list[Curve]]:
         """Each replica's rows of gradients.csv: total and direct gradient of every layer and state.

@@ -11,15 +11,19 @@ gates         activations of each gate, and forget-gate time scales
 sensitivity   how much states hang on parameters
 paths         what comes along the forget gates alone
 contributions  what each timestep adds to dL/dW_hh
+directions    whether gradients point one way: over samples, timesteps and batches; their noise
 jacobian      singular values of dh_T/dh_t
 lyapunov      Lyapunov exponents of the driven state map
+closed_forms  the slopes that closed forms give
 weights       size of the weights and of their change
 """
 
 from rnnlab.parts import Table, table
 from rnnlab.probes.adjoint import Adjoint
 from rnnlab.probes.base import Figures, Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.closed_forms import Theory
 from rnnlab.probes.contributions import Contributions
+from rnnlab.probes.directions import Directions
 from rnnlab.probes.gates import Gates
 from rnnlab.probes.jacobian import Jacobian
 from rnnlab.probes.lyapunov import Lyapunov
@@ -35,7 +39,7 @@ from rnnlab.probes.weights import Weights
 DEFAULT_PROBES: tuple[type[Probe], ...] = (Adjoint, Spectrum, Saturation, Weights)
 """Those of a config that names none. Files and identities of runs without other probes depend on these alone."""
 PROBES: Table[Probe] = table(
-    *DEFAULT_PROBES, RecurrentWeights, Gates, Jacobian, Lyapunov, Sensitivity, Paths, Contributions
+    *DEFAULT_PROBES, RecurrentWeights, Gates, Jacobian, Lyapunov, Sensitivity, Paths, Contributions, Directions, Theory
 )
 
 __all__ = [
@@ -45,6 +49,7 @@ __all__ = [
     "Adjoint",
     "At",
     "Contributions",
+    "Directions",
     "Every",
     "Figures",
     "Gates",
@@ -62,6 +67,7 @@ __all__ = [
     "Spectrum",
     "SummaryLine",
     "TableRows",
+    "Theory",
     "View",
     "Weights",
     "as_schedule",

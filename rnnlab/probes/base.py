@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rnnlab.gradients.readings import Curve
     from rnnlab.gradients.unrolled import LayerReplay
     from rnnlab.network.network import Network
+    from rnnlab.scan.scaled import Scaled
 
 Floats = NDArray[np.float64]
 Figures = Mapping[str, Floats]
@@ -82,6 +83,9 @@ class View(Protocol):
     @property
     def unrolled(self) -> AutogradPass:
         """A pass forward and back over this batch in float64, with every row of the adjoint kept."""
+
+    def sample_gradients(self, samples: slice) -> Mapping[str, Scaled]:
+        """By parameter, B times what each of these sequences adds to dL/dW: float64 [R, n, ...], exponents [R, n]."""
 
     def curves(self) -> list[list[Curve]]:
         """Each replica's rows of gradients.csv: total and direct gradient of every layer and state."""

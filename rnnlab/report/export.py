@@ -145,7 +145,11 @@ def as_json(findings: Findings) -> str:
         "read": findings.update_text(),
         "notes": findings.notes(),
     }
-    rows = [numbers(group) | {"runs_by_name": [*_runs(groups, group)]} for group in findings.measured]
+    rows = [
+        numbers(group)
+        | {"theory": {line.name: line.rate for line in group.theory}, "runs_by_name": [*_runs(groups, group)]}
+        for group in findings.measured
+    ]
     compared = [
         {
             "key": pair.key,

@@ -15,8 +15,8 @@ from rnnlab.compare.groups import Groups
 from rnnlab.compare.measured import OnReadings
 from rnnlab.compare.pairs import Pair, pairs
 from rnnlab.errors import UsageError, nearest
-from rnnlab.report.formatting import format_count
-from rnnlab.report.headings import HEADINGS, UNFINISHED, numbers, short_names, values_of
+from rnnlab.report.formatting import format_count, format_signed
+from rnnlab.report.headings import HEADINGS, UNFINISHED, label, numbers, short_names, values_of
 from rnnlab.runs.run_json import NO_CHECKSUM, has_checksum
 from rnnlab.wording import shortened
 
@@ -129,7 +129,13 @@ class Findings:
 
     def notes(self) -> list[str]:
         """What a reader has to know: what is not pooled, not finished, left out or not defined."""
-        return [*self._setting_notes(), *self._run_notes(), *self._reading_notes(), *self._definition_notes()]
+        return [
+            *self._setting_notes(),
+            *self._run_notes(),
+            *self._reading_notes(),
+            *self._theory_notes(),
+            *self._definition_notes(),
+        ]
 
     def _setting_notes(self) -> Iterator[str]:
         groups = self.groups
@@ -185,6 +191,14 @@ class Findings:
         below_range = sum(bool(reading.verdict.zeros or reading.verdict.underflow) for reading in readings)
         if below_range:
             yield f"with zeros or underflow, which are in no fit: {format_count(below_range, 'run')}"
+
+    def _theory_notes(self) -> Iterator[str]:
+        said = dict[str, str]()
+        for group in self.measured:
+            if lines := ", ".join(f"{line.name} {format_signed(line.rate)}" for line in group.theory):
+                measured = f"; measured {format_signed(group.rate.middle)}" if group.rate else ""
+                said[label(group, self.axes) or "all runs"] = lines + measured
+        yield from _first_of(said, "theory, decades per 100 timesteps", "theory")
 
     def _unverified(self) -> dict[str, str]:
         reasons = {self.groups.name_of(run): "; ".join(_unverified(run)) for run in self.groups.runs}

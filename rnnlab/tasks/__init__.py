@@ -19,7 +19,8 @@ delayed_xor               whether two bits differed
 lorenz                    the next state of a chaotic system
 series                    the next value of a column of a CSV
 text                      the next character of a text
-arrays                    sequences from an .npz file
+unlike                    sequences of unlike length, padded to the longest
+arrays                    sequences from an .npz file, or a folder of them
 mnist                     digits by rows or pixels
 speech                    who is speaking
 """

@@ -17,6 +17,7 @@ from rnnlab.tasks.archives import check_members
 from rnnlab.tasks.base import Array, Chance, Ints, Kind, Source, Task
 from rnnlab.tasks.files import Paths, cached, unreadable
 from rnnlab.tasks.held import Held, HeldSource, shuffled
+from rnnlab.tasks.unlike import numbered, padded
 from rnnlab.wording import shortened
 
 
@@ -26,6 +27,9 @@ class Arrays(Task):
     Protocol: `x` [N, T, I] or [N, T] holds N sequences. `y` holds integers (classes 0, 1, ...) or real values: [N] for
     one target a sequence, [N, T] for one a timestep, [N, T, O] for O values a timestep. An optional `lengths` [N] says
     how many timesteps of each sequence count; what lies beyond is never looked at. Numbers are used as they are.
+    Sequences of unlike length may also be arrays of their own, `x0`, `x1`, ... [T, I] or [T], with `y` or `y0`, `y1`,
+    ...; or files of their own, where `path` is a folder of .npz files with one `x` and one `y` each, in the order of
+    their names.
     Training, validation and test are parted by a shuffle that `split_seed` fixes, whatever the run's seed.
 
     Mistake: any class but the right one, or |output - target| for values; the error is their mean.
@@ -45,7 +49,7 @@ class Arrays(Task):
     source: ClassVar[str] = "the file given"
 
     name: Literal["arrays"] = "arrays"
-    path: Path = Field(description=".npz file with x, y and perhaps lengths")
+    path: Path = Field(description=".npz file with x, y and perhaps lengths, or a folder with one a sequence")
     length: int | None = Field(default=None, ge=1, description="timesteps used, from the first on; null: all")
     validation: float = Field(default=0.1, gt=0, lt=0.5, description="fraction of the sequences kept for validation")
     test: float = Field(default=0.1, gt=0, lt=0.5, description="fraction of the sequences kept for the test")
@@ -82,7 +86,7 @@ class Arrays(Task):
         """Nothing: how long the sequences are is known only when `stream` reads the file, and checked there."""
 
     def files(self) -> list[Path]:
-        return [self.path]
+        return sequence_files(self.path)
 
     def stream(self, seed: int, dtype: DTypeLike) -> Source:
         held, length = self._held, self.timesteps
@@ -115,13 +119,12 @@ class Arrays(Task):
     @cached_property
     def _held(self) -> Held:
         # Kept here besides, for `kind` is asked at every update, and the file may be gone by then.
-        return _load((self.path,), self.validation, self.test, self.split_seed)
+        return _load(tuple(self.files()), self.path, self.validation, self.test, self.split_seed)
 
 
 @cached
-def _load(paths: Paths, validation: float, test: float, seed: int) -> Held:
-    (path,) = paths
-    arrays = _open(path)
+def _load(paths: Paths, path: Path, validation: float, test: float, seed: int) -> Held:
+    arrays = numbered(_open(path), str(path)) if paths == (path,) else _of_folder(paths, path)
     for key in ("x", "y"):
         if key not in arrays:
             raise DataFormatError(f"{path}: there is no array {key!r}; it holds {', '.join(arrays) or 'nothing'}")
@@ -139,6 +142,27 @@ def _load(paths: Paths, validation: float, test: float, seed: int) -> Held:
     return Held(_finite(x, "x", path), _finite(y, "y", path), parts, lengths, per_timestep)
 
 
+def sequence_files(path: Path) -> list[Path]:
+    """The .npz files of a folder in the order of their names, or the file itself."""
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            return sorted(path.glob("*.npz"))
+    return [path]
+
+
+def _of_folder(paths: Paths, folder: Path) -> dict[str, Array]:
+    """The arrays of a folder with a file a sequence."""
+    if not paths:
+        raise DataFormatError(f"{folder}: there is no .npz file in this folder; each holds one sequence, as x and y")
+    opened = [_open(path) for path in paths]
+    for path, arrays in zip(paths, opened, strict=True):
+        if missing := [key for key in ("x", "y") if key not in arrays]:
+            raise DataFormatError(
+                f"{path}: there is no array {missing[0]!r}; it holds {', '.join(arrays) or 'nothing'}"
+            )
+    return padded([arrays["x"] for arrays in opened], [arrays["y"] for arrays in opened], str(folder))
+
+
 def _open(path: Path) -> dict[str, Array]:
     with contextlib.ExitStack() as stack:
         try:
@@ -152,7 +176,17 @@ def _open(path: Path) -> dict[str, Array]:
         except DataFormatError:
             raise
         except Exception as error:  # NumPy, zipfile and zlib each have their own for a file that is not one
-            raise DataFormatError(f"{path}: not an .npz file of plain arrays ({shortened(str(error), 200)})") from error
+            raise DataFormatError(f"{path}: not an .npz file of plain arrays ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    if "allow_pickle" in str(error):
+        # Unpickling runs code that the file names. NumPy makes such arrays of lists whose items are of unlike length.
+        return (
+            "it holds an array of Python objects, which is never opened; save sequences of unlike length as arrays of "
+            'their own: np.savez("mine.npz", y=y, **{f"x{n}": x for n, x in enumerate(sequences)})'
+        )
+    return shortened(str(error), 200)
 
 
 def _sequences(x: Array, path: Path) -> Array:

@@ -216,6 +216,24 @@ def test_one_run_is_chosen(opened: webdriver.Chrome) -> None:
     no_errors(opened)
 
 
+def test_a_cells_own_second_state_is_drawn(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    """Of cornn it is z, which is no c."""
+    fake_group(tmp_path / "runs", {0: -3}, model__cell="cornn", spread=0.1)
+    (tmp_path / "report.html").write_text(page(findings(tmp_path / "runs")), encoding="utf-8")
+    size(browser, 1400)
+    browser.get((tmp_path / "report.html").as_uri())
+    browser.execute_script("drawAll()")
+    until(browser, "return document.querySelectorAll('#chart-detail .scatterlayer .trace').length > 0")
+    names = "return document.getElementById('chart-detail').data.map((trace) => trace.name).filter(Boolean)"
+    drawn = browser.execute_script(names)
+    assert drawn == ["5th to 95th percentile of samples", "h, total", "h, direct", "z, total"]
+    assert named(browser, "states").text == "h and z"
+    if folder := os.environ.get("RNNLAB_SCREENSHOTS"):
+        browser.execute_script("arguments[0].scrollIntoView()", named(browser, "states"))
+        browser.save_screenshot(str(Path(folder) / "states.png"))
+    no_errors(browser)
+
+
 def test_print_is_light_and_without_controls(opened: webdriver.Chrome) -> None:
     opened.execute_script("setTheme('dark')")
     opened.execute_script("dispatchEvent(new Event('beforeprint'))")

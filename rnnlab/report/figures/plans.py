@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.report.channels import Asked, Channels, channels, is_numeric
 from rnnlab.report.figures.canvas import Legend, height_of
 from rnnlab.report.figures.data import HeatMap, curve_data, heat_data, rate_data, success_data
-from rnnlab.report.figures.drawing import RATE, Quantity, draw_against, draw_gradient, draw_heatmaps, draw_rows
+from rnnlab.report.figures.drawing import (
+    MOST_BANDS,
+    RATE,
+    Quantity,
+    draw_against,
+    draw_gradient,
+    draw_heatmaps,
+    draw_rows,
+)
 from rnnlab.report.figures.panels import SIZES, Panels, arrange
 from rnnlab.report.findings import Findings
 
@@ -97,7 +105,11 @@ class _Figures:
     def _gradient(self, groups: Sequence[MeasuredGroup]) -> FigurePlan:
         chosen = channels(self.findings, groups, self.options.asked, self.findings.distinct.axes)
         panels = self._arranged(groups, chosen)
-        return self._plan("gradient", panels, chosen, curve_data(panels.groups), draw_gradient)
+        plan = self._plan("gradient", panels, chosen, curve_data(panels.groups), draw_gradient)
+        if panels.lines > MOST_BANDS and any(group.theory for group in panels.groups):
+            without = f"lines of theory are drawn beside at most {MOST_BANDS} curves a panel; --facet, or --where"
+            plan = replace(plan, omitted=(*plan.omitted, without))
+        return plan
 
     def _rates(self, groups: Sequence[MeasuredGroup]) -> FigurePlan:
         chosen = channels(self.findings, groups, self.options.asked, self.findings.distinct.axes, with_x=True)

@@ -12,6 +12,7 @@ from rnnlab import __version__
 from rnnlab.analysis.intervals import Interval
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.measured import median_curve
+from rnnlab.compare.theory_lines import theory_lines
 from rnnlab.report.channels import Asked, Channels, channels, combination, combinations, text_of
 from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
@@ -123,7 +124,8 @@ def _length(group: MeasuredGroup) -> float | None:
 
 def _curves(group: MeasuredGroup, readings: dict[Path, Reading], positions: Sequence[int]) -> list[dict[str, Any]]:
     """Median and band at each position of the slider, then those of each run's last finite reading."""
-    members = [reading for run in group.runs if (reading := readings[run.path]).updates is not None]
+    with_curves = [run for run in group.runs if readings[run.path].updates is not None]
+    members = [readings[run.path] for run in with_curves]
     if not members:
         return []
     curves = []
@@ -136,7 +138,12 @@ def _curves(group: MeasuredGroup, readings: dict[Path, Reading], positions: Sequ
         has_band = bool(recorded[1].any())
         rows = 3 if has_band else 1
         packed = pack_decades(values[:rows], recorded[:rows])
-        curves.append({"lags": median.lags[places].tolist(), "values": packed, "runs": len(members)})
+        theory = [
+            {"name": line.name, "values": line.beside(median)[places[[0, -1]]].tolist()}
+            for line in theory_lines(with_curves, position)
+        ]
+        lags = median.lags[places].tolist()
+        curves.append({"lags": lags, "values": packed, "runs": len(members), "theory": theory})
     return curves
 
 
