@@ -1,11 +1,13 @@
 """What is measured while a network trains, and at which updates.
 
 summary_lines  what a run's summary says of a probe
+charts        what a report draws of a probe
 base          what a probe is, and what it sees
 schedules     at which updates
 adjoint       the total gradient at every timestep
 spectrum      spectral radius and norm of the recurrent weights
 saturation    the share of gate activations whose slope is nearly gone
+omega         how far the adjoint is from keeping its norm
 recurrent_weights  the recurrent matrices of each gate, and Omega
 gates         activations of each gate, and forget-gate time scales
 sensitivity   how much states hang on parameters
@@ -21,6 +23,7 @@ weights       size of the weights and of their change
 from rnnlab.parts import Table, table
 from rnnlab.probes.adjoint import Adjoint
 from rnnlab.probes.base import Figures, Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.closed_forms import Theory
 from rnnlab.probes.contributions import Contributions
 from rnnlab.probes.directions import Directions
@@ -48,6 +51,7 @@ __all__ = [
     "SCHEDULES",
     "Adjoint",
     "At",
+    "Chart",
     "Contributions",
     "Directions",
     "Every",

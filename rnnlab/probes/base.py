@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rnnlab.column import Column
 from rnnlab.parts import Part
+from rnnlab.probes.charts import Chart, charts_of
 from rnnlab.probes.summary_lines import SummaryLine, lines_of
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class Probe(Part):
     """What its table counts, such as `lag`."""
     summary: ClassVar[tuple[SummaryLine, ...]] = ()
     """What a run's summary says of it, a line each; without any, all its columns and quantities."""
+    charts: ClassVar[tuple[Chart, ...]] = ()
+    """What a report draws of it, in this order; without any, all its quantities and columns."""
     rank: ClassVar[int] = 9
     """The position of its columns among those of other probes, ascending."""
     needs_update: ClassVar[bool] = False
@@ -120,6 +123,11 @@ class Probe(Part):
     def summary_lines(cls) -> tuple[SummaryLine, ...]:
         """What a run's summary says of it."""
         return cls.summary or tuple(lines_of(cls.columns, cls.table, cls.at))
+
+    @classmethod
+    def drawn(cls) -> tuple[Chart, ...]:
+        """What a report draws of it."""
+        return cls.charts or tuple(charts_of(cls.columns, cls.table, cls.at))
 
     def measure(self, view: View) -> Figures | Measured | Callable[[], Figures]:
         """The values of its columns (and of its table), or a function that gives them after the optimizer's step.

@@ -11,6 +11,7 @@ import numpy as np
 from rnnlab.analysis.theory import diagonal_rate, mean_field_slope, vanishing_bound
 from rnnlab.column import Column
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Theory(Probe):
         Column("slope", "number", "decades / timestep", "by theory, as the part is named", "of log10 ||dL/dh_t||"),
     )
     at: ClassVar[str] = "lags that it is the change over"
+    charts: ClassVar[tuple[Chart, ...]] = (Chart("slope", "slope by theory", "decades / timestep"),)
     summary: ClassVar[tuple[SummaryLine, ...]] = (SummaryLine("by theory", "{slope.first:+.4g} decades a timestep"),)
 
     name: Literal["theory"] = "theory"

@@ -9,6 +9,7 @@ import numpy as np
 from rnnlab.analysis.matrix_products import MatrixProduct, isometry_error
 from rnnlab.column import Column
 from rnnlab.probes.base import Measured, Probe, TableRows, View
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ class Jacobian(Probe):
         Column("log10_isometry_error", "log10", "decades", "log10 ||P^T P - I||_F / sqrt(N)", "P = ds_T/ds_t"),
     )
     at: ClassVar[str] = "lag"
+    charts: ClassVar[tuple[Chart, ...]] = (
+        Chart("log10_sigma_max", "log10 largest singular value", x="lag (timesteps)"),
+        Chart("log10_sigma_median", "log10 median singular value", x="lag (timesteps)"),
+        Chart("log10_sigma_min", "log10 smallest singular value", x="lag (timesteps)"),
+        Chart("log10_condition", "log10 condition number", x="lag (timesteps)"),
+        Chart("log10_isometry_error", "log10 isometry error", x="lag (timesteps)"),
+    )
     summary: ClassVar[tuple[SummaryLine, ...]] = (
         SummaryLine(
             "largest singular value",

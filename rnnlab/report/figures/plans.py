@@ -20,6 +20,7 @@ from rnnlab.report.figures.drawing import (
     draw_rows,
 )
 from rnnlab.report.figures.panels import SIZES, Panels, arrange
+from rnnlab.report.figures.probe_figures import probe_figures
 from rnnlab.report.findings import Findings
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class _Figures:
             yield from self._success(ended)
         if lines:
             yield from self._heatmaps(lines)
+        yield from self._probes(groups)
 
     def _plan(
         self, name: str, panels: Panels, chosen: Channels, data: pd.DataFrame, draw: Any, *, markers: bool = False
@@ -139,6 +141,11 @@ class _Figures:
             draw_against(figure, panels, legend, title, x, self.findings.names[x.key], share)
 
         yield self._plan("success", panels, chosen, success_data(panels.groups), draw, markers=True)
+
+    def _probes(self, groups: Sequence[MeasuredGroup]) -> Iterator[FigurePlan]:
+        chosen = channels(self.findings, groups, self.options.asked, self.findings.groups.axes)
+        for figure in probe_figures(self.findings, groups, chosen, SIZES[self.options.width]):
+            yield self._plan(figure.name, figure.panels, chosen, figure.data(), figure.draw)
 
     def _heatmaps(self, groups: Sequence[MeasuredGroup]) -> Iterator[FigurePlan]:
         """A panel a group, in rows and columns by the axes."""

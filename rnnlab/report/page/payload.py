@@ -18,6 +18,7 @@ from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
 from rnnlab.report.headings import HEADINGS, label, numbers, values_of
 from rnnlab.report.page.encoding import envelope, evenly, pack_decades
+from rnnlab.report.page.probe_charts import probes_data
 from rnnlab.report.page.run import Reading, Size, Thinned, run_data
 from rnnlab.runs.run_json import now
 
@@ -53,6 +54,7 @@ def payload(
             _group(group, findings, readings, positions, place) | _looks(findings, chosen, group)
             for group in findings.measured
         ],
+        "probes": probes_data(findings),
         "runs": [
             run_data(
                 run, groups.name_of(run), readings[run.path], group, groups.differing, size, heat=size.has_heat(number)
@@ -60,7 +62,7 @@ def payload(
             for number, (run, group) in enumerate(zip(runs, group_of, strict=True))
         ],
     }
-    texts = _texts(findings, size)
+    texts = _texts(findings, size) | {"probes": bool(data["probes"])}
     return data, texts | ({"title": title} if title else {})
 
 
