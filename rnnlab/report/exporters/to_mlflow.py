@@ -63,8 +63,10 @@ def _quiet_client(uri: str) -> Iterator[MlflowClient]:
             for logger in loggers:
                 logger.setLevel(logging.ERROR)
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            yield client
-            _close(client)
+            try:
+                yield client
+            finally:
+                _close(client)
     finally:
         os.environ.pop(_TELEMETRY)
         if before is not None:
