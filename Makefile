@@ -8,11 +8,11 @@ WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 TRITON := .venv/.triton
-# All tests but the slow ones; the scan is compiled first, so that the workers do not each compile the same.
-PYTEST = $(BIN)/python tools/compile_scan.py && $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup
+# The scan is compiled first, so that the workers do not each compile the same.
+PYTEST = $(BIN)/python tools/compile_scan.py && $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-watch sweep-demo report-demo test test-triton coverage lint types configs build bench docs site reproduce chaos clean
+.PHONY: help install demo demo-watch sweep-demo report-demo test test-long test-triton coverage lint types configs build bench docs site reproduce chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,8 +37,11 @@ sweep-demo: $(STAMP) ## Train 162 runs on the adding problem: cells, initializer
 report-demo: sweep-demo ## Make report.html, the page of that sweep, and show the report
 	$(BIN)/rnnlab report runs/ --where sweep=sweep_demo --where task.length=100 --html report.html
 
-test: $(STAMP) ## Run the tests (about six minutes on two cores)
-	$(PYTEST)
+test: $(STAMP) ## Run the tests (about five minutes on two cores)
+	$(PYTEST) -m "not slow and not long"
+
+test-long: $(STAMP) ## Run the tests that take long: engines, killed processes, benchmarks (about five minutes on two cores)
+	$(PYTEST) -m "long and not slow"
 
 test-triton: $(TRITON) ## Run the tests of the scan on CUDA without a GPU, with Triton (700 MB; two minutes on two cores)
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) tests/scan/cuda
@@ -49,7 +52,7 @@ $(TRITON): $(STAMP)
 	@touch $@
 
 coverage: $(STAMP) ## Run the tests and show what they do not reach
-	$(PYTEST) --cov --cov-report=term
+	$(PYTEST) -m "not slow" --cov --cov-report=term
 
 lint: $(STAMP) ## Check style and formatting, of the page's script too
 	$(BIN)/ruff check .

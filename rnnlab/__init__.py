@@ -18,6 +18,7 @@ The packages and modules, each importing only from those above it:
     catalog          where every table of parts is
     column           one column of a record, as data
     progress         how far a training or a sweep is
+    display          how objects show themselves in a notebook
     regular          a file read only if it is a regular one, and not too large
     plugins          parts from outside: files and modules that add to the tables
     atomic           a file written whole or not at all
@@ -31,6 +32,7 @@ The packages and modules, each importing only from those above it:
     inits            initializers of weights and biases
     tasks            what is learned
     probes           what is measured, and at which updates
+    penalties        terms that are added to the loss for their gradient
     clips            what is done to a gradient before the update
     torch_optim      an update of torch.optim with less around it
     optimizers       torch.optim's, with their options

@@ -108,14 +108,20 @@ class Table(MutableMapping[str, type[P]]):
         return len(self._parts)
 
     def __setitem__(self, name: str, part: type[P]) -> None:
-        """Raise ValueError if the part has another key than `name`, or the name is that of another part."""
+        """Raise ValueError if the part has another key than `name`, or the name or an option of it is taken."""
         if part.key() != name:
             raise ValueError(f"the part {part.key()!r} cannot be called {name!r}")
         there = self._parts.get(name)
         if there is not None and _place(there) != _place(part):
             raise ValueError(f"the name {name!r} is taken by {'.'.join(_place(there))}; choose another")
+        before = dict(self._parts)
         self._parts[name] = part
-        self._notify()
+        try:
+            self._notify()
+        except ValueError:
+            self._parts = before
+            self._notify()
+            raise
 
     def __delitem__(self, name: str) -> None:
         del self._parts[name]

@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import ArrayLike
 
+from rnnlab.cells import CELLS
 from rnnlab.runs.columns import AT_TIMESTEP
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run import Run
@@ -94,7 +95,8 @@ def fake_group(
             for update in updates:
                 y = rate / 100 * lag + spread * rng.normal(size=timesteps)
                 direct = np.where(lag == 0, y, -np.inf)
-                for state in ("h", "c") if config["model"]["cell"] == "lstm" else ("h",):
+                cell = CELLS.get(config["model"]["cell"])
+                for state in cell.states if cell else ("h",):
                     gradients.write(update, 0, state, even_columns(t, lag, 10**y, y, y - 1, y, y + 1, direct))
                 row = {"loss": 1 / (1 + update), "error": error, "eval_error": error, "grad_norm": 2.0}
                 metrics.write({"update": update, **row, "grad_norm_clipped": 1.0, "clipped": 1, "seconds": update / 10})

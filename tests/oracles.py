@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnlab.cells import CELLS, Antisymmetric, Cell, CoRnn, Lru
-from rnnlab.config.sections import CELL_OPTIONS
+from rnnlab.config.cell_options import cell_options
 from rnnlab.gradients.passes import Sequences
 from rnnlab.inits import Inits
 from rnnlab.network.network import Network, Shape, draw
@@ -24,7 +24,7 @@ F64 = torch.float64
 ALL_CELLS = [
     part.model_validate(dict(zip(options, values, strict=True)))
     for part in CELLS.values()
-    for options in [[o for o in CELL_OPTIONS if o in part.model_fields and get_args(part.model_fields[o].annotation)]]
+    for options in [[o for o in cell_options() if o in part.model_fields and get_args(part.model_fields[o].annotation)]]
     for values in itertools.product(*(get_args(part.model_fields[option].annotation) for option in options))
 ]
 FAST_CELLS = [cell for cell in ALL_CELLS if cell.rule() is not None]

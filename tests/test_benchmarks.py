@@ -76,6 +76,7 @@ def test_without_jax_the_script_says_so() -> None:
     assert isinstance(json.loads(done.stdout), dict)
 
 
+@pytest.mark.long
 def test_all_sections_run_and_their_page_is_written(quick: Quick, tmp_path: Path) -> None:
     """Where the files go is said here; those of the repository stay as they are."""
     before = PAGE.read_bytes(), RESULTS.read_bytes()

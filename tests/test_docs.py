@@ -23,6 +23,8 @@ import rnnlab
 from rnnlab.cli import main
 from rnnlab.config import load_config
 from rnnlab.config.yaml_tree import parse
+from rnnlab.errors import UsageError
+from rnnlab.report.exporters import exporter_of
 from rnnlab.sweeps.file import load_sweep
 from rnnlab.training.loop import train
 
@@ -67,6 +69,14 @@ def skip_without_data(config: Path | str, sets: list[str]) -> None:
         pytest.skip(f"{package} is not installed (the extra `data`)")
 
 
+def skip_without_packages(name: str) -> None:
+    """Skip where the packages of this exporter are not here."""
+    try:
+        exporter_of(name)
+    except UsageError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with what the docs take for granted: the shipped configs, a config, parts and data of one's own."""
@@ -106,6 +116,7 @@ def said(arguments: list[str]) -> int:
     return ended.value.code
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", dict.fromkeys(commands()))
 def test_a_command_can_be_run(command: str, desk: Path, reported: Path) -> None:
     _, *arguments = shlex.split(command, comments=True)
@@ -113,7 +124,9 @@ def test_a_command_can_be_run(command: str, desk: Path, reported: Path) -> None:
         assert said(arguments) == 0
         return
     assert said(["new", "experiment.yaml"]) == 0
-    if arguments[0] in ("report", "ls", "show"):
+    if arguments[0] == "export":
+        skip_without_packages(arguments[arguments.index("--to") + 1])
+    if arguments[0] in ("report", "export", "ls", "show"):
         shutil.copytree(reported, "runs")
         arguments = [word for word in arguments if word != "--open"]
     if arguments[0] in ("rerun", "verify"):

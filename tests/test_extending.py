@@ -23,6 +23,7 @@ PARTS = {
     "cells": "ugrnn",
     "inits": "near_identity",
     "clips": "smooth",
+    "penalties": "orthogonality",
     "tasks": "parity",
     "probes": "non_normality",
     "schedules": "doubling",
@@ -68,6 +69,7 @@ def test_the_examples_train_together(folder: Path) -> None:
     assert used == sorted(f"{kind} {name}" for kind, name in PARTS.items() if kind != "engines")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["local", "cheapest_first"])
 def test_they_sweep(folder: Path, engine: str) -> None:
     axes = {"grid": {"clip.threshold": [0.5, 1], "task.length": [5, 6]}}

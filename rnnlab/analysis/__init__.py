@@ -1,5 +1,6 @@
 """What a curve of log10 |dL/dh_t| says, and intervals over seeds. Arrays in, figures out; NumPy, and SciPy's quantiles.
 
+gradient_noise   how far samples' gradients are from their mean
 matrix_products  singular values and Lyapunov exponents of long products of matrices
 theory           closed forms that a measurement can be held to
 rate_interval    how sure a rate is, from a curve's increments

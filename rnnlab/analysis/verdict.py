@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from rnnlab.analysis.curve import DECADES_OF_A_TREND, FEWEST_POINTS, Fit, fit, horizon, ordered
 from rnnlab.analysis.curve_shape import break_of
 from rnnlab.analysis.verdict_text import text_of
+from rnnlab.display import InNotebook
 
 Word = Literal["vanishing", "exploding", "stable", "not told apart", "mixed", "dead", "none"]
 WORDS: tuple[Word, ...] = ("vanishing", "stable", "exploding", "not told apart", "mixed", "dead")
@@ -44,7 +45,7 @@ class MedianPart:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(InNotebook):
     """One word for a curve, the figures that it follows from, and how many points they leave out.
 
     >>> from rnnlab.analysis.verdict import verdict_of

@@ -155,14 +155,15 @@ def _train(sweep: Sweep, engine: Engine | None, options: SweepOptions, workers: 
 
 def _show_result(sweep: Sweep, result: SweepResult, seconds: float) -> None:
     from rnnlab.cli.sweep_view import format_counts
-    from rnnlab.report.formatting import format_duration
+    from rnnlab.report.formatting import format_count, format_duration
 
     trained = f"{result.trained:,} trained now, in {format_duration(seconds)}" if result.trained else "none to train"
     kinds = {"completed": result.completed, "diverged": result.diverged, "failed": len(result.failures)}
     kinds |= {"being trained by another process": result.elsewhere, "left for later": result.left}
     print(f"{sweep.name or 'sweep'}: {result.runs:,} runs: {format_counts(kinds) or 'none'}; {trained}")
     if result.dropped:
-        print(f"{result.dropped:,} runs of an earlier {sweep.name} are not of it any more, and left as they are")
+        dropped = format_count(result.dropped, "run")
+        print(f"of an earlier {sweep.name}, not of it any more, and left as they are: {dropped}")
     for failure in result.failures:
         print(f"\n{failure.name} failed: {failure.why}")
         if failure.command:
@@ -187,13 +188,13 @@ def _plan_lines(sweep: Sweep, planned: Forecast) -> dict[str, str]:
 
     from rnnlab.cli.sweep_view import format_counts
     from rnnlab.machine import in_bytes
-    from rnnlab.report.formatting import format_duration
+    from rnnlab.report.formatting import format_count, format_duration
 
     lines = {"runs": f"{len(planned.runs):,}: {format_counts(planned.count)}"}
     if sweep.repeated:
         lines["combinations that are a run already"] = f"{sweep.repeated:,}"
     if planned.dropped:
-        lines["left as they are"] = f"{planned.dropped:,} runs of an earlier {sweep.name}"
+        lines["left as they are"] = f"{format_count(planned.dropped, 'run')} of an earlier {sweep.name}"
     lines["to train"] = f"{planned.to_train:,} runs in {planned.fleets:,} fleet{'s' if planned.fleets != 1 else ''}"
     if planned.to_train:
         lines["time"] = (

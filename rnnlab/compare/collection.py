@@ -17,6 +17,7 @@ from rnnlab.compare.conditions import condition, plain
 from rnnlab.compare.groups import Groups
 from rnnlab.compare.run_names import run_names
 from rnnlab.config.facts import LABELS
+from rnnlab.display import InNotebook
 from rnnlab.errors import RunFolderError, UsageError, nearest
 from rnnlab.runs.cache import cached_configs
 from rnnlab.runs.columns import GRADIENTS, METRICS
@@ -32,7 +33,7 @@ _CACHE_FROM = 100
 
 
 @dataclass(frozen=True, repr=False)
-class Runs(Sequence[Run]):
+class Runs(InNotebook, Sequence[Run]):
     """Several runs, by name; `unreadable` has the folders that could not be read, each with the reason.
 
     >>> import rnnlab

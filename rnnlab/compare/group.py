@@ -13,6 +13,7 @@ import numpy as np
 from rnnlab.analysis.intervals import Interval, mean_interval, wilson
 from rnnlab.compare.conditions import plain
 from rnnlab.compare.measured import Measured, MedianCurve, median_curve, succeeded
+from rnnlab.compare.theory_lines import TheoryLine, theory_lines
 from rnnlab.runs.run import Run
 from rnnlab.runs.run_json import ENDED
 
@@ -107,6 +108,12 @@ class MeasuredGroup:
     def curve(self) -> MedianCurve | None:
         """The median of log10 |dL/dh_t| by lag, with the interval of the mean."""
         return median_curve([reading.curve for reading in self.measured]) if self.measured else None
+
+    @cached_property
+    def theory(self) -> tuple[TheoryLine, ...]:
+        """What theory says of that curve, where the probe `theory` was among the probes of all runs."""
+        updates = {reading.update for reading in self.measured}
+        return theory_lines((reading.run for reading in self.measured), max(updates, default=None))
 
     @property
     def verdicts(self) -> Counter[str]:

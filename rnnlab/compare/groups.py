@@ -17,6 +17,7 @@ from rnnlab.compare.group_keys import differing_keys, distinguishing_keys, expan
 from rnnlab.compare.measured import Measured, OnReadings, measure_run, metrics_fault
 from rnnlab.compare.repetitions import without_repetitions
 from rnnlab.compare.run_names import run_names
+from rnnlab.display import InNotebook
 from rnnlab.errors import RunFolderError
 from rnnlab.runs.cache import map_in_threads
 from rnnlab.runs.run import Run
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Groups(Sequence[Group]):
+class Groups(InNotebook, Sequence[Group]):
     """Groups of runs, in the order of their values. `by` are the keys to compare, `also` the others that differ.
 
     Runs that differ in anything but seed, device, name and notes are never in one group. Of several runs of one
@@ -175,7 +176,7 @@ class Groups(Sequence[Group]):
 
 
 @dataclass(frozen=True)
-class MeasuredGroups(Sequence[MeasuredGroup]):
+class MeasuredGroups(InNotebook, Sequence[MeasuredGroup]):
     """Groups with the figures of their runs' gradients at one update, as `Groups.measure` gives them.
 
     >>> import rnnlab

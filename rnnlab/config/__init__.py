@@ -4,6 +4,7 @@ yaml_scalars    what a plain word in YAML means
 yaml_tree       a YAML text as a tree that knows where its keys stand
 stop            the stop rule
 facts           what is true of a key besides its value
+cell_options    the options of cells as keys of `model`
 sections        `model`, `train` and `probe`
 checks          settings that are right alone and wrong together
 schema          Config: everything that says what a run is

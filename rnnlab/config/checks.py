@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, get_args
 
 from rnnlab.cells import CELLS
 from rnnlab.cells.fused_modes import FUSED_MODES, fused_mode
+from rnnlab.config.cell_options import cell_options, refusals
 from rnnlab.config.facts import EXCLUSIVE
-from rnnlab.config.sections import CELL_OPTIONS
 
 if TYPE_CHECKING:
     from rnnlab.cells import Cell
@@ -48,8 +48,8 @@ def conflicts(config: Config) -> Iterator[Conflict]:
 
 def _cell_options(config: Config) -> Iterator[Conflict]:
     model = config.model
-    for option in CELL_OPTIONS:
-        key, value = ("model", option), getattr(model, option)
+    for option in cell_options():
+        key, value = ("model", option), getattr(model, option, None)
         field = CELLS[model.cell].model_fields.get(option)
         if value is not None and field is None:
             suitable = _named(name for name, cell in CELLS.items() if option in cell.model_fields)
@@ -57,6 +57,10 @@ def _cell_options(config: Config) -> Iterator[Conflict]:
             yield Conflict(key, f"{model.cell} {fixed}; {suitable} can choose", (key, CELL))
         elif field is not None and value not in (choices := get_args(field.annotation)) and choices:
             yield Conflict(key, f"{model.cell} has no {value}; it has {', '.join(choices)}", (key, CELL))
+        elif field is not None and value is None and field.is_required():
+            yield Conflict(key, f"{model.cell} needs it", (key, CELL))
+        elif field is not None:
+            yield from (Conflict(key, f"of {model.cell} {reason}", (key, CELL)) for reason in refusals(field, value))
 
 
 def _init(config: Config) -> Iterator[Conflict]:
@@ -127,7 +131,7 @@ def _schedule(config: Config) -> Iterator[Conflict]:
 
 def _scan(config: Config) -> Iterator[Conflict]:
     key, scan, cell = ("train", "scan"), config.train.scan, config.model.cell
-    options = tuple(("model", option) for option in CELL_OPTIONS if getattr(config.model, option) is not None)
+    options = tuple(("model", option) for option in cell_options() if getattr(config.model, option, None) is not None)
     built = None if list(_cell_options(config)) else config.model.build_cell()
     if scan == "fast" and built is not None and built.rule() is None:
         message = f"{cell} has no rule for the fast scan; choose general or auto"
@@ -144,6 +148,25 @@ def _scan(config: Config) -> Iterator[Conflict]:
         yield Conflict(key, message, (key, ("clip",)))
     if scan == "triton":
         yield from _triton(config, key, built, options)
+
+
+def _detach(config: Config) -> Iterator[Conflict]:
+    key, scan, cell = ("train", "detach"), ("train", "scan"), CELLS[config.model.cell]
+    if not config.train.detach:
+        return
+    if cell.states != ("h", "c") or config.model.unchecked_cell().owns_step:
+        suitable = _named(name for name, cell in CELLS.items() if cell.states == ("h", "c"))
+        message = f"{config.model.cell} has no path beside h to keep when h is blocked; {suitable} has"
+        yield Conflict(key, message, (key, CELL))
+    if config.train.scan not in ("auto", "general"):
+        message = f"paths are blocked in the general scan alone, not in {config.train.scan}; choose general or auto"
+        yield Conflict(scan, message, (scan, key))
+
+
+def _penalty(config: Config) -> Iterator[Conflict]:
+    if not list(_cell_options(config)) and (reason := config.penalty.reason_against(config.model.build_cell())):
+        message = f"{config.penalty.name}: {config.model.cell} {reason}; choose another penalty or cell"
+        yield Conflict(("penalty",), message, (("penalty",), CELL))
 
 
 def _triton(config: Config, key: Key, built: Cell | None, options: tuple[Key, ...]) -> Iterator[Conflict]:
@@ -179,5 +202,7 @@ _CHECKS: tuple[Callable[[Config], Iterator[Conflict]], ...] = (
     _stop,
     _schedule,
     _scan,
+    _detach,
+    _penalty,
     _tf32,
 )

@@ -148,7 +148,7 @@ def _wrong_value(path: Path, faults: Sequence[Fault]) -> Problem:
     ordered = sorted(faults, key=lambda fault: fault["type"] == "literal_error")
     expected = dict.fromkeys(_EXPECTED[fault["type"]].format_map(_bounds(fault)) for fault in ordered)
     message = f"must be {' or '.join(expected)}, not {format_value(value)}"
-    hint = _hint(path)
+    hint = _hint(path) or _of_cell(path, value)
     return Problem(dotted(path), f"{message}; {hint}" if hint else message, choices, given)
 
 
@@ -157,6 +157,15 @@ def _hint(path: Path) -> str:
     owner = owner_at(path[:-1]) if path else None
     parts = [model for model in (owner.models.values() if owner else ()) if issubclass(model, Part)]
     return next((part.hints[str(path[-1])] for part in parts if path[-1] in part.hints), "")
+
+
+def _of_cell(path: Path, value: Any) -> str:
+    """A cell is named by a word, where other parts may be a mapping with their options."""
+    if path != ("model", "cell") or not isinstance(value, Mapping):
+        return ""
+    return "a cell's options are keys of model, beside its name" + "".join(
+        f", as model.{key}" for key in value if key != "name"
+    )
 
 
 def _bounds(fault: Fault) -> dict[str, str]:

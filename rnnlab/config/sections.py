@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from rnnlab.cells import CELLS, Cell
+from rnnlab.config.cell_options import cell_options
 from rnnlab.config.stop import StopRule, stop_rule
 from rnnlab.inits import Inits
 from rnnlab.parts import NameIn, OneOf, named, without_example
@@ -33,10 +34,6 @@ class Section(BaseModel):
     def _fill(self, key: str, value: Any) -> None:
         """Set the value that a null stands for, during validation; afterwards the section is frozen."""
         self.__dict__[key] = value
-
-
-CELL_OPTIONS = ("nonlinearity", "reset", "epsilon", "gamma", "dt")
-"""The keys of `model` that are options of some cells, by the same name, and null for the others."""
 
 
 def _choices(option: str) -> list[str]:
@@ -123,9 +120,10 @@ class Model(Section):
     @model_validator(mode="after")
     def _filled(self) -> Self:
         cell = CELLS[self.cell]
-        for option in CELL_OPTIONS:
-            if getattr(self, option) is None and option in cell.model_fields:
-                self._fill(option, cell.model_fields[option].default)
+        for option in cell_options():
+            if getattr(self, option, None) is None and option in cell.model_fields:
+                given = cell.model_fields[option]
+                self._fill(option, None if given.is_required() else given.get_default(call_default_factory=True))
         if self.recurrent_bias is None:
             self._fill("recurrent_bias", self.unchecked_cell().needs_recurrent_bias)
         return self
@@ -142,7 +140,7 @@ class Model(Section):
 
     def _cell_options(self) -> dict[str, Any]:
         known = CELLS[self.cell].model_fields
-        return {option: getattr(self, option) for option in CELL_OPTIONS if option in known}
+        return {option: getattr(self, option, None) for option in cell_options() if option in known}
 
 
 def _zero_for_null(value: Any) -> Any:
@@ -174,6 +172,12 @@ class Train(Section):
         NonNegativeInt, BeforeValidator(_zero_for_null, json_schema_input_type=NonNegativeInt | None)
     ] = Field(default=100, description="Updates between two evaluations on the validation split; 0: only at the end.")
     evaluate_size: PositiveInt = Field(default=1000, le=1_000_000, description="Sequences in an evaluation, at most.")
+    detach: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        description="h-detach (Kanuparthi et al. 2019, arXiv:1810.03023), for the LSTM: the probability with which a "
+        "timestep passes nothing back through h_{t-1} to the gates, so that what comes along c_t weighs more; drawn "
+        "anew for each update, layer and timestep, and on the general scan.",
+    )
     nonfinite: Literal["stop", "skip"] = Field(
         default="stop",
         description="A loss or gradient that is not finite ends the run as diverged, or skips the update.",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rnnlab.column import Column
 from rnnlab.parts import Part
+from rnnlab.probes.charts import Chart, charts_of
 from rnnlab.probes.summary_lines import SummaryLine, lines_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rnnlab.gradients.readings import Curve
     from rnnlab.gradients.unrolled import LayerReplay
     from rnnlab.network.network import Network
+    from rnnlab.scan.scaled import Scaled
 
 Floats = NDArray[np.float64]
 Figures = Mapping[str, Floats]
@@ -83,6 +85,9 @@ class View(Protocol):
     def unrolled(self) -> AutogradPass:
         """A pass forward and back over this batch in float64, with every row of the adjoint kept."""
 
+    def sample_gradients(self, samples: slice) -> Mapping[str, Scaled]:
+        """By parameter, B times what each of these sequences adds to dL/dW: float64 [R, n, ...], exponents [R, n]."""
+
     def curves(self) -> list[list[Curve]]:
         """Each replica's rows of gradients.csv: total and direct gradient of every layer and state."""
 
@@ -105,6 +110,8 @@ class Probe(Part):
     """What its table counts, such as `lag`."""
     summary: ClassVar[tuple[SummaryLine, ...]] = ()
     """What a run's summary says of it, a line each; without any, all its columns and quantities."""
+    charts: ClassVar[tuple[Chart, ...]] = ()
+    """What a report draws of it, in this order; without any, all its quantities and columns."""
     rank: ClassVar[int] = 9
     """The position of its columns among those of other probes, ascending."""
     needs_update: ClassVar[bool] = False
@@ -116,6 +123,11 @@ class Probe(Part):
     def summary_lines(cls) -> tuple[SummaryLine, ...]:
         """What a run's summary says of it."""
         return cls.summary or tuple(lines_of(cls.columns, cls.table, cls.at))
+
+    @classmethod
+    def drawn(cls) -> tuple[Chart, ...]:
+        """What a report draws of it."""
+        return cls.charts or tuple(charts_of(cls.columns, cls.table, cls.at))
 
     def measure(self, view: View) -> Figures | Measured | Callable[[], Figures]:
         """The values of its columns (and of its table), or a function that gives them after the optimizer's step.

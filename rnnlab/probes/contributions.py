@@ -9,6 +9,7 @@ import numpy as np
 from rnnlab.column import Column
 from rnnlab.logspace import LOG10_2
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class Contributions(Probe):
         Column("cosine", "number", "1", "<G_t, dL/dW> / (||G_t|| ||dL/dW||)", "its direction beside the whole"),
     )
     at: ClassVar[str] = "t"
+    charts: ClassVar[tuple[Chart, ...]] = (
+        Chart("log10_norm", "log10 norm of the part", x="timestep t"),
+        Chart("cosine", "cosine with the whole", x="timestep t"),
+        Chart("cancelled", "share that cancels"),
+    )
     summary: ClassVar[tuple[SummaryLine, ...]] = (
         SummaryLine("cancels", "{cancelled:.1%} of what the timesteps add to dL/dW_hh"),
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rnnlab.column import Column
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.saturation import SATURATED
 from rnnlab.probes.summary_lines import SummaryLine
 
@@ -41,6 +42,12 @@ class Gates(Probe):
         Column("saturated", "number", "1", "share of phi' < 0.36 max phi'", "activations whose slope is nearly gone"),
     )
     at: ClassVar[str] = "t"
+    charts: ClassVar[tuple[Chart, ...]] = (
+        Chart("mean", "mean activation", x="timestep t"),
+        Chart("saturated", "saturated share", x="timestep t"),
+        Chart("forget_time_median", "median forget time", "timesteps", scale="log"),
+        Chart("forget_time_max", "largest forget time", "timesteps", scale="log"),
+    )
     summary: ClassVar[tuple[SummaryLine, ...]] = (
         SummaryLine("saturated", "{saturated.mean:.1%}, mean activation {mean.mean:.3g}"),
         SummaryLine("forget time", "median {forget_time_median:.3g}, largest {forget_time_max:.3g} timesteps"),

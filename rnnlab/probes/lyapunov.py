@@ -9,6 +9,7 @@ import numpy as np
 from rnnlab.analysis.matrix_products import LyapunovExponents, batch_means_error
 from rnnlab.column import Column
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ class Lyapunov(Probe):
         Column("exponent_error", "number", "nats / timestep", "", "standard error, by batch means"),
     )
     at: ClassVar[str] = "i, from 1"
+    charts: ClassVar[tuple[Chart, ...]] = (
+        Chart("exponent", "Lyapunov exponents", "nats / timestep", x="number of the exponent"),
+        Chart("lyapunov_max", "largest exponent", "nats / timestep"),
+        Chart("adjoint_rate", "rate of the adjoint", "nats / timestep"),
+        Chart("lyapunov_dimension", "Kaplan-Yorke dimension"),
+    )
     summary: ClassVar[tuple[SummaryLine, ...]] = (
         SummaryLine("lambda_1", "{lyapunov_max:+.4f}, standard error {lyapunov_max_error:.2g}, nats a timestep"),
         SummaryLine(

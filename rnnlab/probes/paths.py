@@ -9,6 +9,7 @@ import numpy as np
 from rnnlab.column import Column
 from rnnlab.logspace import LOG10_2
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ class Paths(Probe):
         Column("cosine", "number", "1", "<A_t, B_t> / (||A_t|| ||B_t||)", "whether they add up or cancel"),
     )
     at: ClassVar[str] = "t"
+    charts: ClassVar[tuple[Chart, ...]] = (
+        Chart("forget_share", "share along the forget gates", x="timestep t"),
+        Chart("cosine", "cosine of the two parts", x="timestep t"),
+        Chart("log10_forget", "log10 norm along the forget gates", x="timestep t"),
+        Chart("log10_others", "log10 norm by other paths", x="timestep t"),
+    )
     summary: ClassVar[tuple[SummaryLine, ...]] = (
         SummaryLine(
             "along forget gates",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rnnlab.column import Column
 from rnnlab.probes.base import Figures, Probe, View, to_numpy
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Saturation(Probe):
         Column("saturation", "number", "1", "share of phi' < 0.36 max phi'", "activations whose slope is nearly gone"),
     )
     rank: ClassVar[int] = 2
+    charts: ClassVar[tuple[Chart, ...]] = (Chart("saturation", "saturated share of the gates"),)
     summary: ClassVar[tuple[SummaryLine, ...]] = (SummaryLine("saturated", "{saturation:.1%} of all gate activations"),)
 
     name: Literal["saturation"] = "saturation"

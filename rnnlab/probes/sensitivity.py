@@ -9,6 +9,7 @@ import numpy as np
 from rnnlab.column import Column
 from rnnlab.logspace import LOG10_2
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Sensitivity(Probe):
         Column("log10_sensitivity", "log10", "decades", "log10 mean_b ||dh_t/dtheta||_F^2", "theta: the parameter"),
     )
     at: ClassVar[str] = "t"
+    charts: ClassVar[tuple[Chart, ...]] = (Chart("log10_sensitivity", "log10 sensitivity", x="timestep t"),)
     summary: ClassVar[tuple[SummaryLine, ...]] = (
         SummaryLine(
             "E||dh_t/dtheta||^2",

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from rnnlab.column import Column
 from rnnlab.probes.base import Figures, Probe, View, to_numpy
+from rnnlab.probes.charts import Chart
 from rnnlab.probes.summary_lines import SummaryLine
 
 
@@ -31,6 +32,10 @@ class Spectrum(Probe):
         Column("recurrent_sigma_max", "number", "1", "max sigma(W_hh)", "largest over layers and gate blocks"),
     )
     rank: ClassVar[int] = 1
+    charts: ClassVar[tuple[Chart, ...]] = (
+        Chart("recurrent_radius", "spectral radius of the recurrent weights"),
+        Chart("recurrent_sigma_max", "largest singular value of the recurrent weights"),
+    )
     summary: ClassVar[tuple[SummaryLine, ...]] = (
         SummaryLine(
             "recurrent weights",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.groups import Groups
+from rnnlab.compare.probe_series import WHOLE
 from rnnlab.errors import UsageError
 from rnnlab.report.findings import Findings
 from rnnlab.report.headings import HEADINGS, numbers
@@ -145,7 +146,12 @@ def as_json(findings: Findings) -> str:
         "read": findings.update_text(),
         "notes": findings.notes(),
     }
-    rows = [numbers(group) | {"runs_by_name": [*_runs(groups, group)]} for group in findings.measured]
+    rows = [
+        numbers(group)
+        | {"theory": {line.name: line.rate for line in group.theory}}
+        | {"probes": _probes(findings, number), "runs_by_name": [*_runs(groups, group)]}
+        for number, group in enumerate(findings.measured)
+    ]
     compared = [
         {
             "key": pair.key,
@@ -163,6 +169,26 @@ def as_json(findings: Findings) -> str:
     ]
     whole = header | {"groups": rows, "pairs": compared, "left_out": findings.measured.left_out}
     return json.dumps(strict_json(whole), indent=2, default=str)
+
+
+def _probes(findings: Findings, number: int) -> dict[str, list[dict[str, Any]]]:
+    """By probe, what was measured in a group: of each quantity, layer and part the median over runs by place."""
+    return {
+        section.name: [
+            {
+                "quantity": one.quantity,
+                "layer": None if one.layer == WHOLE else one.layer,
+                "part": one.part,
+                "update": one.update,
+                "at": None if one.layer == WHOLE else one.reading.x.tolist(),
+                "runs": one.reading.runs.tolist(),
+                **{name: getattr(one.reading, name).tolist() for name in ("median", "low", "high")},
+            }
+            for one in section.series[number]
+        ]
+        for section in findings.probes.sections
+        if section.series[number]
+    }
 
 
 def _runs(groups: Groups, group: MeasuredGroup) -> Iterator[dict[str, Any]]:

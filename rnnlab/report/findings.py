@@ -14,9 +14,11 @@ from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.groups import Groups
 from rnnlab.compare.measured import OnReadings
 from rnnlab.compare.pairs import Pair, pairs
+from rnnlab.compare.probe_series import WHOLE
 from rnnlab.errors import UsageError, nearest
-from rnnlab.report.formatting import format_count
-from rnnlab.report.headings import HEADINGS, UNFINISHED, numbers, short_names, values_of
+from rnnlab.report.formatting import format_count, format_signed
+from rnnlab.report.headings import HEADINGS, UNFINISHED, label, numbers, short_names, values_of
+from rnnlab.report.probe_sections import ProbeFindings, Section, probe_findings
 from rnnlab.runs.run_json import NO_CHECKSUM, has_checksum
 from rnnlab.wording import shortened
 
@@ -77,6 +79,16 @@ class Findings:
         return pairs(self.measured)
 
     @cached_property
+    def probes(self) -> ProbeFindings:
+        """What the probes measured that the runs' configs name besides those that all runs have."""
+        return probe_findings(self.measured, default=False)
+
+    @cached_property
+    def charted_probes(self) -> tuple[Section, ...]:
+        """What there are charts of: those probes, and then the ones that all runs have."""
+        return (*self.probes.sections, *probe_findings(self.measured, default=True).sections)
+
+    @cached_property
     def distinct(self) -> Distinct:
         """The groups that differ in what was measured: at update 0 a clip, say, has not acted yet."""
         return distinct(self.measured)
@@ -129,7 +141,13 @@ class Findings:
 
     def notes(self) -> list[str]:
         """What a reader has to know: what is not pooled, not finished, left out or not defined."""
-        return [*self._setting_notes(), *self._run_notes(), *self._reading_notes(), *self._definition_notes()]
+        return [
+            *self._setting_notes(),
+            *self._run_notes(),
+            *self._reading_notes(),
+            *self._theory_notes(),
+            *self._definition_notes(),
+        ]
 
     def _setting_notes(self) -> Iterator[str]:
         groups = self.groups
@@ -164,6 +182,7 @@ class Findings:
     def _reading_notes(self) -> Iterator[str]:
         yield from _first_of(self.measured.left_out, "left out", "left out")
         yield from _first_of(self.groups.metrics_faults, "without its metrics", "without their metrics")
+        yield from _first_of(self.probes.faults, "without its probes", "without their probes")
         yield from _first_of(self._unverified(), "not verified", "not verified")
         readings = [reading for group in self.measured for reading in group.measured]
         summed = sum(not reading.verdict.is_of_recurrence for reading in readings)
@@ -186,6 +205,14 @@ class Findings:
         if below_range:
             yield f"with zeros or underflow, which are in no fit: {format_count(below_range, 'run')}"
 
+    def _theory_notes(self) -> Iterator[str]:
+        said = dict[str, str]()
+        for group in self.measured:
+            if lines := ", ".join(f"{line.name} {format_signed(line.rate)}" for line in group.theory):
+                measured = f"; measured {format_signed(group.rate.middle)}" if group.rate else ""
+                said[label(group, self.axes) or "all runs"] = lines + measured
+        yield from _first_of(said, "theory, decades per 100 timesteps", "theory")
+
     def _unverified(self) -> dict[str, str]:
         reasons = {self.groups.name_of(run): "; ".join(_unverified(run)) for run in self.groups.runs}
         return {name: reason for name, reason in reasons.items() if reason}
@@ -202,7 +229,18 @@ class Findings:
         """A row a group with all figures as numbers, for CSV and JSON."""
         import pandas as pd
 
-        return pd.DataFrame([numbers(group) for group in self.measured])
+        return pd.DataFrame(
+            [numbers(group) | self._probe_numbers(number) for number, group in enumerate(self.measured)]
+        )
+
+    def _probe_numbers(self, number: int) -> dict[str, float]:
+        """The medians over a group's runs of the columns that its probes have in metrics.csv."""
+        return {
+            f"{one.quantity}_median": float(one.reading.median[-1])
+            for section in self.probes.sections
+            for one in section.series[number]
+            if one.layer == WHOLE
+        }
 
 
 def _unverified(run: Run) -> Iterator[str]:

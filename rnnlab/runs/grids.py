@@ -89,6 +89,10 @@ class GradientGrids:
         codes, names = self._states
         return [names[code] for code in np.unique(codes)]
 
+    def cell_states(self) -> list[str]:
+        """The cell's own states among them, without what the adjoint clip adds."""
+        return [name for name in self.states() if name not in ("a", "a_clipped") and not name.endswith("_unclipped")]
+
     @property
     def rows(self) -> int:
         """Lines of gradients.csv."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnlab.analysis.verdict import Verdict, verdict_of
+from rnnlab.config.facts import ADDED
+from rnnlab.display import InNotebook
 from rnnlab.errors import UsageError
 from rnnlab.runs.columns import OWN_LAG
 from rnnlab.runs.folder import RunFolder
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Run:
+class Run(InNotebook):
     """One run: its settings, how it went, and its records. A file is read when it is first needed.
 
     `config` and `info`, the content of run.json, are given where they were read already. With `trust` files are read
@@ -74,7 +76,11 @@ class Run:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The config as one level of dotted keys, such as `model.cell`."""
-        return dict(dotted_settings(self.config))
+        settings = dict(dotted_settings(self.config))
+        if "watch" not in self.info:
+            # A run of an older version had no other value.
+            settings |= {key: value for key, value in dotted_settings(ADDED) if key not in settings}
+        return settings
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -107,6 +107,22 @@ def test_a_curve_that_turns_or_falls_off_a_cliff_is_mixed(y: np.ndarray, ends: A
         assert np.abs(np.subtract(line.window, window)).max() <= (4 if noise else 0)
 
 
+@pytest.mark.parametrize("points", range(5, 12))
+@pytest.mark.parametrize("shape", ["V", "cliff", "turn"])
+def test_of_fewer_than_nine_points_a_shape_is_not_told_from_scatter(shape: str, points: int) -> None:
+    """A curve as short has no word, and not one that a line through it would give: it moves by 2 to 6 decades."""
+    lag, middle = np.arange(points), (points - 1) / 2
+    shapes = {
+        "V": 1.5 * np.abs(lag - middle),
+        "cliff": np.where(lag < points / 2, 0.0, -6.0),
+        "turn": np.minimum(0, points / 2 - lag),
+    }
+    verdict = verdict_of(lag, shapes[shape])
+    assert verdict.word == ("mixed" if points >= 9 else "not told apart")
+    assert (verdict.parts is None) == (points < 9)
+    assert ("no exponential" in verdict.text) == (points >= 9)
+
+
 def test_noise_about_a_level_is_stable_and_has_no_r2_to_speak_of() -> None:
     assert verdict_of(LAG, np.random.default_rng(0).normal(0, 0.05, 100)).word == "stable"
 

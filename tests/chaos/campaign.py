@@ -66,6 +66,8 @@ PARTS = (
     Part("resume", "power", 3),
     Part("replace", "operations", 3, 250),
     Part("replace", "power", 2, 150),
+    Part("probes", "operations", 3, 250),
+    Part("probes", "power", 2, 100),
     Part("fleet", "operations", 3, 250),
     Part("fleet", "power", 3, 150),
     Part("sweep", "operations", 4, 300),

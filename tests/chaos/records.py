@@ -54,6 +54,8 @@ def _record(folder: Path) -> Record:
         "result": json.dumps([info.get(name) for name in ("result", "updates", "seed", "identity")]).encode(),
         "config.yaml": (folder / "config.yaml").read_bytes(),
     }
+    if (tables := folder / "probes.csv").is_file():
+        contents["probes.csv"] = tables.read_bytes()
     return Record(info["status"], contents, _unsealed(folder, info.get("files") or {}))
 
 

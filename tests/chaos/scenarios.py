@@ -20,6 +20,10 @@ CONFIG: dict[str, Any] = {
     "train": {"updates": 5, "batch": 4, "evaluate_size": 8, "checkpoint_seconds": 0},
     "probe": {"schedule": {"name": "every", "n": 2}},
 }
+PROBED = {
+    **CONFIG,
+    "probe": {**CONFIG["probe"], "which": ["adjoint", "gates", "jacobian", "contributions", "directions"]},
+}
 SHORT = {**CONFIG, "train": {**CONFIG["train"], "updates": 3}}
 FLEET = {"base": SHORT, "seeds": 3}
 SWEEP = {"base": SHORT, "axes": {"grid": {"task.length": [10, 11]}}, "seeds": 2}
@@ -32,7 +36,7 @@ class Scenario:
     """A command in a folder of its own.
 
     >>> [scenario.name for scenario in SCENARIOS.values() if scenario.command[0] == "train"]
-    ['train', 'resume', 'replace']
+    ['train', 'resume', 'replace', 'probes']
     """
 
     name: str
@@ -137,6 +141,7 @@ SCENARIOS = {
         Scenario("train", _TRAIN, CONFIG),
         Scenario("resume", (*_TRAIN, "--resume"), CONFIG),
         Scenario("replace", (*_TRAIN, "--force"), CONFIG),
+        Scenario("probes", _TRAIN, PROBED),
         _sweep("fleet", FLEET, "--engine", "inline"),
         _sweep("sweep", SWEEP, "--engine", "inline"),
         _sweep("local", SWEEP, "--engine", "local", "-j", "2", many=True),

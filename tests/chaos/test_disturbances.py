@@ -36,6 +36,7 @@ def warm() -> Iterator[Warm]:
         yield started
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", PARTS, ids=str)
 def test_whatever_happens_it_ends_as_if_nothing_had(part: Part, warm: Warm) -> None:
     outcomes = list(part.run(warm, long=False))
@@ -69,6 +70,7 @@ LEFT_OUT = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("left_out", LEFT_OUT)
 def test_a_sync_that_is_left_out_is_noticed(left_out: str, warm: Warm) -> None:
     with contextlib.closing(PowerBench(SCENARIOS["train"], warm, without=LEFT_OUT[left_out])) as bench:
@@ -80,6 +82,23 @@ def test_a_wrong_byte_is_noticed(warm: Warm) -> None:
         right = bench.expected["r"]
         bench.expected["r"] = type(right)("completed", {**right.contents, "gradients.csv": b"other rows"})
         assert "r differs: gradients.csv" in str(bench.case(40, "kill"))
+
+
+def test_a_training_killed_at_its_probes_rows_ends_in_the_same_rows(warm: Warm) -> None:
+    """SIGKILL before a write to probes.csv and in the middle of it, at each measured update, and --resume."""
+    with contextlib.closing(Bench(SCENARIOS["probes"], warm)) as bench:
+        whole = bench.expected["r"].contents["probes.csv"].splitlines()
+        assert {line.split(b",")[1] for line in whole[1:]} == {b"gates", b"jacobian", b"contributions", b"directions"}
+        assert {line.split(b",")[0] for line in whole[1:]} == {b"0", b"2", b"4"}
+        writes = [at for at, entry in enumerate(bench.operations) if _is("write", "probes.csv")(entry)]
+        assert len(writes) >= 4  # its heading, and an update each
+        outcomes = [bench.case(at, fault) for at in writes[::5] for fault in ("kill", "torn")]
+        assert [str(outcome) for outcome in outcomes if not outcome.good] == []
+        assert {outcome.how for outcome in outcomes} == {"SIGKILL"}
+        # The law sees these rows.
+        right = bench.expected["r"]
+        bench.expected["r"] = replace(right, contents={**right.contents, "probes.csv": b"other rows"})
+        assert "r differs: probes.csv" in str(bench.case(writes[-1], "kill"))
 
 
 def test_a_watched_training_that_is_changed_and_rows_of_another_are_noticed(warm: Warm) -> None:

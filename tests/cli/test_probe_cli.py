@@ -122,3 +122,10 @@ def test_what_is_one_number_a_gate_has_a_column_for_each_quantity(rnn: Call, sma
     lines = rnn("probe", "-c", "small.yaml", "--which", "recurrent").out.splitlines()
     (heading,) = (number for number, line in enumerate(lines) if line.split()[:2] == ["radius", "sigma_max"])
     assert [line.split()[:3] for line in lines[heading + 1 : heading + 5]] == [["layer", "0", gate] for gate in "ifgo"]
+
+
+def test_a_probe_of_timesteps_and_of_parameters_has_a_table_for_each(rnn: Call, small: Path) -> None:
+    lines = [line.split() for line in rnn("probe", "-c", "small.yaml", "--which", "directions").out.splitlines()]
+    by_parameter = lines.index(["log10_gradient", "noise_scale", "cosine_halves"])
+    assert ["layer", "0", "h", "batch_share"] in [line[:4] for line in lines[:by_parameter]]
+    assert [line[2] for line in lines[by_parameter + 1 : by_parameter + 4]] == ["W_ih", "W_hh", "b"]

@@ -23,6 +23,7 @@ LONG = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_keeps_its_rows_and_says_where(number: signal.Signals, code: int, tmp_path: Path) -> None:

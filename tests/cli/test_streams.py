@@ -56,6 +56,7 @@ def test_a_full_disk_under_stdout_is_no_bug() -> None:
     assert (done.returncode, done.stderr) == (3, "rnnlab: the output cannot be written: No space left on device\n")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="file descriptors are POSIX's")
 @pytest.mark.parametrize("how", ["2>&-", "2>&1 >out | true"])
 def test_a_training_needs_no_reader_of_stderr(how: str, tmp_path: Path) -> None:

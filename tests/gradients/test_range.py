@@ -240,6 +240,7 @@ def test_every_column_beyond_the_format(scan: str, cell: Cell, kind: str, loss: 
     assert as_taken(network, found).log2_norm[0] == pytest.approx(log2_norm, rel=0, abs=2 * RELATIVE[dtype])
 
 
+@pytest.mark.long
 @both_in_both
 @pytest.mark.parametrize(
     ("kind", "loss", "timesteps", "bound"),
@@ -286,6 +287,7 @@ def test_the_norm_clip_keeps_the_true_direction(
     assert (rows[0, gradient.count :] == 0).all()
 
 
+@pytest.mark.long
 @every_loss
 @every_cell_that_explodes
 @both_scans

@@ -26,6 +26,7 @@ from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.ui import WebDriverWait
 
 from rnnlab.report.page import page
+from rnnlab.runs.writers import TableLog
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
@@ -216,6 +217,24 @@ def test_one_run_is_chosen(opened: webdriver.Chrome) -> None:
     no_errors(opened)
 
 
+def test_a_cells_own_second_state_is_drawn(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    """Of cornn it is z, which is no c."""
+    fake_group(tmp_path / "runs", {0: -3}, model__cell="cornn", spread=0.1)
+    (tmp_path / "report.html").write_text(page(findings(tmp_path / "runs")), encoding="utf-8")
+    size(browser, 1400)
+    browser.get((tmp_path / "report.html").as_uri())
+    browser.execute_script("drawAll()")
+    until(browser, "return document.querySelectorAll('#chart-detail .scatterlayer .trace').length > 0")
+    names = "return document.getElementById('chart-detail').data.map((trace) => trace.name).filter(Boolean)"
+    drawn = browser.execute_script(names)
+    assert drawn == ["5th to 95th percentile of samples", "h, total", "h, direct", "z, total"]
+    assert named(browser, "states").text == "h and z"
+    if folder := os.environ.get("RNNLAB_SCREENSHOTS"):
+        browser.execute_script("arguments[0].scrollIntoView()", named(browser, "states"))
+        browser.save_screenshot(str(Path(folder) / "states.png"))
+    no_errors(browser)
+
+
 def test_print_is_light_and_without_controls(opened: webdriver.Chrome) -> None:
     opened.execute_script("setTheme('dark')")
     opened.execute_script("dispatchEvent(new Event('beforeprint'))")
@@ -261,3 +280,30 @@ def contrast(one: str, other: str) -> float:
 
     bright, dark = sorted((light(one), light(other)), reverse=True)
     return bright / dark
+
+
+def test_what_probes_measured_is_drawn_a_panel_a_part(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    for run in fake_group(tmp_path / "runs", {0: -1, 1: -2, 2: -3}, probe__which=["jacobian", "gates"]):
+        with TableLog(run.dir.tables) as log:
+            log.write(0, "jacobian", 0, "", [1, 9], {"log10_sigma_max": [-1.0, -9.0 - run.settings["seed"]]})
+            for gate in "ifgo":
+                log.write(0, "gates", 0, gate, [0, 1], {"mean": [0.25, 0.75]})
+    path = tmp_path / "report.html"
+    path.write_text(page(findings(tmp_path / "runs")), encoding="utf-8")
+    size(browser, 400)
+    browser.get_log("browser")
+    browser.get(path.as_uri())
+    browser.execute_script("drawAll()")
+    plot = "document.getElementById('chart-probes')"
+    choose = Select(named(browser, "probe"))
+    # Of four panels, and then of one: the chart is as high as it has to be each time.
+    choose.select_by_visible_text("gates: mean activation")
+    panels = f"{plot}.layout.annotations.map((one) => one.text)"
+    assert browser.execute_script(f"return {panels}") == ["i", "f", "g", "o"]
+    until(browser, f"return {plot}._fullLayout.height === {plot}.clientHeight && {plot}.clientHeight > 900")
+    choose.select_by_visible_text("jacobian: log10 largest singular value")
+    until(browser, f"return {plot}._fullLayout.height === {plot}.clientHeight && {plot}.clientHeight < 400")
+    drawn = browser.execute_script(f"return {plot}.data.filter((trace) => trace.name).map((trace) => trace.y)")
+    assert drawn == [[-1, -10]]
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 400
+    no_errors(browser)

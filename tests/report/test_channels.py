@@ -87,6 +87,7 @@ def test_figures_are_no_higher_than_a_page(found: Findings) -> None:
         assert plan.height < 10
 
 
+@pytest.mark.long
 def test_what_does_not_fit_is_said_with_the_option_that_helps(rnn: Call, tmp_path: Path) -> None:
     for cell in ("rnn", "lstm"):
         for hidden in range(10, 24):

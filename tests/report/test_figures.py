@@ -116,6 +116,7 @@ def test_what_cannot_be_is_said_before(runs: Path, tmp_path: Path, monkeypatch: 
         write_figures(findings(runs), tmp_path, ["png"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("groups", [1, 20])
 def test_long_names_and_many_groups_fit(groups: int, tmp_path: Path) -> None:
     """matplotlib warns, and here that is an error, where a label leaves a figure no room."""

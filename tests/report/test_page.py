@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import fake_group
+from fakes import fake_group, fake_run
 from hypothesis import given
 from hypothesis import strategies as st
 from reports import FORMULA, NASTY, findings, unpacked
@@ -86,6 +86,30 @@ def test_the_page_has_what_the_runs_have(made: str) -> None:
     assert cells == [5, 5, 5, 4, 4, 4]
     commands = [dict(run["facts"])["repeat"] for run in data["runs"]]
     assert all(command.startswith("rnnlab train --config ") for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("states", "drawn"),
+    [
+        (("h",), []),
+        (("h", "c"), ["c"]),
+        (("h", "z"), ["z"]),
+        (("h", "u", "v"), ["u", "v"]),
+        (("h", "c", "a", "a_clipped", "h_unclipped", "c_unclipped"), ["c"]),
+    ],
+    ids=["rnn", "lstm", "cornn", "three", "adjoint clip"],
+)
+def test_the_states_besides_h_are_those_that_the_cell_has(
+    states: tuple[str, ...], drawn: list[str], tmp_path: Path
+) -> None:
+    fake_run(tmp_path, states=states, timesteps=30)
+    (run,) = data_of(page(findings(tmp_path)))["runs"]
+    for detail, decades in zip(run["detail"], (-0.1, -0.05), strict=True):
+        assert detail["states"] == drawn
+        rows = unpacked(detail["values"])
+        assert len(rows) == 4 + len(drawn)
+        for row in rows[4:]:
+            assert row == pytest.approx(decades * np.array(detail["lags"]), abs=1e-3)
 
 
 @given(decades)

@@ -64,6 +64,7 @@ def test_a_broken_file_is_made_again(run: Run, spoiled: bytes) -> None:
     assert kept(run).stat().st_size > 100
 
 
+@pytest.mark.long
 def test_a_flipped_bit_is_no_other_number(run: Run) -> None:
     cached_gradients(run.dir)
     whole = kept(run).read_bytes()

@@ -145,6 +145,7 @@ def test_a_file_without_rows_is_an_empty_frame_of_the_right_types(
     assert frame.empty
 
 
+@pytest.mark.long
 def test_a_file_cut_at_any_byte_is_read_up_to_its_last_newline_and_gone_on_with(tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole.csv", tmp_path / "cut.csv"
     write(whole, updates=2, timesteps=2)

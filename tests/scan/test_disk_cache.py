@@ -88,6 +88,7 @@ def test_with_a_place_of_its_own_nothing_is_said() -> None:
     assert disk_cache.take_message() == ""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
 def test_without_a_home_it_trains_and_says_where_it_compiles(tmp_path: Path) -> None:
     installed, home, temporary = tmp_path / "installed", tmp_path / "home", tmp_path / "tmp"

@@ -32,6 +32,7 @@ def plus_gemm(unit, start, A, B):  # type: ignore[no-untyped-def]
 SIZES = st.integers(1, 70)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(M=SIZES, N=SIZES, K=st.integers(0, 70), dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 99))
 def test_equals_numpy(M: int, N: int, K: int, dtype: type, seed: int) -> None:
@@ -44,6 +45,7 @@ def test_equals_numpy(M: int, N: int, K: int, dtype: type, seed: int) -> None:
     np.testing.assert_allclose(twice, start + 2 * exact, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_row_does_not_depend_on_the_rows_beside_it(dtype: type) -> None:
     """To the bit: so it does not matter into which blocks a batch is cut."""

@@ -43,7 +43,7 @@ from rnnlab.sweeps.results import SweepEvent, SweepOptions
 from rnnlab.training.checkpoints import last_checkpoint
 
 # Those on Ray share one cluster, and are a group of their own (`engines_ray`), which runs beside that of the others.
-pytestmark = pytest.mark.xdist_group("engines")
+pytestmark = [pytest.mark.xdist_group("engines"), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from plugin_files import CELL, CLIP, YAML
 
 from rnnlab.runs.run import Run
 
+pytestmark = pytest.mark.long
+
 VANISHES = "\nfrom pathlib import Path\n\nPath(__file__).unlink(missing_ok=True)\n"
 SWEEP = "base: parts.yaml\naxes: {grid: {model.cell: [halved, rnn]}}\nseeds: 2\n"
 

@@ -28,7 +28,7 @@ from rnnlab.sweeps.results import SweepOptions
 TWO = {**SLOW, "axes": {"grid": {"task.length": [20, 21]}}}
 """Two fleets of two runs."""
 
-pytestmark = pytest.mark.xdist_group("slurm")
+pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

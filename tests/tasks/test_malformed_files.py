@@ -70,7 +70,7 @@ good_x, good_y = np.zeros((20, 5, 2)), np.zeros(20, int)
         (Text, b"abc\n\xe4bc", r":2: not UTF-8 text"),
         (Arrays, "x,y", r"not an .npz file of plain arrays"),
         (Arrays, {"x": good_x}, r"there is no array 'y'; it holds x"),
-        (Arrays, {"x": good_x, "y": np.array([{}] * 20)}, r"not an .npz file of plain arrays .*allow_pickle"),
+        (Arrays, {"x": good_x, "y": np.array([{}] * 20)}, r"not an .npz file of plain arrays .*Python objects"),
         (Arrays, {"x": np.zeros(20), "y": good_y}, r"x must be numbers \[N, T, I\] or \[N, T\], not float64 \[20\]"),
         (Arrays, {"x": good_x.astype(str), "y": good_y}, r"x must be numbers"),
         (Arrays, {"x": good_x, "y": np.zeros(19)}, r"y must be classes .*, not float64 \[19\]"),

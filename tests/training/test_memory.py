@@ -59,6 +59,7 @@ def described(task: str = "addition", *, length: int, batch: int, hidden: int, *
         (described(length=10, batch=2, hidden=3), 1),
     ],
 )
+@pytest.mark.long
 def test_the_forecast_is_what_a_training_takes(given_config: dict[str, Any], replicas: int, tmp_path: Path) -> None:
     command = [sys.executable, "-c", TRAINING, json.dumps(given_config), str(replicas), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)

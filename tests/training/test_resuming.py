@@ -126,6 +126,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("killed")
 @pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
 @pytest.mark.parametrize("checkpoint", [True, False])
@@ -193,6 +194,7 @@ def at_once(described: Config, out: Path, **how: bool) -> list[tuple[int, int, s
     return [(one.pid, one.returncode, words) for one, words in zip(both, messages, strict=True)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["resume", "force"])
 def test_of_two_processes_one_trains_the_run(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted("cut", tmp_path, monkeypatch)

@@ -64,6 +64,7 @@ SCANS_OF_CELLS = [(cell, "general") for cell in CELLS] + [(cell, "fused") for ce
 every_scan = pytest.mark.parametrize("scan", ["general", "fused"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize(("cell", "scan"), SCANS_OF_CELLS)
 def test_every_cell(cell: str, scan: str, layers: int, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ data       the data behind each figure
 panels     where each group is drawn
 canvas     fonts, colours, panels, titles and legends
 drawing    the drawing of each figure
+probe_figures  those of probes
 plans      which figures there are, each with its panels and data
 """
 

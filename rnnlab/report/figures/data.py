@@ -46,13 +46,15 @@ class HeatMap:
 
 
 def curve_data(groups: Sequence[MeasuredGroup]) -> pd.DataFrame:
-    """Median and band by lag."""
+    """Median and band by lag, and a column for each line of theory that a group has."""
+    theories = list(dict.fromkeys(line.name for group in groups for line in group.theory))
 
     def rows(group: MeasuredGroup) -> Any:
         curve = group.curve
         assert curve is not None
         columns = {"lag": curve.lags, "median": curve.median, "low": curve.low, "high": curve.high}
-        return columns | {"runs": curve.count}
+        lines = {line.name: line.beside(curve) for line in group.theory}
+        return columns | {"runs": curve.count} | {name: lines.get(name, np.nan) for name in theories}
 
     return _stacked(groups, rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
 NORM = r"$\log_{10}\,\|\partial L/\partial h_t\|$"
 RATE = "decades per 100 timesteps"
-_MOST_BANDS = 4
-"""In a panel: more would lie on each other."""
+MOST_BANDS = 4
+"""In a panel, of bands and of groups with lines of theory: more would lie on each other."""
+_THEORY_DASHES = ((0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)))
 _MOST_LINEAR = 50
 
 
@@ -57,9 +59,27 @@ def draw_gradient(figure: Figure, panels: Panels, legend: Legend, title: str | N
             finite = np.where(np.isfinite(curve.median), curve.median, np.nan)
             shown = look(panels, line.color, line.style)
             axes.plot(curve.lags, finite, **shown)
-            if panels.lines <= _MOST_BANDS:
+            if panels.lines <= MOST_BANDS:
                 axes.fill_between(curve.lags, curve.low, curve.high, color=shown["color"], alpha=0.15, linewidth=0)
+                _draw_theory(axes, line.group, shown["color"])
     common_labels(figure, drawn, "lag (timesteps)", NORM)
+
+
+def _draw_theory(axes: Axes, group: MeasuredGroup, colour: str) -> None:
+    """The lines of theory of a group, each with its name at its end."""
+    curve = group.curve
+    assert curve is not None
+    for line, dashes in zip(group.theory, cycle(_THEORY_DASHES), strict=False):
+        y = line.beside(curve)
+        axes.plot(curve.lags, y, color=colour, linestyle=dashes, linewidth=0.7)
+        axes.annotate(
+            line.name,
+            (float(curve.lags[-1]), float(y[-1])),
+            ha="right",
+            va="top" if line.slope < 0 else "bottom",
+            color=colour,
+            fontsize=5,
+        )
 
 
 def draw_against(

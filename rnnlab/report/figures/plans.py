@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.report.channels import Asked, Channels, channels, is_numeric
 from rnnlab.report.figures.canvas import Legend, height_of
 from rnnlab.report.figures.data import HeatMap, curve_data, heat_data, rate_data, success_data
-from rnnlab.report.figures.drawing import RATE, Quantity, draw_against, draw_gradient, draw_heatmaps, draw_rows
+from rnnlab.report.figures.drawing import (
+    MOST_BANDS,
+    RATE,
+    Quantity,
+    draw_against,
+    draw_gradient,
+    draw_heatmaps,
+    draw_rows,
+)
 from rnnlab.report.figures.panels import SIZES, Panels, arrange
+from rnnlab.report.figures.probe_figures import probe_figures
 from rnnlab.report.findings import Findings
 
 if TYPE_CHECKING:
@@ -74,6 +83,7 @@ class _Figures:
             yield from self._success(ended)
         if lines:
             yield from self._heatmaps(lines)
+        yield from self._probes(groups)
 
     def _plan(
         self, name: str, panels: Panels, chosen: Channels, data: pd.DataFrame, draw: Any, *, markers: bool = False
@@ -97,7 +107,11 @@ class _Figures:
     def _gradient(self, groups: Sequence[MeasuredGroup]) -> FigurePlan:
         chosen = channels(self.findings, groups, self.options.asked, self.findings.distinct.axes)
         panels = self._arranged(groups, chosen)
-        return self._plan("gradient", panels, chosen, curve_data(panels.groups), draw_gradient)
+        plan = self._plan("gradient", panels, chosen, curve_data(panels.groups), draw_gradient)
+        if panels.lines > MOST_BANDS and any(group.theory for group in panels.groups):
+            without = f"lines of theory are drawn beside at most {MOST_BANDS} curves a panel; --facet, or --where"
+            plan = replace(plan, omitted=(*plan.omitted, without))
+        return plan
 
     def _rates(self, groups: Sequence[MeasuredGroup]) -> FigurePlan:
         chosen = channels(self.findings, groups, self.options.asked, self.findings.distinct.axes, with_x=True)
@@ -127,6 +141,11 @@ class _Figures:
             draw_against(figure, panels, legend, title, x, self.findings.names[x.key], share)
 
         yield self._plan("success", panels, chosen, success_data(panels.groups), draw, markers=True)
+
+    def _probes(self, groups: Sequence[MeasuredGroup]) -> Iterator[FigurePlan]:
+        chosen = channels(self.findings, groups, self.options.asked, self.findings.groups.axes)
+        for figure in probe_figures(self.findings, groups, chosen, SIZES[self.options.width]):
+            yield self._plan(figure.name, figure.panels, chosen, figure.data(), figure.draw)
 
     def _heatmaps(self, groups: Sequence[MeasuredGroup]) -> Iterator[FigurePlan]:
         """A panel a group, in rows and columns by the axes."""

@@ -2,6 +2,7 @@
 
 encoding    numbers in few bytes, curves with few points
 run         one run on the page
+probe_charts  what probes measured, on the page
 payload     the texts and the data of a page
 """
 
@@ -19,7 +20,7 @@ from rnnlab.report.channels import Asked
 from rnnlab.report.findings import Findings
 from rnnlab.report.page.run import Thinned
 
-_SCRIPTS = ("unpack.js", "charts.js", "run.js", "groups.js", "page.js", "reload.js")
+_SCRIPTS = ("unpack.js", "charts.js", "run.js", "groups.js", "probes.js", "page.js", "reload.js")
 _PACKAGES = ("jinja2", "plotly")
 
 

@@ -107,6 +107,8 @@ function draw(name) {
   if (!place.classList.contains("js-plotly-plot")) place.textContent = "";
   place.style.height = made.height ? `${made.height}px` : "";
   Plotly.react(place, made.traces, made.layout, CONFIG);
+  // A chart that is drawn again keeps the height that it had.
+  if (place.clientHeight !== place._fullLayout.height) Plotly.Plots.resize(place);
 }
 function changed(...names) {
   for (const name of names.length ? names : Object.keys(CHARTS)) if (NEAR.has(name)) draw(name);

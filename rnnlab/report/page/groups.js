@@ -53,11 +53,29 @@ CHARTS.curves = () => {
       mode: "lines",
       line: { color: colour, dash, width: 2.5 },
     }, panel));
+    if (fullest <= MOST_BANDS) {
+      traces.push(...theoryOf(curve, colour, scaled).map((trace) => Object.assign(trace, panel)));
+    }
   }
   const layout = layoutOf("lag (timesteps before the last)", linear ? "|dL/dh_t|" : "log10 |dL/dh_t|", {});
   if (titles.length === 1) return { traces, layout };
   return { traces, ...panelled(layout, titles, document.getElementById("chart-curves").clientWidth) };
 };
+// What closed forms say, as a line with its name at its end.
+function theoryOf(curve, colour, scaled) {
+  const lags = [curve.lags[0], curve.lags.at(-1)];
+  return curve.theory.filter(({ values }) => !values.includes(null)).map(({ name, values }, at) => ({
+    x: lags,
+    y: scaled(values),
+    text: ["", plain(name)],
+    textposition: values[1] < values[0] ? "bottom left" : "top left",
+    textfont: { color: colour, size: 10 },
+    mode: "lines+text",
+    name: plain(name),
+    hoverinfo: "name",
+    line: { color: colour, dash: DASHES[1 + at % (DASHES.length - 1)], width: 1 },
+  }));
+}
 // The readings of single runs are fewer than those of the groups: the one nearest to the slider's update.
 function singleSeeds(group, colour, scaled) {
   const update = DATA.positions[chosen()];

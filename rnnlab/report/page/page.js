@@ -14,7 +14,7 @@ function check(numbers) {
   drawn.clear();
   for (const number of numbers) drawn.add(number);
   for (const box of document.querySelectorAll("#groups input")) box.checked = drawn.has(Number(box.dataset.group));
-  changed("curves", "rates", "success", "training");
+  changed("curves", "rates", "success", "training", "probes");
 }
 // A box for each value of each key: a group is drawn where all its values are checked.
 function readyFilters() {
@@ -145,6 +145,8 @@ if (lengths.size < 2) {
   document.getElementById("success-section").remove();
   delete CHARTS.success;
 }
+if (DATA.probes.length) readyProbes();
+else delete CHARTS.probes;
 readySeries();
 readySlider();
 readyFilters();

@@ -12,11 +12,13 @@ from rnnlab import __version__
 from rnnlab.analysis.intervals import Interval
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.measured import median_curve
+from rnnlab.compare.theory_lines import theory_lines
 from rnnlab.report.channels import Asked, Channels, channels, combination, combinations, text_of
 from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
 from rnnlab.report.headings import HEADINGS, label, numbers, values_of
 from rnnlab.report.page.encoding import envelope, evenly, pack_decades
+from rnnlab.report.page.probe_charts import probes_data
 from rnnlab.report.page.run import Reading, Size, Thinned, run_data
 from rnnlab.runs.run_json import now
 
@@ -52,6 +54,7 @@ def payload(
             _group(group, findings, readings, positions, place) | _looks(findings, chosen, group)
             for group in findings.measured
         ],
+        "probes": probes_data(findings),
         "runs": [
             run_data(
                 run, groups.name_of(run), readings[run.path], group, groups.differing, size, heat=size.has_heat(number)
@@ -59,7 +62,7 @@ def payload(
             for number, (run, group) in enumerate(zip(runs, group_of, strict=True))
         ],
     }
-    texts = _texts(findings, size)
+    texts = _texts(findings, size) | {"probes": bool(data["probes"])}
     return data, texts | ({"title": title} if title else {})
 
 
@@ -123,7 +126,8 @@ def _length(group: MeasuredGroup) -> float | None:
 
 def _curves(group: MeasuredGroup, readings: dict[Path, Reading], positions: Sequence[int]) -> list[dict[str, Any]]:
     """Median and band at each position of the slider, then those of each run's last finite reading."""
-    members = [reading for run in group.runs if (reading := readings[run.path]).updates is not None]
+    with_curves = [run for run in group.runs if readings[run.path].updates is not None]
+    members = [readings[run.path] for run in with_curves]
     if not members:
         return []
     curves = []
@@ -136,7 +140,12 @@ def _curves(group: MeasuredGroup, readings: dict[Path, Reading], positions: Sequ
         has_band = bool(recorded[1].any())
         rows = 3 if has_band else 1
         packed = pack_decades(values[:rows], recorded[:rows])
-        curves.append({"lags": median.lags[places].tolist(), "values": packed, "runs": len(members)})
+        theory = [
+            {"name": line.name, "values": line.beside(median)[places[[0, -1]]].tolist()}
+            for line in theory_lines(with_curves, position)
+        ]
+        lags = median.lags[places].tolist()
+        curves.append({"lags": lags, "values": packed, "runs": len(members), "theory": theory})
     return curves
 
 

@@ -5,6 +5,11 @@ function current() {
   return DATA.runs[theRun.number];
 }
 
+// Curves of one run are told apart by colours of their own, however few groups there are.
+function lookOf(number) {
+  return look(number, 0);
+}
+
 CHARTS.heat = () => {
   const run = current();
   if (!run || !run.heat) return run && run.reason ? run.reason : "this run's heat map is not on the page";
@@ -70,8 +75,8 @@ CHARTS.heat = () => {
 CHARTS.detail = () => {
   const run = current();
   if (!run || !run.detail) return run && run.reason ? run.reason : "no gradient was recorded";
-  const one = run.detail[theRun.detail], packed = rowsOf(one.values), [h, direct, c] = [0, 1, 2].map(styleOf);
-  const [total, own, low, high, cell] = packed.rows;
+  const one = run.detail[theRun.detail], packed = rowsOf(one.values), [h, direct] = [0, 1].map(lookOf);
+  const [total, own, low, high, ...others] = packed.rows;
   const hover = (at) =>
     packed.rows[at].map((value, k) =>
       `lag ${one.lags[k]}: ${value === null ? packed.labels[at][k] : value.toFixed(2)}`
@@ -109,14 +114,14 @@ CHARTS.detail = () => {
     text: hover(1),
     hoverinfo: "text+name",
   });
-  if (cell) {
+  for (const [at, state] of one.states.entries()) {
     traces.push({
       x: one.lags,
-      y: cell,
+      y: others[at],
       mode: "lines",
-      line: { color: c.colour, dash: "dot", width: 2.5 },
-      name: "c, total",
-      text: hover(4),
+      line: { color: lookOf(2 + at).colour, dash: "dot", width: 2.5 },
+      name: `${plain(state)}, total`,
+      text: hover(4 + at),
       hoverinfo: "text+name",
     });
   }
@@ -128,7 +133,7 @@ CHARTS.norms = () => {
   if (!run || !run.norms) return run && run.metrics_reason ? run.metrics_reason : "no metrics were recorded";
   const norms = run.norms, x = floatsOf(norms.updates);
   const [before, after, acted] = [norms.grad_norm, norms.grad_norm_clipped, norms.clipped].map(floatsOf);
-  const [first, second] = [0, 1].map(styleOf);
+  const [first, second] = [0, 1].map(lookOf);
   const hit = x.map((_, at) => acted[at] > 0);
   const traces = [
     { x, y: before, mode: "lines", line: { color: first.colour, width: 2 }, name: "before the clip" },
@@ -153,7 +158,8 @@ function chooseRun(number) {
   select.value = String(theRun.number);
   document.getElementById("run-name").textContent = run.name;
   slider.max = String(run.detail ? run.detail.length - 1 : 0);
-  document.getElementById("states").textContent = run.detail && run.detail[0].values.shape[0] > 4 ? "h and c" : "h";
+  const states = ["h", ...(run.detail ? run.detail[0].states : [])];
+  document.getElementById("states").textContent = states.join(" and ");
   const facts = document.getElementById("facts");
   facts.replaceChildren();
   for (const [name, value] of run.facts) {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnlab.errors import RunFolderError
 from rnnlab.report.formatting import format_number, format_setting
@@ -87,7 +88,7 @@ class Reading:
     >>> measured = groups.measure(on_readings=thinned.add)
     >>> reading = thinned.readings(measured)[groups.runs[0].path]
     >>> reading.updates.tolist(), sorted(reading.detail[0])
-    ([0, 10], ['lags', 'update', 'values'])
+    ([0, 10], ['lags', 'states', 'update', 'values'])
     """
 
     grid: Grid | None
@@ -130,9 +131,9 @@ class Thinned:
     def add(self, run: Run, readings: GradientGrids, grid: Grid) -> None:
         """Keep what the page shows of a run (see `measured.OnReadings`)."""
         thin = _thin(grid, self.size)
-        cell = _thin(readings.grid("c"), self.size) if "c" in readings.states() else None
-        detail = _detail(thin, cell, self.size)
-        # Percentiles and the state c are drawn in the detail only.
+        others = {name: _thin(readings.grid(name), self.size) for name in readings.cell_states() if name != "h"}
+        detail = _detail(thin, others, self.size)
+        # Percentiles and the states besides h are drawn in the detail only.
         norms = replace(thin, values={"log10_norm": thin.values["log10_norm"]})
         self._kept[run.path] = norms, _thin(readings.by_timestep(), self.size), detail
 
@@ -217,20 +218,34 @@ def _heat(grid: Grid, size: Size) -> dict[str, Any]:
     return {"updates": grid.updates.tolist(), "lags": grid.lags[lags].tolist(), "values": packed}
 
 
-def _detail(grid: Grid, cell: Grid | None, size: Size) -> list[dict[str, Any]]:
-    """Curves of some updates: total, direct, the 5th and the 95th percentile over samples, and the total of c."""
+def _detail(grid: Grid, others: Mapping[str, Grid], size: Size) -> list[dict[str, Any]]:
+    """Curves of some updates: total, direct, the 5th and the 95th percentile over samples; then the other states."""
     detail = []
     for row in np.unique([*evenly(len(grid.updates), size.details), grid.at()]):
         lags, total = grid.curve(row)
         places = envelope(total, size.detail_lags)
         names = ("log10_direct", "log10_p05", "log10_p95")
         rows = [total[places], *(grid.curve(row, name)[1][places] for name in names)]
-        if cell is not None and (at := np.flatnonzero(cell.updates == grid.updates[row])).size:
-            same = np.isin(cell.lags, lags[places])
-            if same.sum() == len(places):
-                rows.append(cell.values["log10_norm"][at[0], same])
-        detail.append({"update": int(grid.updates[row]), "lags": lags[places].tolist(), "values": pack_decades(rows)})
+        totals = {name: _total(other, int(grid.updates[row]), lags[places]) for name, other in others.items()}
+        there = {name: total for name, total in totals.items() if total is not None}
+        detail.append(
+            {
+                "update": int(grid.updates[row]),
+                "lags": lags[places].tolist(),
+                "states": [*there],
+                "values": pack_decades([*rows, *there.values()]),
+            }
+        )
     return detail
+
+
+def _total(grid: Grid, update: int, lags: NDArray[np.int64]) -> Floats | None:
+    """The norms at these lags, ascending; None where the update, or one of them, was not recorded of this state."""
+    at, same = np.flatnonzero(grid.updates == update), np.isin(grid.lags, lags)
+    if not at.size or same.sum() != len(lags):
+        return None
+    total: Floats = grid.values["log10_norm"][at[0], same]
+    return total
 
 
 def _norms(metrics: dict[str, Floats], size: Size) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A report on the terminal: for each comparison a table and the curves of its groups, then pairs and notes."""
+"""A report on the terminal: for each comparison a table and the curves of its groups, then pairs, probes and notes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rnnlab.compare.group import MeasuredGroup
 from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_count, format_number, format_setting, format_signed, printable
 from rnnlab.report.headings import label
+from rnnlab.report.terminal.probe_comparison import probe_comparison
 from rnnlab.report.terminal.strip import span, sparkline, sparkline_axis, strip
 
 _PANELS = 12
@@ -31,7 +32,7 @@ def report(findings: Findings, width: int = 80, *, unicode: bool = True) -> Rend
             parts.append(Text(printable(shared, unicode), style="bold"))
         parts += [_table(findings, groups, width, unicode), Text("")]
         parts += [_curves(findings, groups, width, unicode), Text("")]
-    parts += [*_pairs(findings, unicode), *_notes(findings, unicode)]
+    parts += [*_pairs(findings, unicode), *probe_comparison(findings, unicode), *_notes(findings, unicode)]
     return Lines(*parts)
 
 

@@ -67,7 +67,7 @@ def listing(runs: Runs, width: int = 80, *, unicode: bool = True) -> RenderableT
 
     Where that is too wide, the remark on a verdict goes first, then settings from the last one on; a name is cut last.
     """
-    lines, hidden = fitted(_lines(runs), width)
+    lines, hidden = fitted(lines_of(runs), width)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     titles, *cells = lines
     for title in titles:
@@ -82,7 +82,7 @@ def listing(runs: Runs, width: int = 80, *, unicode: bool = True) -> RenderableT
 
 def plain_listing(runs: Runs) -> Iterator[str]:
     """The same for a file or a pipe: nothing is cut."""
-    lines, hidden = fitted(_lines(runs), None)
+    lines, hidden = fitted(lines_of(runs), None)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         yield "  ".join(printable(cell).ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -126,8 +126,8 @@ def _without_middle(name: str, most: int) -> str:
     return f"{name[: most - 2 - end]}..{name[len(name) - end :]}"
 
 
-def _lines(runs: Runs) -> list[list[str]]:
-    """The titles, and the cells of each run."""
+def lines_of(runs: Runs) -> list[list[str]]:
+    """The titles, and the cells of each run: name, status, verdict, rate, error, and all settings that differ."""
     keys = key_settings(runs)
     table = [_settings(run) for run in runs]
     axes = axes_of(with_options(with_names(keys, table), table, differing_keys(table)), table)

@@ -29,7 +29,7 @@ def probed(draws: Sequence[Probed], *, unicode: bool = True) -> RenderableType:
         if name in first.figures:
             parts.append(_figures(draws, name, unicode))
         if name in first.tables:
-            parts.append(_table(draws, name, unicode))
+            parts += _tables(draws, name, unicode)
         parts.append(Text(""))
     count = format_count(len(draws), "draw")
     parts.append(Text(f"{count}, seed {first.seed} on" if len(draws) > 1 else f"seed {first.seed}", style="dim"))
@@ -48,12 +48,19 @@ def _figures(draws: Sequence[Probed], name: str, unicode: bool) -> Table:
     return table
 
 
-def _table(draws: Sequence[Probed], name: str, unicode: bool) -> Table:
-    table, count = _frame(), PROBES[name].at
-    if all(len(rows.at) == 1 for rows in draws[0].tables[name]):
-        return _without_places(draws, name)
-    shape = None
+def _tables(draws: Sequence[Probed], name: str, unicode: bool) -> list[RenderableType]:
+    """What is measured at several places, and what is one number a layer and part."""
+    by_places: dict[bool, list[TableRows]] = {True: [], False: []}
     for rows in draws[0].tables[name]:
+        by_places[len(rows.at) > 1].append(rows)
+    tables = (_table(draws, name, by_places[True], unicode), _without_places(draws, name, by_places[False]))
+    return [table for table in tables if table.row_count]
+
+
+def _table(draws: Sequence[Probed], name: str, tables: Sequence[TableRows], unicode: bool) -> Table:
+    table, count = _frame(), PROBES[name].at
+    shape = None
+    for rows in tables:
         chosen = _chosen(len(rows.at))
         places = [str(rows.at[k]) for k in chosen]
         if places != shape:
@@ -66,10 +73,10 @@ def _table(draws: Sequence[Probed], name: str, unicode: bool) -> Table:
     return table
 
 
-def _without_places(draws: Sequence[Probed], name: str) -> Table:
-    """A table of what is one number a layer and part: a column for each quantity."""
+def _without_places(draws: Sequence[Probed], name: str, tables: Sequence[TableRows]) -> Table:
+    """A column for each quantity."""
     table, heading = _frame(), list[str]()
-    for rows in draws[0].tables[name]:
+    for rows in tables:
         means = dict(_means(draws, name, rows))
         if [*means] != heading:
             heading = [*means]

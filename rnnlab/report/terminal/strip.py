@@ -18,7 +18,8 @@ _BRAILLE: Bits = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80
 _ASCII: Bits = np.array([[1], [2]])
 _ASCII_CELLS = " '.:"
 
-_LETTERS = {"0": "exactly zero", "u": "underflow", "!": "not finite"}
+LETTERS = {"0": "exactly zero", "u": "underflow", "!": "not finite"}
+"""What stands on the axis where a curve has no number."""
 
 
 def strip(
@@ -120,7 +121,7 @@ def _places(x: NDArray[np.float64], places: int) -> Bits:
     return np.zeros(len(x), int) if not length else np.round((x - x[0]) / length * (places - 1)).astype(int)
 
 
-def _step(length: float, most: int) -> int:
+def round_step(length: float, most: int) -> int:
     """The smallest of 1, 2, 5, 10, 20, ... that divides the length into at most so many parts."""
     sizes = itertools.accumulate(itertools.cycle((2.0, 2.5, 2.0)), operator.mul, initial=1.0)
     return next(int(size) for size in sizes if length / size <= most)
@@ -128,7 +129,7 @@ def _step(length: float, most: int) -> int:
 
 def _value_labels(low: float, high: float, rows: int) -> list[str]:
     labels = [""] * rows
-    step = _step(high - low, max(1, rows // 2))
+    step = round_step(high - low, max(1, rows // 2))
     for value in range(math.ceil(low / step) * step, math.floor(high) + 1, step) if rows else ():
         labels[round((high - value) / (high - low) * (rows - 1))] = str(value)
     return labels
@@ -143,7 +144,7 @@ def _lag_axis(x: NDArray[np.float64], y: NDArray[np.float64], columns: int, unic
         text = f"{at:g}"
         start = min(max(0, place - len(text) // 2), columns - len(text))
         numbers[start : start + len(text)] = text
-    for letter, points in zip(_LETTERS, (np.isneginf(y), np.isnan(y), np.isposinf(y)), strict=True):
+    for letter, points in zip(LETTERS, (np.isneginf(y), np.isnan(y), np.isposinf(y)), strict=True):
         for place in set(_places(x, columns)[points].tolist()):
             axis[place] = letter
     return "".join(axis), _with_axis_name("".join(numbers))
@@ -155,7 +156,7 @@ def _ticks(x: NDArray[np.float64], columns: int) -> Iterator[tuple[float, int]]:
         return
     first, last = float(x[0]), float(x[-1])
     room = max(len(f"{last:g}") + 3, 8)
-    step = _step(last - first, max(1, columns // max(room, 10)))
+    step = round_step(last - first, max(1, columns // max(room, 10)))
     for at in np.arange(math.ceil(first / step) * step, last, step):
         place = round((float(at) - first) / (last - first) * (columns - 1))
         if place <= columns - 1 - room:
@@ -173,5 +174,5 @@ def _with_axis_name(numbers: str) -> str:
 
 
 def _legend(axis: str, margin: int, width: int) -> list[str]:
-    meanings = [f"{letter} {meaning}" for letter, meaning in _LETTERS.items() if letter in axis]
+    meanings = [f"{letter} {meaning}" for letter, meaning in LETTERS.items() if letter in axis]
     return [" " * (margin + 2) + ", ".join(meanings)] if meanings else []
