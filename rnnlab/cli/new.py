@@ -67,3 +67,5 @@ def new(
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
     print(f"{file} is written; run it with: rnnlab {command} --config {shlex.quote(file)}", file=sys.stderr)
+    if command == "train" and "sweep" in Path(file).name:
+        print("it is a config of a run; a sweep, many runs, is written with --sweep", file=sys.stderr)

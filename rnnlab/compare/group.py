@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnlab.analysis.intervals import Interval, mean_interval, wilson
 from rnnlab.compare.conditions import plain
@@ -108,6 +109,17 @@ class MeasuredGroup:
     def curve(self) -> MedianCurve | None:
         """The median of log10 |dL/dh_t| by lag, with the interval of the mean."""
         return median_curve([reading.curve for reading in self.measured]) if self.measured else None
+
+    @cached_property
+    def samples(self) -> NDArray[np.float64]:
+        """At each lag of the curve the fewest samples that a run's norm there is of; NaN where no file says."""
+        lags = self.curve.lags if self.curve else np.zeros(0, np.int64)
+        fewest = np.full(len(lags), np.nan)
+        for reading in self.measured:
+            if reading.samples is not None:
+                at = np.searchsorted(lags, reading.curve[0])
+                fewest[at] = np.fmin(fewest[at], reading.samples)
+        return fewest
 
     @cached_property
     def theory(self) -> tuple[TheoryLine, ...]:

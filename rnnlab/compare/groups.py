@@ -225,14 +225,17 @@ class MeasuredGroups(InNotebook, Sequence[MeasuredGroup]):
         return frame.astype(dict.fromkeys(figures, "float64"))
 
     def curves(self) -> pd.DataFrame:
-        """A row a group and lag: median log10 |dL/dh_t|, the t interval of its mean, and the number of runs."""
+        """A row a group and lag: median log10 |dL/dh_t|, the t interval of its mean, and the number of runs.
+
+        samples: the fewest that a run's norm at that lag is of. In ragged sequences the longest lags are of few.
+        """
         import pandas as pd
 
         frames = []
         for group in self.members:
             if (curve := group.curve) is not None:
                 columns = {"lag": curve.lags, "median": curve.median, "low": curve.low, "high": curve.high}
-                frame = pd.DataFrame({**columns, "runs": curve.count})
+                frame = pd.DataFrame({**columns, "runs": curve.count, "samples": group.samples})
                 for position, (key, value) in enumerate(group.values.items()):
                     frame.insert(position, key, [value] * len(frame))
                 frames.append(frame)

@@ -48,6 +48,8 @@ class Measured:
     error: float | None
     """On the test split, or the validation split where there is none; None for a run that did not complete."""
     clip_rate: float | None
+    samples: Floats | None = field(default=None, compare=False)
+    """How many samples of the batch have each lag of the curve; NaN where the file does not say."""
 
 
 def measure_run(run: Run, at: int | None = None, on_readings: OnReadings | None = None) -> Measured | str:
@@ -100,6 +102,7 @@ def measured(run: Run, grid: Grid, row: int) -> Measured:
         effective_lag=effective_lag(lags, norms) if verdict.is_of_recurrence else None,
         error=final_error(result) if ended else None,
         clip_rate=number(result.get("clip_rate")),
+        samples=None if grid.samples is None else grid.samples[row][grid.recorded[row]],
     )
 
 

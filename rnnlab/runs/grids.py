@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,8 @@ class Grid:
     recorded: NDArray[np.bool_]
     values: dict[str, Floats]
     own_lags: bool = True
+    samples: Floats | None = None
+    """[U, K]: how many samples of the batch have that lag; NaN in files of an older version, which do not say."""
 
     def at(self, update: int | None = None) -> int:
         """The row of the recorded update nearest to `update`; by default of the last one that is finite everywhere."""
@@ -104,7 +106,10 @@ class GradientGrids:
         own, samples = (_column(self._table, name)[chosen] for name in ("own_lag", "own_samples"))
         known = (own >= 0) & (samples != 0)
         columns = {name: f"own_{name}" for name in LOG10_COLUMNS}
-        return self._grid(np.flatnonzero(chosen)[known], "own_lag", columns, own_lags=not (samples < 0).any())
+        rows = np.flatnonzero(chosen)[known]
+        grid = self._grid(rows, "own_lag", columns | {"samples": "own_samples"}, own_lags=not (samples < 0).any())
+        counts = grid.values.pop("samples")
+        return replace(grid, samples=np.where(counts < 0, np.nan, counts))
 
     def by_timestep(self, state: str = "h", layer: int | None = None) -> Grid:
         """The log10 norms of a state in a layer (the top one), with lag T-1-t. Raises UsageError like `grid`."""

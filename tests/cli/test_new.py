@@ -27,6 +27,12 @@ def test_new_writes_a_config_that_is_right_and_replaces_none(rnn: Call) -> None:
     assert "cannot be written" in rnn("new", "no/such/folder.yaml").err
 
 
+def test_a_config_with_the_name_of_a_sweep_is_told_from_one(rnn: Call) -> None:
+    hint = "a sweep, many runs, is written with --sweep"
+    assert hint in rnn("new", "my_sweep.yaml").err
+    assert hint not in rnn("new", "--sweep", "mine_sweep.yaml").err
+
+
 def test_new_to_stdout(rnn: Call, tmp_path: Path) -> None:
     result = rnn("new", "-")
     assert (result.code, result.err) == (0, "")

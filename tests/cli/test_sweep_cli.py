@@ -144,6 +144,11 @@ def test_diverged_runs_are_results_unless_asked(call: Call, file: str) -> None:
             2,
             "model.cell is an axis of this sweep; change it there, or take some of its values with --only",
         ),
+        (
+            ["--set", "axes.grid.model.cell=[gru]"],
+            2,
+            "the axes stand in the file; take some of their values with --only",
+        ),
         (["--set", "train.update=3"], 2, "did you mean 'updates'"),
         (["--set", "seeds=0"], 2, "seeds: must be a number of seeds"),
     ],
@@ -164,10 +169,12 @@ def test_each_command_knows_the_others_file(call: Call, file: str) -> None:
         2,
         "mine.yaml: this is a sweep, many runs; `rnnlab sweep` trains it, and `rnnlab.sweep` in Python\n",
     )
-    Path("one.yaml").write_text("task: addition\n")
+    Path("one.yaml").write_text("task: addition\nmodel: {hidden: 3}\n")
     result = call("sweep", "-c", "one.yaml")
-    assert result.code == 2
-    assert "one.yaml:1:1: task: this is a config: train it with `rnnlab train`" in result.err
+    assert (result.code, result.err) == (
+        2,
+        "one.yaml:1:1: task: this is a config: train it with `rnnlab train`, or put it under `base:`\n",
+    )
     Path("bad.yaml").write_text(TEXT.replace("gru", "gruu"))
     result = call("validate", file, "one.yaml", "bad.yaml")
     assert result.code == 2

@@ -22,6 +22,7 @@ from rnnlab.compare.groups import Groups
 from rnnlab.compare.measured import median_curve
 from rnnlab.compare.pairs import pairs
 from rnnlab.errors import UsageError
+from rnnlab.report.figures.data import curve_data
 
 
 @pytest.fixture
@@ -204,6 +205,23 @@ def test_a_run_without_gradients_is_in_the_table_all_the_same(tmp_path: Path) ->
     assert measured.decay_rates()["rate"].isna().all()
     assert "recorded no gradient of state 'h'" in measured.left_out[run.name]
     assert measured.curves().empty
+
+
+def test_a_curve_says_of_how_many_samples_each_lag_is(tmp_path: Path) -> None:
+    """The fewest of its runs: 20 samples at lag 0, and one fewer every 10 or 5 lags."""
+    lags = np.arange(50)
+    for seed, each in ((0, 10), (1, 5)):
+        run = fake_run(tmp_path, f"run{seed}", {"seed": seed})
+        frame = pd.read_csv(run.dir.gradients)
+        frame["own_samples"] = 20 - frame["own_lag"] // each
+        frame.to_csv(run.dir.gradients, index=False)
+    groups = load_runs(tmp_path).group_by()
+    assert groups.curves()["samples"].tolist() == (20 - lags // 5).tolist()
+    assert curve_data(groups.measure()).loc[:, "samples"].tolist() == (20 - lags // 5).tolist()
+    # A file of an older version says nothing of it.
+    frame["own_samples"] = -1
+    frame.to_csv(run.dir.gradients, index=False)
+    assert load_runs(tmp_path).group_by().curves()["samples"].tolist() == (20 - lags // 10).tolist()
 
 
 QUESTIONS: dict[str, Callable[[Groups], pd.DataFrame]] = {

@@ -46,7 +46,7 @@ class HeatMap:
 
 
 def curve_data(groups: Sequence[MeasuredGroup]) -> pd.DataFrame:
-    """Median and band by lag, and a column for each line of theory that a group has."""
+    """Median and band by lag, of how many runs and samples, and a column for each line of theory that a group has."""
     theories = list(dict.fromkeys(line.name for group in groups for line in group.theory))
 
     def rows(group: MeasuredGroup) -> Any:
@@ -54,7 +54,8 @@ def curve_data(groups: Sequence[MeasuredGroup]) -> pd.DataFrame:
         assert curve is not None
         columns = {"lag": curve.lags, "median": curve.median, "low": curve.low, "high": curve.high}
         lines = {line.name: line.beside(curve) for line in group.theory}
-        return columns | {"runs": curve.count} | {name: lines.get(name, np.nan) for name in theories}
+        counts = {"runs": curve.count, "samples": group.samples}
+        return columns | counts | {name: lines.get(name, np.nan) for name in theories}
 
     return _stacked(groups, rows)
 

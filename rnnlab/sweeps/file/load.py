@@ -78,7 +78,8 @@ def load_sweep(source: Source, sets: Iterable[str | Setting] = (), *, allow_plug
     if not dimensions and not reader.problems:
         reader.add("axes", "a sweep needs `axes` or `seeds`; a single run is trained with `rnnlab train`")
     if reader.problems:
-        wrong = _wrong_values(base, base_sets, dimensions) if base.value else []
+        of_base = [setting for setting in base_sets if setting.path[0] != "axes"]  # those are told above
+        wrong = _wrong_values(base, of_base, dimensions) if base.value else []
         raise ConfigError(at_most([*reader.problems, *wrong]))
     return replace(_members(base, base_sets, dimensions, axes), name=_stem(document.name))
 
@@ -163,6 +164,11 @@ def _combination(settings: Sequence[Setting], count: int) -> str:
 def _on_axes(sets: Iterable[Setting], axes: Iterable[str]) -> Iterator[Problem]:
     for setting in sets:
         key = _key(setting)
+        if setting.path[0] == "axes":
+            message = (
+                "the axes stand in the file; take some of their values with --only, such as --only model.cell=lstm"
+            )
+            yield Problem(key, message, place=setting.place)
         for axis in axes:
             if key == axis or key.startswith(f"{axis}.") or axis.startswith(f"{key}."):
                 yield Problem(

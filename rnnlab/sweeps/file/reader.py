@@ -35,13 +35,16 @@ class Reader:
         self.name = document.name
         self.root = document.tree or _as_node(document.value)
         self.problems = list(document.problems)
+        self._is_config = "task" in self.root.content and "base" not in self.root.content
+        if self._is_config:
+            message = "this is a config: train it with `rnnlab train`, or put it under `base:`"
+            self._add("task", message, self.root.content["task"][0])
+            return
         for key, (position, node) in self.root.content.items():
             if key == "plugins" and not _is_list_of_texts(node.plain()):
                 self._add(key, "must be a list of files and modules, such as [my_parts.py]", position)
             if key not in KEYS:
-                hint = "this is a config: train it with `rnnlab train`, or put it under `base:`"
-                message = hint if "task" in self.root.content else "there is no such key in a sweep"
-                self._add(key, message, position, () if "task" in self.root.content else KEYS, key)
+                self._add(key, "there is no such key in a sweep", position, KEYS, key)
 
     def _add(self, key: str, message: str, position: Position, choices: Sequence[str] = (), given: str = "") -> None:
         place = position.place(self.name) if self.name else ""
@@ -58,6 +61,8 @@ class Reader:
     def base(self) -> Document:
         """The config that the axes vary."""
         node = self._part("base")
+        if self._is_config:
+            return Document({})  # said already
         if node is None:
             self.add("base", "is needed: a config, or the path of one")
         elif isinstance(node.content, dict):
