@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rnnlab.errors import RnnlabError, RunFolderError, UsageError
 from rnnlab.report.formatting import format_number
 from rnnlab.report.notebook.fragments import block, headline, line, table
-from rnnlab.report.notebook.svg import Line, strip_svg
 from rnnlab.report.notebook.of_verdict import verdict_line
+from rnnlab.report.notebook.svg import Line, strip_svg
 from rnnlab.runs.grids import GradientGrids, Grid
 from rnnlab.runs.run import Run
 
