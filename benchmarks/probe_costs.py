@@ -20,7 +20,7 @@ from rnnlab.training.fleet import Fleet
 
 SHAPE = (20, 100, 50)
 """B, T, H."""
-TURNS = Patience(repeats=7, turn=0.1, row=60.0)
+TURNS = Patience(turn=0.1, row=60.0, update=60.0)
 
 
 def costs(cell: str, shape: tuple[int, int, int], patience: Patience) -> dict[str, Any]:
