@@ -45,6 +45,7 @@ INTRODUCED = {
     "cells": ("Cells", "`model.cell` takes the name alone; a cell's options stand beside it in `model`."),
     "inits": ("Initializers", "For the keys of `model.init`; each says which of them it is for."),
     "clips": ("Clips", "For `clip`."),
+    "penalties": ("Penalties", "For `penalty`."),
     "tasks": ("Tasks", f"For `task`. Every one has `loss`, {LOSS_HELP}."),
     "probes": ("Probes", "For `probe.which`: a list of names. What they write: [RECORDS.md](RECORDS.md)."),
     "schedules": (
@@ -67,6 +68,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
 VALUES = {
     "task": "[task](#tasks)",
     "clip": "[clip](#clips)",
+    "penalty": "[penalty](#penalties)",
     "optimizer": "[optimizer](#optimizers)",
     "probe.which": "list of [probes](#probes)",
     "probe.schedule": "[schedule](#schedules)",

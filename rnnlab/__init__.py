@@ -32,6 +32,7 @@ The packages and modules, each importing only from those above it:
     inits            initializers of weights and biases
     tasks            what is learned
     probes           what is measured, and at which updates
+    penalties        terms that are added to the loss for their gradient
     clips            what is done to a gradient before the update
     torch_optim      an update of torch.optim with less around it
     optimizers       torch.optim's, with their options

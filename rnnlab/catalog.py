@@ -14,6 +14,7 @@ _IN_A_CONFIG = {
     "cells": "rnnlab.cells:CELLS",
     "inits": "rnnlab.inits:INITS",
     "clips": "rnnlab.clips:CLIPS",
+    "penalties": "rnnlab.penalties:PENALTIES",
     "tasks": "rnnlab.tasks:TASKS",
     "probes": "rnnlab.probes:PROBES",
     "optimizers": "rnnlab.optimizers:OPTIMIZERS",

@@ -25,7 +25,9 @@ def escaped(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or one in "\n\t" else _code(one) for one in text)
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else _code(character) for character in text
+    )
 
 
 def encodable(text: str) -> str:

@@ -36,6 +36,7 @@ WITHOUT_EXAMPLE = {
     "rnnlab.inits.base.Init": ABSTRACT,
     "rnnlab.inits.base.WeightInit": ABSTRACT,
     "rnnlab.optimizers.OptimizerPart": ABSTRACT,
+    "rnnlab.penalties.base.Penalty": ABSTRACT,
     "rnnlab.probes.base.Probe": ABSTRACT,
     "rnnlab.probes.base.View": PROTOCOL,
     "rnnlab.probes.schedules.Schedule": ABSTRACT,

@@ -15,6 +15,7 @@ from rnnlab.clips import Clip
 from rnnlab.column import Column
 from rnnlab.inits import Init
 from rnnlab.optimizers import OptimizerPart
+from rnnlab.penalties import Penalty, Term
 from rnnlab.probes import Figures, Probe, Schedule, View
 from rnnlab.sweeps.engines import Engine
 from rnnlab.sweeps.engines.run_job import run_job
@@ -75,6 +76,22 @@ class Softly(Clip):
             for _ in range(clip.power):
                 row.copy_(clip.threshold * (row / clip.threshold).tanh())
         return rows, np.ones(len(clips))
+
+
+class Ridge(Penalty):
+    """Half the squared size of the recurrent weights."""
+
+    name: Literal["ridge"] = "ridge"
+    strength: float = Field(default=0.1, gt=0, description="Factor beside the loss.")
+    every: int = Field(default=1, ge=1, description="Updates from one to the next.")
+
+    def due(self, update: int) -> bool:
+        return update % self.every == 0
+
+    def measure(self, view: View) -> Term:
+        weights = [layer.W_hh.detach().double() for layer in view.network.layers]
+        value = sum(W.square().sum((1, 2)) for W in weights).numpy()  # type: ignore[union-attr]
+        return Term(self.strength * value / 2, [{"W_hh": self.strength * W} for W in weights])
 
 
 class Parity(Generated):
@@ -178,6 +195,7 @@ OUTSIDE: dict[str, Any] = {
     "cells": Leaky,
     "inits": Striped,
     "clips": Softly,
+    "penalties": Ridge,
     "tasks": Parity,
     "probes": Sparsity,
     "schedules": Squares,

@@ -11,6 +11,7 @@ from rnnlab.clips import CLIPS
 from rnnlab.config.sections import Model
 from rnnlab.inits import INITS, PRESETS
 from rnnlab.optimizers import OPTIMIZERS
+from rnnlab.penalties import PENALTIES
 from rnnlab.probes import PROBES
 from rnnlab.tasks import TASKS
 
@@ -28,9 +29,13 @@ def fitting(config: dict[str, Any]) -> dict[str, Any]:
     cell = CELLS[model.get("cell", "lstm")]
     if cell.recurrent_init is not None and isinstance(model.get("init"), dict):
         del model["init"]
-    if not Model(cell=cell.key()).build_cell().recurrent:
+    made = Model(cell=cell.key()).build_cell()
+    if made.recurrent:
+        given = config
+    else:
         model.pop("recurrent_bias", None)
-    return {**config, "model": model} if "model" in config else config
+        given = {key: value for key, value in config.items() if key != "penalty"}
+    return {**given, "model": model} if "model" in config else given
 
 
 ANY_CONFIG = st.fixed_dictionaries(
@@ -39,6 +44,7 @@ ANY_CONFIG = st.fixed_dictionaries(
         "clip": st.one_of(
             part({**CLIPS}), st.builds(lambda t: {"name": "norm", "threshold": t}, st.floats(1e-300, 1e9))
         ),
+        "penalty": part({**PENALTIES}),
         "optimizer": part({**OPTIMIZERS}),
         "model": st.fixed_dictionaries(
             {},

@@ -23,6 +23,8 @@ import rnnlab
 from rnnlab.cli import main
 from rnnlab.config import load_config
 from rnnlab.config.yaml_tree import parse
+from rnnlab.errors import UsageError
+from rnnlab.report.exporters import exporter_of
 from rnnlab.sweeps.file import load_sweep
 from rnnlab.training.loop import train
 
@@ -65,6 +67,14 @@ def skip_without_data(config: Path | str, sets: list[str]) -> None:
     package = CARRIED.get(task.name) if getattr(task, "path", None) is None else None
     if package and importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed (the extra `data`)")
+
+
+def skip_without_packages(name: str) -> None:
+    """Skip where the packages of this exporter are not here."""
+    try:
+        exporter_of(name)
+    except UsageError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -114,7 +124,9 @@ def test_a_command_can_be_run(command: str, desk: Path, reported: Path) -> None:
         assert said(arguments) == 0
         return
     assert said(["new", "experiment.yaml"]) == 0
-    if arguments[0] in ("report", "ls", "show"):
+    if arguments[0] == "export":
+        skip_without_packages(arguments[arguments.index("--to") + 1])
+    if arguments[0] in ("report", "export", "ls", "show"):
         shutil.copytree(reported, "runs")
         arguments = [word for word in arguments if word != "--open"]
     if arguments[0] in ("rerun", "verify"):

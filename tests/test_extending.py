@@ -23,6 +23,7 @@ PARTS = {
     "cells": "ugrnn",
     "inits": "near_identity",
     "clips": "smooth",
+    "penalties": "orthogonality",
     "tasks": "parity",
     "probes": "non_normality",
     "schedules": "doubling",

@@ -30,6 +30,7 @@ SAME_IDEA = {
     "direct": "the direct gradient: from autograd or the definition, and compiled",
     "jsonschema": "the JSON Schema of a config, and that of a sweep file",
     "load": "from a file to what it describes: a config, a sweep",
+    "omega": "Pascanu's Omega: its value, and the penalty that it makes",
     "report": "what runs say, and the command that says it",
     "run": "one run: on disk, and on the page",
     "rerun": "a run trained again and compared, and the command that does it",

@@ -39,6 +39,7 @@ CONFIG: dict[str, Any] = {
     "task": {"name": "parity", "bits": 6},
     "model": {"cell": "leaky", "hidden": 4, "layers": 2, "init": {"recurrent": {"name": "striped", "height": 0.2}}},
     "clip": {"name": "softly", "threshold": 0.5, "power": 2},
+    "penalty": {"name": "ridge", "strength": 0.2, "every": 2},
     "optimizer": {"name": "rprop", "growth": 1.1},
     "train": {"updates": 12, "batch": 4, "evaluate_every": 5, "evaluate_size": 8, "log_every": 3},
     "probe": {
@@ -89,8 +90,9 @@ def test_it_trains_and_writes_what_it_was_asked_for(run: Run) -> None:
     due = {1, 2, 5, 10}
     assert set(run.gradients["update"]) == due
     metrics = run.metrics.set_index("update")
-    assert [*metrics.columns] == [*(column.name for column in METRICS[1:]), "sparsity"]
+    assert [*metrics.columns] == [*(column.name for column in METRICS[1:]), "penalty", "sparsity"]
     assert set(metrics.index[metrics["sparsity"].notna()]) == due
+    assert {*metrics.index[metrics["penalty"].notna()]} == {update for update in metrics.index if update % 2 == 0}
     # softsign is no nonlinearity that `saturation` has a rule for.
     assert metrics["saturation"].isna().all()
     assert run.info["result"]["clip_rate"] == 1
@@ -163,7 +165,9 @@ def test_it_is_planned_shown_and_reported(run: Run, rnn: Call) -> None:
     folder = str(run.path.parent)
     dry = rnn("train", "--config", str(run.path / "config.yaml"), "--dry-run")
     assert dry.code == 0
-    assert all(text in dry.out for text in ("parity", "leaky", "striped", "softly", "rprop", "squares", "sparsity"))
+    assert all(
+        text in dry.out for text in ("parity", "leaky", "striped", "softly", "ridge", "rprop", "squares", "sparsity")
+    )
     for command in (
         ["ls", folder, "--where", "clip=softly"],
         ["show", str(run.path)],
@@ -207,6 +211,7 @@ def test_the_schemas_have_it(outside: None) -> None:
         ("model.cell", "leeky", "leaky"),
         ("model.init.recurrent.name", "stripped", "striped"),
         ("clip.name", "softy", "softly"),
+        ("penalty.name", "rigde", "ridge"),
         ("optimizer.name", "rpropp", "rprop"),
         ("probe.schedule.name", "sqares", "squares"),
         ("probe.which", "sparsety", "sparsity"),

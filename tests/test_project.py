@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGE = Path(rnnlab.__file__).parent
 # What is imported under another name than it is installed by.
-INSTALLED_AS = {"yaml": "pyyaml"}
+INSTALLED_AS = {"yaml": "pyyaml", "mlflow": "mlflow-skinny"}
 # Brought by a dependency of ours that cannot be without it.
 BROUGHT_BY = {"llvmlite": "numba", "click": "typer", "markupsafe": "jinja2", "pydantic_core": "pydantic", "grpc": "ray"}
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
@@ -104,6 +104,7 @@ def test_a_type_checker_reads_the_types() -> None:
 def test_what_is_imported_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
     declared = [*PROJECT["dependencies"], *extras["report"], *extras["ray"], *extras["slurm"], *extras["cuda"]]
+    declared += [*extras["tensorboard"], *extras["mlflow"]]
     names = {re.split(r"[\[<>=~! ]", one)[0] for one in declared}
     missing = {name for name in imported() if BROUGHT_BY.get(name, INSTALLED_AS.get(name, name)) not in names}
     assert missing == set()

@@ -28,6 +28,7 @@ API = {
     "initializers": ["rnnlab.inits", "rnnlab.inits.base"],
     "tasks": ["rnnlab.tasks", "rnnlab.tasks.base"],
     "probes": ["rnnlab.probes", "rnnlab.probes.base", "rnnlab.probes.schedules"],
+    "penalties": ["rnnlab.penalties", "rnnlab.penalties.base"],
     "clips and optimizers": ["rnnlab.clips", "rnnlab.optimizers"],
     "analysis": ["rnnlab.analysis.curve", "rnnlab.analysis.intervals", "rnnlab.analysis.verdict"],
     "errors": ["rnnlab.errors"],

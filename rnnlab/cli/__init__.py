@@ -13,6 +13,7 @@ sweep           rnnlab sweep
 report_request  what a report was asked for
 follow          a report that is written anew as runs end
 report          rnnlab report
+export_runs     rnnlab export
 ls              rnnlab ls
 show            rnnlab show
 probe           rnnlab probe

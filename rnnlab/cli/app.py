@@ -6,7 +6,22 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli import configs, list_parts, ls, new, probe, report, rerun, schema, show, sweep, train, validate, verify
+from rnnlab.cli import (
+    configs,
+    export_runs,
+    list_parts,
+    ls,
+    new,
+    probe,
+    report,
+    rerun,
+    schema,
+    show,
+    sweep,
+    train,
+    validate,
+    verify,
+)
 
 app = typer.Typer(
     name="rnnlab",
@@ -58,6 +73,7 @@ for command, epilog in (
     (sweep.sweep, sweep.EXAMPLES),
     (probe.probe, probe.EXAMPLES),
     (report.report, report.EXAMPLES),
+    (export_runs.export, export_runs.EXAMPLES),
     (ls.ls, ls.EXAMPLES),
     (show.show, show.EXAMPLES),
     (verify.verify, verify.EXAMPLES),
@@ -68,5 +84,5 @@ for command, epilog in (
     (list_parts.list_parts, list_parts.EXAMPLES),
     (schema.schema, schema.EXAMPLES),
 ):
-    kind = sweep.COMMAND if command is sweep.sweep else None
+    kind = {sweep.sweep: sweep.COMMAND, export_runs.export: export_runs.COMMAND}.get(command)
     app.command("list" if command is list_parts.list_parts else None, cls=kind, epilog=epilog)(command)

@@ -27,16 +27,16 @@ def configs(
     """
     from rnnlab.config.shipped import all_shipped
 
-    kinds = {one.name: "sweep" if one.is_sweep else "run" for one in all_shipped()}
+    kinds = {config.name: "sweep" if config.is_sweep else "run" for config in all_shipped()}
     if as_json:
         listed = [
-            {"name": one.name, "kind": kinds[one.name], "question": one.question, "time": one.said("Time")}
-            for one in all_shipped()
+            {"name": config.name, "kind": kinds[config.name], "question": config.question, "time": config.said("Time")}
+            for config in all_shipped()
         ]
         print(json.dumps(listed, indent=2))
         return
     # Piped text is for other programs, which find a question on one line.
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    for one in all_shipped():
-        print(f"{one.name} ({kinds[one.name]}; {one.said('Time')})")
-        print(textwrap.fill(one.question, width, initial_indent="  ", subsequent_indent="  "))
+    for config in all_shipped():
+        print(f"{config.name} ({kinds[config.name]}; {config.said('Time')})")
+        print(textwrap.fill(config.question, width, initial_indent="  ", subsequent_indent="  "))

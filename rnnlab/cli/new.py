@@ -22,7 +22,7 @@ Examples:
 def _names(incomplete: str) -> list[str]:
     from rnnlab.config.shipped import all_shipped
 
-    return [one.name for one in all_shipped() if one.name.startswith(incomplete)]
+    return [config.name for config in all_shipped() if config.name.startswith(incomplete)]
 
 
 def new(

@@ -150,6 +150,25 @@ def _scan(config: Config) -> Iterator[Conflict]:
         yield from _triton(config, key, built, options)
 
 
+def _detach(config: Config) -> Iterator[Conflict]:
+    key, scan, cell = ("train", "detach"), ("train", "scan"), CELLS[config.model.cell]
+    if not config.train.detach:
+        return
+    if cell.states != ("h", "c") or config.model.unchecked_cell().owns_step:
+        suitable = _named(name for name, cell in CELLS.items() if cell.states == ("h", "c"))
+        message = f"{config.model.cell} has no path beside h to keep when h is blocked; {suitable} has"
+        yield Conflict(key, message, (key, CELL))
+    if config.train.scan not in ("auto", "general"):
+        message = f"paths are blocked in the general scan alone, not in {config.train.scan}; choose general or auto"
+        yield Conflict(scan, message, (scan, key))
+
+
+def _penalty(config: Config) -> Iterator[Conflict]:
+    if not list(_cell_options(config)) and (reason := config.penalty.reason_against(config.model.build_cell())):
+        message = f"{config.penalty.name}: {config.model.cell} {reason}; choose another penalty or cell"
+        yield Conflict(("penalty",), message, (("penalty",), CELL))
+
+
 def _triton(config: Config, key: Key, built: Cell | None, options: tuple[Key, ...]) -> Iterator[Conflict]:
     if built is not None and ((rule := built.rule()) is None or not rule.name):
         message = f"{config.model.cell} has no rule in Triton; choose general or auto"
@@ -183,5 +202,7 @@ _CHECKS: tuple[Callable[[Config], Iterator[Conflict]], ...] = (
     _stop,
     _schedule,
     _scan,
+    _detach,
+    _penalty,
     _tf32,
 )

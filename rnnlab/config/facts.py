@@ -31,6 +31,8 @@ class KeyFacts:
     """Whether it acts only after the gradients of update 0 are read: in that reading it can make no difference."""
     continues: bool = False
     """Whether it says only when a training ends, so that a run can go on with another value."""
+    added: Any = None
+    """Of a key that came later than others: its default, with which a run's identity is what it was without the key."""
     excludes: str = ""
     """The key that cannot be given together with this one; each replaces the other."""
 
@@ -45,9 +47,11 @@ FACTS: Mapping[str, KeyFacts] = {
     "model.forget_bias": KeyFacts(replica=True),
     # The clip of the adjoint acts in the backward pass: whoever relies on `acts_later` compares the readings too.
     "clip": KeyFacts(replica=True, acts_later=True),
+    "penalty": KeyFacts(acts_later=True, added={"name": "none"}),
     "optimizer": KeyFacts(replica=True, acts_later=True),
     "train.stop": KeyFacts(replica=True, acts_later=True, continues=True),
     "train.nonfinite": KeyFacts(replica=True, acts_later=True),
+    "train.detach": KeyFacts(added=0.0),
     "train.checkpoint_seconds": KeyFacts(identity=False, condition=False, replica=True, acts_later=True),
     "train.updates": KeyFacts(acts_later=True, continues=True),
     "train.epochs": KeyFacts(acts_later=True, continues=True, excludes="train.updates"),
@@ -58,6 +62,7 @@ NO_CONDITION = tuple(key for key, facts in FACTS.items() if not facts.condition)
 LABELS = tuple(key for key, facts in FACTS.items() if facts.label)
 CONTINUES = tuple(key for key, facts in FACTS.items() if facts.continues)
 REPLICAS_OWN = tuple(key for key, facts in FACTS.items() if facts.replica)
+ADDED = {key: facts.added for key, facts in FACTS.items() if facts.added is not None}
 EXCLUSIVE = tuple((facts.excludes, key) for key, facts in FACTS.items() if facts.excludes)
 _EXCLUDED_BY = {**dict(EXCLUSIVE), **{second: first for first, second in EXCLUSIVE}}
 
@@ -86,3 +91,21 @@ def without(settings: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
         elif not below:
             remaining.pop(first, None)
     return remaining
+
+
+def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested settings that make a run another one.
+
+    >>> identifying({"seed": 3, "name": "mine", "penalty": {"name": "none"}, "train": {"detach": 0.0, "batch": 20}})
+    {'seed': 3, 'train': {'batch': 20}}
+    """
+    usual = [key for key, default in ADDED.items() if _value_at(settings, key) == default]
+    return without(settings, (*NO_IDENTITY, *usual))
+
+
+def _value_at(settings: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key; None where there is none."""
+    value: Any = settings
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value

@@ -18,7 +18,7 @@ from rnnlab.catalog import config_tables
 from rnnlab.clips import CLIPS, Clip, NoClip
 from rnnlab.config.cell_options import add_cell_options, added_options
 from rnnlab.config.checks import conflicts
-from rnnlab.config.facts import NO_IDENTITY, without
+from rnnlab.config.facts import identifying
 from rnnlab.config.sections import Model, Probing, Section, Train
 from rnnlab.config.yaml_scalars import dump
 from rnnlab.errors import UsageError
@@ -26,6 +26,7 @@ from rnnlab.inits import Inits
 from rnnlab.names import check_name
 from rnnlab.optimizers import OPTIMIZERS, Adam, OptimizerPart
 from rnnlab.parts import OneOf, Part
+from rnnlab.penalties import PENALTIES, NoPenalty, Penalty
 from rnnlab.tasks import TASKS, Task
 from rnnlab.wording import shortened
 
@@ -47,7 +48,7 @@ def _checked_device(device: str) -> str:
 
 
 class Config(Section):
-    """One run, described: task, network, clip, optimizer, training, probes and seed.
+    """One run, described: task, network, clip, penalty, optimizer, training, probes and seed.
 
     Made from YAML by `load_config`, which answers mistakes with a ConfigError; made directly it raises pydantic's own
     ValidationError. `resolved` has every default written out.
@@ -63,6 +64,9 @@ class Config(Section):
     task: Annotated[Task, OneOf(TASKS)] = Field(description="What is learned; `length` is the sequence length.")
     model: Model = Field(default=Model(), description="The network.")
     clip: Annotated[Clip, OneOf(CLIPS, "none")] = Field(default=NoClip(), description="Gradient clipping.")
+    penalty: Annotated[Penalty, OneOf(PENALTIES, "none")] = Field(
+        default=NoPenalty(), description="A term whose gradient is added to that of the loss, before the clip."
+    )
     optimizer: Annotated[OptimizerPart, OneOf(OPTIMIZERS, "adam")] = Field(
         default=Adam(), description="Rule that turns gradients into updates."
     )
@@ -119,6 +123,11 @@ class Config(Section):
                 del settings["model"][option]
         return settings
 
+    @property
+    def penalised(self) -> bool:
+        """Whether anything is added to the gradient of the loss."""
+        return not isinstance(self.penalty, NoPenalty)
+
     def to_yaml(self) -> str:
         """The resolved config as YAML, which `load_config` reads back to an equal config."""
         return dump(self.resolved())
@@ -129,7 +138,7 @@ class Config(Section):
 
     def identity(self) -> str:
         """A hash of the resolved config without the keys that make no other run; 64 hexadecimal digits."""
-        settings = without(self.resolved(), NO_IDENTITY)
+        settings = identifying(self.resolved())
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 

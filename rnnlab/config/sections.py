@@ -172,6 +172,12 @@ class Train(Section):
         NonNegativeInt, BeforeValidator(_zero_for_null, json_schema_input_type=NonNegativeInt | None)
     ] = Field(default=100, description="Updates between two evaluations on the validation split; 0: only at the end.")
     evaluate_size: PositiveInt = Field(default=1000, le=1_000_000, description="Sequences in an evaluation, at most.")
+    detach: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        description="h-detach (Kanuparthi et al. 2019, arXiv:1810.03023), for the LSTM: the probability with which a "
+        "timestep passes nothing back through h_{t-1} to the gates, so that what comes along c_t weighs more; drawn "
+        "anew for each update, layer and timestep, and on the general scan.",
+    )
     nonfinite: Literal["stop", "skip"] = Field(
         default="stop",
         description="A loss or gradient that is not finite ends the run as diverged, or skips the update.",

@@ -77,7 +77,7 @@ def all_shipped() -> list[Shipped]:
 
 def shipped(name: str) -> Shipped:
     """The one of that name, with or without `configs/` and `.yaml`. Raises UsageError."""
-    known = {one.name: one for one in all_shipped()}
+    known = {config.name: config for config in all_shipped()}
     if (stem := shipped_name(name)) is None:
         near = nearest(Path(name).name.removesuffix(".yaml"), known)
         hint = f"; did you mean '{near}'?" if near else ""
@@ -88,7 +88,7 @@ def shipped(name: str) -> Shipped:
 def shipped_name(file: str) -> str | None:
     """The name of the config that ships which that file is named after, if there is one."""
     stem = Path(file).name.removesuffix(".yaml")
-    return stem if any(one.name == stem for one in all_shipped()) else None
+    return stem if any(config.name == stem for config in all_shipped()) else None
 
 
 def _folder() -> Path:

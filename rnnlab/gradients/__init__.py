@@ -6,6 +6,7 @@ direct           what reaches a state through the read-out alone
 norm_tables      norms and percentiles of gradients, by timestep; what the number format lost
 pass_base        what all kinds of pass have in common
 compiled_pass    forward and back on the compiled scan
+compiling        its loops, compiled once on a machine
 autograd_pass    forward and back by autograd over the cell's definition
 fused_layers     a network on torch's fused layers
 fused_pass       forward and back by torch's fused layers

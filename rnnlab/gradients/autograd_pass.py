@@ -75,16 +75,26 @@ def general_forward(network: Network, batch: Sequences) -> Tensor:
 
 @torch.no_grad()
 def general_pass(
-    network: Network, batch: Sequences, objective: Objective, *, bound: Bound = None, keep: bool = False
+    network: Network,
+    batch: Sequences,
+    objective: Objective,
+    *,
+    bound: Bound = None,
+    through_h: Tensor | None = None,
+    keep: bool = False,
 ) -> AutogradPass:
-    """Forward and backward by the cell's definition, a timestep at a time. keep: the rows of the way back too."""
+    """Forward and backward by the cell's definition, a timestep at a time. keep: the rows of the way back too.
+
+    through_h: for a cell in the product form, factors on the gradient that goes back from the gates of a timestep to
+    h_{t-1}, [layers, R, T]; the weights' own gradients are whole.
+    """
     bounds = bounds_of(bound, network)
     traces, top, inputs = _forward(network, batch, back=True)
     read_out = objective.read_out(batch.lengths, top.shape[1])
     targets = objective.targets(batch.y, read_out)
     of_top = head(network, objective, read_out, read_out.gather(top), targets)
     arriving = Arriving(Scaled.of(of_top.direct).to(top.dtype), read_out.slots)
-    adjoints = _backward(network, traces, inputs, arriving, bounds, keep)
+    adjoints = _backward(network, traces, inputs, arriving, bounds, through_h, keep)
     by_name = of_top.gradients
     for index, adjoint in enumerate(adjoints):
         by_name |= network.parameter_gradients(index, adjoint.sums)
@@ -97,6 +107,7 @@ def general_pass(
         readings=[Readings(adjoint.squares, adjoint.exponents, adjoint.lost) for adjoint in adjoints],
         bounds=bounds,
         clamped=None if bounds is None else share_of_entries(_clamped(adjoints), network, batch),
+        through_h=through_h,
         traces=traces,
         inputs=inputs,
         direct_rows=of_top.direct,
@@ -121,13 +132,17 @@ def _backward(
     inputs: list[Tensor],
     arriving: Arriving,
     bounds: Tensor | None,
+    through_h: Tensor | None,
     keep: bool,
 ) -> list[Adjoint]:
     """From the top layer down; in the order of the layers."""
     adjoints: list[Adjoint] = []
     for index in reversed(range(network.shape.layers)):
         layer = network.layer(index)
-        adjoint = backward(traces[index], layer, inputs[index], arriving, network.cell.states, bounds, keep=keep)
+        factors = None if through_h is None else through_h[index].to(layer.b)
+        adjoint = backward(
+            traces[index], layer, inputs[index], arriving, network.cell.states, bounds, through_h=factors, keep=keep
+        )
         adjoints.insert(0, adjoint)
         if index:
             mantissa, exponent = adjoint.dgx

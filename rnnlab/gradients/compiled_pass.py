@@ -129,11 +129,22 @@ class Scratch:
 
 def prepare(rule: Rule, dtype: torch.dtype) -> bool:
     """Compile what a measured update runs, for this dtype, or read it from disk; True when it had to be compiled."""
-    loops, unit = (*compiled_head.KERNELS, *flat_rows.KERNELS), torch.zeros(1, dtype=dtype).numpy()[0]
+    loops = (*compiled_head.KERNELS, *flat_rows.KERNELS)
     before, compiled = fast.misses(loops), fast.prepare(rule, dtype)
+    _warm(dtype)
+    return compiled or fast.misses(loops) > before
+
+
+def prepare_all_but_backward(rule: Rule, dtype: torch.dtype) -> None:
+    """All that `prepare` compiles but the backward scan, which takes as long."""
+    fast.prepare_all_but_backward(rule, dtype)
+    _warm(dtype)
+
+
+def _warm(dtype: torch.dtype) -> None:
+    unit = torch.zeros(1, dtype=dtype).numpy()[0]
     compiled_head.warm(unit)
     flat_rows.warm(unit)
-    return compiled or fast.misses(loops) > before
 
 
 @torch.no_grad()

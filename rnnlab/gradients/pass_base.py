@@ -76,6 +76,8 @@ class Pass(Prediction, ABC):
     """Of the adjoint clip, float64 [R]."""
     clamped: Tensor | None
     """With the adjoint clip: the share of the entries of dL/da_t that were clamped, [R]."""
+    through_h: Tensor | None = None
+    """With `train.detach`: the factor on what goes back through h_{t-1} to the gates, 0 or 1, [layers, R, T]."""
 
     def gradient(self, width: int) -> Gradient:
         """The gradient of all parameters in rows of this width."""

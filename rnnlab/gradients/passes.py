@@ -7,7 +7,8 @@ layer, `Readings`.
 """
 
 from rnnlab.gradients.autograd_pass import AutogradPass, general_forward, general_pass
-from rnnlab.gradients.compiled_pass import CompiledPass, Scratch, fast_forward, fast_pass, prepare
+from rnnlab.gradients.compiled_pass import CompiledPass, Scratch, fast_forward, fast_pass
+from rnnlab.gradients.compiling import prepare_once
 from rnnlab.gradients.fused_layers import FusedLayers
 from rnnlab.gradients.fused_pass import FusedPass, fused_pass
 from rnnlab.gradients.pass_base import Bound, Pass, Prediction, Readings, Sequences
@@ -30,7 +31,7 @@ __all__ = [
     "fused_pass",
     "general_forward",
     "general_pass",
-    "prepare",
+    "prepare_once",
     "triton_forward",
     "triton_pass",
 ]

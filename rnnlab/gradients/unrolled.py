@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.gradients.autograd_pass import AutogradPass, general_pass
-from rnnlab.gradients.pass_base import Sequences
+from rnnlab.gradients.pass_base import Pass, Sequences
 from rnnlab.network.network import Network
 from rnnlab.network.objective import Objective
 from rnnlab.scan.scaled import Scaled
@@ -70,20 +70,29 @@ def replay(network: Network, batch: Sequences) -> list[LayerReplay]:
     return layers
 
 
-def unrolled_pass(
-    network: Network, batch: Sequences, objective: Objective, bounds: Tensor | None = None
-) -> AutogradPass:
-    """Forward and backward in float64 on the CPU, with every row of the adjoint kept; bounds: of the adjoint clip."""
-    bound = None if bounds is None else bounds.cpu()
-    return general_pass(wide(network), _wide_batch(batch), objective, bound=bound, keep=True)
+def unrolled_pass(network: Network, batch: Sequences, objective: Objective, result: Pass | None = None) -> AutogradPass:
+    """Forward and backward in float64 on the CPU, with every row of the adjoint kept.
+
+    result: the pass of this batch whose adjoint clip and blocked paths hold here too.
+    """
+    bounds, through_h = (None, None) if result is None else (result.bounds, result.through_h)
+    return general_pass(
+        wide(network),
+        _wide_batch(batch),
+        objective,
+        bound=None if bounds is None else bounds.cpu(),
+        through_h=None if through_h is None else through_h.cpu(),
+        keep=True,
+    )
 
 
 def sample_gradients(
-    network: Network, batch: Sequences, objective: Objective, bounds: Tensor | None, samples: slice
+    network: Network, batch: Sequences, objective: Objective, result: Pass, samples: slice
 ) -> dict[str, Scaled]:
     """By parameter, B times what each of these sequences adds to dL/dW of the batch: [R, n, ...], exponents [R, n].
 
-    Their mean over all B is dL/dW. Each sequence is a replica of its own, with a batch of one, in float64.
+    result: the pass of this batch, as in `unrolled_pass`. Their mean over all B is dL/dW. Each sequence is a replica of
+    its own, with a batch of one, in float64.
     """
     network, batch, R = wide(network), _wide_batch(batch), network.replicas
     weights = _weights(batch, objective)[:, samples]
@@ -101,14 +110,16 @@ def sample_gradients(
     }
     # The bound is of what the mean loss sends back, of which a sequence alone has more.
     factor = batch.x.shape[2] / weights
-    bound = None if bounds is None else (bounds.cpu()[:, None] * factor).flatten()
-    result = general_pass(Network(network.cell, network.shape, parameters), alone, objective, bound=bound)
+    bound = None if result.bounds is None else (result.bounds.cpu()[:, None] * factor).flatten()
+    through_h = None if result.through_h is None else result.through_h.cpu().repeat_interleave(n, 1)
+    many = Network(network.cell, network.shape, parameters)
+    own = general_pass(many, alone, objective, bound=bound, through_h=through_h)
     return {
         name: Scaled(
             mantissa.unflatten(0, (R, n)) * weights.view(R, n, *[1] * (mantissa.dim() - 1)),
             exponent.view(R, n),
         )
-        for name, (mantissa, exponent) in result.gradients.items()
+        for name, (mantissa, exponent) in own.gradients.items()
     }
 
 

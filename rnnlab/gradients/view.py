@@ -45,25 +45,30 @@ class UpdateView:
     @cached_property
     def unrolled(self) -> AutogradPass:
         """A pass forward and back over this batch in float64, with every row of the adjoint kept."""
-        return unrolled_pass(self.network, self.batch, self.objective, self.result.bounds)
+        return unrolled_pass(self.network, self.batch, self.objective, self.result)
 
     def sample_gradients(self, samples: slice) -> Mapping[str, Scaled]:
         """By parameter, B times what each of these sequences adds to dL/dW: float64 [R, n, ...], exponents [R, n]."""
-        return sample_gradients(self.network, self.batch, self.objective, self.result.bounds, samples)
+        return sample_gradients(self.network, self.batch, self.objective, self.result, samples)
 
     def curves(self) -> list[list[Curve]]:
         """Each replica's rows of gradients.csv: total and direct gradient of every layer and state.
 
-        With the adjoint clip the states of the pass are those of the clipped signal; the total gradient of the loss
-        comes from a second pass, without the clip, as `h_unclipped` and `c_unclipped`.
+        With the adjoint clip the states of the pass are those of the clipped signal, and with `train.detach` those of
+        the signal with blocked paths; the total gradient of the loss comes from a second pass, without either, as
+        `h_unclipped` and `c_unclipped`, or without a clip as `h_attached` and `c_attached`.
         """
         rows = curves(self.network, self.result, self.lengths, self.stride)
-        if self.result.bounds is None:
+        if self.result.bounds is None and self.result.through_h is None:
             return rows
-        others = curves(self.network, self._unclipped(), self.lengths, self.stride)
-        return [[*mine, *map(_unclipped, other)] for mine, other in zip(rows, others, strict=True)]
+        ending = "attached" if self.result.bounds is None else "unclipped"
+        others = curves(self.network, self._of_the_loss(), self.lengths, self.stride)
+        return [
+            [*mine, *(replace(curve, state=f"{curve.state}_{ending}") for curve in other)]
+            for mine, other in zip(rows, others, strict=True)
+        ]
 
-    def _unclipped(self) -> Pass:
+    def _of_the_loss(self) -> Pass:
         if isinstance(self.result, CompiledPass):
             # Memory of its own: the pass that is looked at stays what it is.
             return fast_pass(self.network, self.batch, self.objective, Scratch(self.network.shape.layers))
@@ -72,7 +77,3 @@ class UpdateView:
     def norms(self, tensors: Sequence[Tensor]) -> Floats:
         """The L2 norm [R] over all of these tensors [R, ...] together, in float64."""
         return row_norms(torch.cat([tensor.detach().flatten(1) for tensor in tensors], 1))
-
-
-def _unclipped(curve: Curve) -> Curve:
-    return replace(curve, state=f"{curve.state}_unclipped")

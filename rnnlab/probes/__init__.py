@@ -7,6 +7,7 @@ schedules     at which updates
 adjoint       the total gradient at every timestep
 spectrum      spectral radius and norm of the recurrent weights
 saturation    the share of gate activations whose slope is nearly gone
+omega         how far the adjoint is from keeping its norm
 recurrent_weights  the recurrent matrices of each gate, and Omega
 gates         activations of each gate, and forget-gate time scales
 sensitivity   how much states hang on parameters

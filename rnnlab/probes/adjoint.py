@@ -37,7 +37,8 @@ class Adjoint(Probe):
 
     def gradient_rows(self, config: Config) -> int:
         states = len(config.model.build_cell().states)
-        if config.clip.in_scan() is not None:
-            # The states without the clip, and the gradient of the pre-activations before it and after.
-            states = 2 * states + 2
+        clipped = config.clip.in_scan() is not None
+        if clipped or config.train.detach:
+            # The states of the loss alone, and with the clip the gradient of the pre-activations before it and after.
+            states = 2 * states + 2 * clipped
         return math.ceil(config.task.timesteps / config.probe.stride) * states * config.model.layers

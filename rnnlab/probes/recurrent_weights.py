@@ -9,6 +9,7 @@ import numpy as np
 from rnnlab.column import Column
 from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread, to_numpy
 from rnnlab.probes.charts import Chart
+from rnnlab.probes.omega import omega, spans
 from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
@@ -103,19 +104,11 @@ def figures_of(W: Floats) -> list[float]:
 
 
 def _omega(view: View) -> Floats:
-    """Omega of each replica [R]: for every layer and timestep t >= 1 with a gradient that is not zero."""
-    import torch
-
+    """Omega of each replica [R], summed over layers."""
     layers, adjoints = view.replay(), view.unrolled.rows
     assert adjoints is not None
-    lengths = view.lengths.cpu()
-    total = torch.zeros(lengths.shape, dtype=torch.float64)
+    values = np.zeros(len(view.lengths))
     for layer, adjoint in zip(layers, adjoints, strict=True):
-        for t in range(1, layer.x.shape[1]):
-            d = adjoint.outputs.mantissa[:, t]
-            size = torch.linalg.vector_norm(d, dim=-1)
-            back = layer.map.pull(layer.x[:, t], layer.states[:, t], d[:, :, None])[:, :, 0]
-            ratio = torch.linalg.vector_norm(back, dim=-1) / size
-            counted = (size > 0) & (t < lengths)
-            total += torch.where(counted, (ratio - 1).square(), 0)
-    return total.mean(1).numpy()
+        for span in spans(layer):
+            values += omega(layer, adjoint, span).numpy()
+    return values

@@ -10,5 +10,6 @@ export        CSV, Markdown, LaTeX, JSON
 terminal      for a terminal
 figures       for papers
 page          one HTML file that opens offline
+exporters     runs as TensorBoard, MLflow and Parquet readers have them
 notebook      runs, groups and verdicts as they show themselves in a notebook
 """

@@ -18,7 +18,7 @@ AT_TIMESTEP = (
         "state",
         "text",
         "",
-        "h, c; a, a_clipped, h_unclipped, c_unclipped",
+        "h, c; a, a_clipped, h_unclipped, c_unclipped; h_attached, c_attached",
         "what the gradient is taken with respect to",
     ),
     Column("t", "count", "timesteps", "0 ... T-1", "position in the sequence"),
@@ -71,15 +71,19 @@ _OF_PROBES = tuple(column for probe in sorted(DEFAULT_PROBES, key=lambda probe: 
 METRICS = (*_OF_AN_UPDATE, *_OF_PROBES, _SECONDS)
 """What every metrics.csv begins with, whichever probes a run has."""
 
+PENALTY = Column("penalty", "number", "loss", "", "the penalty that is added to the loss; empty where it does not act")
+"""Behind the others, where a run has a penalty."""
+
 
 RESULTS = ("loss", "error", "eval_loss", "eval_error", "grad_norm", "grad_norm_clipped")
 """The columns of metrics.csv whose last values are the result in run.json."""
 
 
-def metrics_columns(probes: Iterable[Probe]) -> tuple[Column, ...]:
-    """The columns of a run with these probes: METRICS, then those of probes that were added to the table."""
-    known = {column.name for column in METRICS}
-    return (*METRICS, *(column for probe in probes for column in probe.columns if column.name not in known))
+def metrics_columns(probes: Iterable[Probe], *, penalty: bool = False) -> tuple[Column, ...]:
+    """The columns of a run with these probes: METRICS, that of a penalty, then those of probes that were added."""
+    always = (*METRICS, PENALTY) if penalty else METRICS
+    known = {column.name for column in always}
+    return (*always, *(column for probe in probes for column in probe.columns if column.name not in known))
 
 
 # The average size of one row on disk; the plan of a run is computed with it.
@@ -88,6 +92,6 @@ METRICS_ROW_BYTES = 250
 TABLE_ROW_BYTES = 60
 
 
-def metrics_row_bytes(probes: Iterable[Probe]) -> int:
+def metrics_row_bytes(probes: Iterable[Probe], *, penalty: bool = False) -> int:
     """The average size of one row of metrics.csv in a run with these probes."""
-    return METRICS_ROW_BYTES + 20 * (len(metrics_columns(probes)) - len(METRICS))
+    return METRICS_ROW_BYTES + 20 * (len(metrics_columns(probes, penalty=penalty)) - len(METRICS))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnlab.analysis.verdict import Verdict, verdict_of
+from rnnlab.config.facts import ADDED
 from rnnlab.display import InNotebook
 from rnnlab.errors import UsageError
 from rnnlab.runs.columns import OWN_LAG
@@ -75,7 +76,11 @@ class Run(InNotebook):
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The config as one level of dotted keys, such as `model.cell`."""
-        return dict(dotted_settings(self.config))
+        settings = dict(dotted_settings(self.config))
+        if "watch" not in self.info:
+            # A run of an older version had no other value.
+            settings |= {key: value for key, value in dotted_settings(ADDED) if key not in settings}
+        return settings
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.seals import REMEDY, Seal
 from rnnlab.wording import shortened
 
-_PARTS = ("task", "clip", "optimizer")
+_PARTS = ("task", "clip", "penalty", "optimizer")
 """Sections that may also be the bare name of a part."""
 _SECTIONS = ("model", "train", "probe")
 _PLAIN = (str, float, bool, type(None))

@@ -40,7 +40,7 @@ def is_deep(value: Any, deepest: int) -> bool:
     """Whether mappings and lists are nested in a value more than `deepest` deep."""
     level = [value]
     for _ in range(deepest):
-        inner = (item for one in level for item in (one.values() if isinstance(one, dict) else one))
+        inner = (item for outer in level for item in (outer.values() if isinstance(outer, dict) else outer))
         level = [item for item in inner if isinstance(item, dict | list)]
         if not level:
             return False

@@ -105,12 +105,14 @@ def backward(
     states: tuple[str, ...],
     bounds: Tensor | None,
     *,
+    through_h: Tensor | None = None,
     keep: bool = False,
 ) -> Adjoint:
     """Go back through one layer, once.
 
     x [R, T, B, I]: what the layer read. states: their names. bounds: float64 [R]; dL/da_t is clamped to [-bound, bound]
-    before it travels on to t-1, to the layer below and into the sums. keep: the rows too.
+    before it travels on to t-1, to the layer below and into the sums. through_h: factors [R, T] on what goes back
+    through W_hh. keep: the rows too.
     """
     steps = [*trace.steps]
     trace.steps.clear()
@@ -124,7 +126,8 @@ def backward(
         # A graph that has served takes memory.
         step = steps.pop()
         if trace.recurrent is None:
-            rows, largest = _through(step, rows, layer.W_hh, bounds, kept)
+            W_hh = layer.W_hh if through_h is None else layer.W_hh * through_h[:, t, None, None]
+            rows, largest = _through(step, rows, W_hh, bounds, kept)
         else:
             rows, largest = _through_own(step, rows, trace.recurrent, bounds, kept)
     recurrent_sums = functools.partial(kept.recurrent_sums, layer, trace.recurrent)

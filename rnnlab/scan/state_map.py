@@ -47,15 +47,20 @@ class StateMap:
         """s_t [R, B, N], and the activated gates, each [R, B, H]."""
         return self._step(self._input(x), s)
 
-    def pull(self, x: Tensor, s: Tensor, cotangents: Tensor) -> Tensor:
-        """(ds_t / ds_{t-1})^T w for each of K cotangents w of every row: [R, B, K, N] to [R, B, K, N]."""
+    def pull(self, x: Tensor, s: Tensor, cotangents: Tensor, differentiable: bool = False) -> Tensor:
+        """(ds_t / ds_{t-1})^T w for each of K cotangents w of every row: [R, B, K, N] to [R, B, K, N].
+
+        differentiable: with respect to the recurrent weights, through the product itself, while x and s are held.
+        """
         R, B, K, N = cotangents.shape
         gx = self._input(x)[:, :, None].expand(R, B, K, -1).flatten(1, 2).detach()
         rows = s.detach()[:, :, None].expand(R, B, K, N).flatten(1, 2).requires_grad_()
         with torch.enable_grad():
             after, _ = self._step(gx, rows)
         wanted = cotangents.flatten(1, 2)
-        (pulled,) = torch.autograd.grad(after, rows, wanted, allow_unused=True, materialize_grads=True)
+        (pulled,) = torch.autograd.grad(
+            after, rows, wanted, allow_unused=True, materialize_grads=True, create_graph=differentiable
+        )
         return pulled.view(R, B, K, N)
 
     def jacobian(self, x: Tensor, s: Tensor) -> Tensor:

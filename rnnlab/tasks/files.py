@@ -65,12 +65,12 @@ def _unzipped(raw: bytes, path: Path) -> bytes:
     return b"".join(pieces)
 
 
-def check_memory(size: int, what: str) -> None:
+def check_memory(size: int, subject: str) -> None:
     """Raise DataFormatError for data of more bytes than are read into memory at most."""
     try:
         check_fits(size)
     except CannotReadError as error:
-        raise DataFormatError(f"{what}, {error.strerror}") from error
+        raise DataFormatError(f"{subject}, {error.strerror}") from error
 
 
 def read_text(path: Path, remedy: str = CHECK_PATH) -> str:

@@ -20,21 +20,21 @@ def numbered(arrays: Mapping[str, Array], place: str) -> dict[str, Array]:
     `np.savez("mine.npz", y=classes, **{f"x{n}": x for n, x in enumerate(sequences)})` writes such a file. Raises
     DataFormatError.
     """
-    found: dict[str, dict[int, Array]] = {"x": {}, "y": {}}
+    by_number: dict[str, dict[int, Array]] = {"x": {}, "y": {}}
     for key, array in arrays.items():
         if match := _NUMBERED.fullmatch(key):
-            if int(match[2]) in found[match[1]]:
+            if int(match[2]) in by_number[match[1]]:
                 raise DataFormatError(f"{place}: two arrays are {match[1]}{int(match[2])}, one of them named {key!r}")
-            found[match[1]][int(match[2])] = array
-    if "x" in arrays or not found["x"]:
+            by_number[match[1]][int(match[2])] = array
+    if "x" in arrays or not by_number["x"]:
         return dict(arrays)
     if "lengths" in arrays:
         raise DataFormatError(f"{place}: 'lengths' stands beside x0, x1, ..., which have their own; leave it out")
-    xs = [array for _, array in sorted(found["x"].items())]
-    if found["y"] and found["y"].keys() != found["x"].keys():
-        raise DataFormatError(f"{place}: there are {len(xs)} arrays x and {len(found['y'])} y, or of other numbers")
-    if found["y"]:
-        return padded(xs, [array for _, array in sorted(found["y"].items())], place)
+    xs = [array for _, array in sorted(by_number["x"].items())]
+    if by_number["y"] and by_number["y"].keys() != by_number["x"].keys():
+        raise DataFormatError(f"{place}: there are {len(xs)} arrays x and {len(by_number['y'])} y, or of other numbers")
+    if by_number["y"]:
+        return padded(xs, [array for _, array in sorted(by_number["y"].items())], place)
     if "y" not in arrays:
         raise DataFormatError(f"{place}: there is no array 'y', and none named y0, y1, ...")
     return {**padded(xs, None, place), "y": arrays["y"]}

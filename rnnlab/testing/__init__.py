@@ -12,6 +12,7 @@ laws                what all checks share: how a broken law is said, and a part 
 check_parts         of any part: it says what it is, refuses unknown options and stays as it is
 check_inits         of an initializer
 check_clips         of a clip
+check_penalties     of a penalty
 check_optimizers    of an optimizer
 check_tasks         of a task
 check_schedules     of a schedule
@@ -24,6 +25,7 @@ from rnnlab.testing.check_clips import check_clip
 from rnnlab.testing.check_inits import check_initializer
 from rnnlab.testing.check_optimizers import check_optimizer
 from rnnlab.testing.check_parts import check_part
+from rnnlab.testing.check_penalties import check_penalty
 from rnnlab.testing.check_probes import check_probe
 from rnnlab.testing.check_schedules import check_schedule
 from rnnlab.testing.check_tasks import check_task
@@ -34,6 +36,7 @@ __all__ = [
     "check_initializer",
     "check_optimizer",
     "check_part",
+    "check_penalty",
     "check_probe",
     "check_schedule",
     "check_task",

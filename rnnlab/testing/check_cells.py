@@ -36,18 +36,26 @@ def check_cell(cell: Cell | type[Cell]) -> None:
     the total gradients are those of a plain loop under autograd; with a rule, the compiled scan gives the same numbers.
     """
     check_part(cell)
-    one = made(cell)
-    law(one.gates and one.states, "a cell has `gates` and `states`")
-    law(one.states[0] == "h", "the first state is h, which is what the read-out and W_hh read", one.states)
-    law(len(one.nonlinearities()) == len(one.gates), "`nonlinearities` has one name a gate", one.nonlinearities())
-    law(one.forget_gate is None or one.forget_gate in one.gates, "`forget_gate` is one of `gates`", one.forget_gate)
-    named = [gate for gates in one.recurrent.values() for gate in gates]
-    law(set(named) <= set(one.gates), "`recurrent` names gates of the cell", named)
-    law(one.owns_step or [*one.recurrent] == ["W_hh"], "more than W_hh is for a cell with a `step`", [*one.recurrent])
+    built = made(cell)
+    law(built.gates and built.states, "a cell has `gates` and `states`")
+    law(built.states[0] == "h", "the first state is h, which is what the read-out and W_hh read", built.states)
+    law(len(built.nonlinearities()) == len(built.gates), "`nonlinearities` has one name a gate", built.nonlinearities())
+    law(
+        built.forget_gate is None or built.forget_gate in built.gates,
+        "`forget_gate` is one of `gates`",
+        built.forget_gate,
+    )
+    named = [gate for gates in built.recurrent.values() for gate in gates]
+    law(set(named) <= set(built.gates), "`recurrent` names gates of the cell", named)
+    law(
+        built.owns_step or [*built.recurrent] == ["W_hh"],
+        "more than W_hh is for a cell with a `step`",
+        [*built.recurrent],
+    )
     for dtype in (torch.float64, torch.float32):
-        _check_timestep(one, dtype)
-    _check_derivative(one)
-    _check_pass(one)
+        _check_timestep(built, dtype)
+    _check_derivative(built)
+    _check_pass(built)
 
 
 def _network(cell: Cell, dtype: torch.dtype = torch.float64, layers: int = 1) -> Network:
@@ -201,8 +209,8 @@ def _check_rule(general: Pass, fast: Pass) -> None:
             law(same, f"the rule gives the total gradient of {state} in layer {layer} that the definition gives")
 
 
-def _close(one: Tensor, other: Tensor) -> bool:
-    return torch.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE)
+def _close(value: Tensor, other: Tensor) -> bool:
+    return torch.allclose(value, other, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 def _norms(readings: Readings, state: str) -> Tensor:

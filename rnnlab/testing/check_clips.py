@@ -26,15 +26,15 @@ def check_clip(clip: Clip | type[Clip]) -> None:
     happens to the others; a gradient of 0 stays 0, and NaN stays NaN.
     """
     check_part(clip)
-    one = made(clip)
+    built = made(clip)
     for dtype in (torch.float32, torch.float64):
         for powers in POWERS:
-            _check_replicas(one, _drawn(powers, dtype))
+            _check_replicas(built, _drawn(powers, dtype))
     gradients = _drawn((0,), torch.float64)
     gradients[0].mantissa[0, 2, 3] = math.nan
-    rows, _ = _clipped(one, gradients)
+    rows, _ = _clipped(built, gradients)
     law(rows[0, 2 * 7 + 3].isnan(), "an entry that is NaN stays NaN")
-    rows, share = _clipped(one, [Scaled(torch.zeros(2, 3), torch.tensor([0, 700]))])
+    rows, share = _clipped(built, [Scaled(torch.zeros(2, 3), torch.tensor([0, 700]))])
     law(not rows.any(), "a gradient of zero stays zero", rows)
     law(math.isfinite(share.sum()), "the share that was clipped of a gradient of zero is a number", share)
 

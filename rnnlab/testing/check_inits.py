@@ -21,24 +21,26 @@ def check_initializer(init: Init | type[Init]) -> None:
     from its generator alone; elsewhere it raises UsageError; with `spectral_radius` each gate's block has that radius.
     """
     check_part(init)
-    one = made(init)
-    law(set(one.places) <= {*WEIGHTS, *BIASES} and one.places, "`places` are among those of a network", one.places)
-    weights, biases = bool(set(one.places) & set(WEIGHTS)), bool(set(one.places) & set(BIASES))
+    built = made(init)
+    law(
+        set(built.places) <= {*WEIGHTS, *BIASES} and built.places, "`places` are among those of a network", built.places
+    )
+    weights, biases = bool(set(built.places) & set(WEIGHTS)), bool(set(built.places) & set(BIASES))
     # Only W_hh is always square.
-    shapes = SHAPES if set(one.places) & {"input", "readout"} else ((7, 7), (20, 20))
+    shapes = SHAPES if set(built.places) & {"input", "readout"} else ((7, 7), (20, 20))
     for gates in GATES if weights else ():
         for fan_in, fan_out in shapes:
-            _check_draw(one, one.draw(fan_in, fan_out, gates, _rng()), (fan_in, len(gates) * fan_out))
+            _check_draw(built, built.draw(fan_in, fan_out, gates, _rng()), (fan_in, len(gates) * fan_out))
     for gates in GATES if biases else ():
-        if one.conflict(gates) is None:
-            _check_draw(one, one.draw_bias(6, gates, _rng()), (6 * len(gates),))
+        if built.conflict(gates) is None:
+            _check_draw(built, built.draw_bias(6, gates, _rng()), (6 * len(gates),))
     if not weights:
-        law(_refuses(one, True), "an initializer that is for no weight raises UsageError in `draw`")
+        law(_refuses(built, True), "an initializer that is for no weight raises UsageError in `draw`")
     if not biases:
-        law(_refuses(one, False), "an initializer that is for no bias raises UsageError in `draw_bias`")
-    _check_randomness(one, weights)
-    if "spectral_radius" in type(one).model_fields:
-        scaled = one.model_copy(update={"spectral_radius": 0.95})
+        law(_refuses(built, False), "an initializer that is for no bias raises UsageError in `draw_bias`")
+    _check_randomness(built, weights)
+    if "spectral_radius" in type(built).model_fields:
+        scaled = built.model_copy(update={"spectral_radius": 0.95})
         for block in np.split(scaled.draw(40, 40, GATES[1], _rng()), 4, axis=1):
             radius = spectral_radius(block)
             law(abs(radius - 0.95) < 1e-10, "each gate is scaled to the spectral radius asked for", radius)

@@ -23,13 +23,13 @@ def check_optimizer(optimizer: OptimizerPart | type[OptimizerPart]) -> None:
     weights; after its state was saved and loaded it goes on to the same bits.
     """
     check_part(optimizer)
-    one = made(optimizer)
+    built = made(optimizer)
     with random_state_untouched("an optimizer"):
         for size in SIZES:
-            _check_rows(one, size)
-        _check_entries(one)
-        _check_saved(one)
-    still = one.model_copy(update={"weight_decay": 0.0})
+            _check_rows(built, size)
+        _check_entries(built)
+        _check_saved(built)
+    still = built.model_copy(update={"weight_decay": 0.0})
     start = _drawn(0, 1, 143)
     law(
         torch.equal(start, _trained(still, start, [torch.zeros_like(start)])),

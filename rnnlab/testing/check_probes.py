@@ -10,7 +10,7 @@ from rnnlab.config import Config, load_config
 from rnnlab.gradients.readings import Curve
 from rnnlab.gradients.view import UpdateView
 from rnnlab.probes import PROBES, Figures, Measured, Probe, TableRows
-from rnnlab.runs.columns import GRADIENTS, METRICS
+from rnnlab.runs.columns import GRADIENTS, METRICS, PENALTY
 from rnnlab.testing.check_parts import check_part
 from rnnlab.testing.laws import bits, law, made, random_state_untouched
 from rnnlab.training.fleet import Fleet
@@ -33,12 +33,12 @@ def check_probe(probe: Probe | type[Probe]) -> None:
     that it would have alone.
     """
     check_part(probe)
-    one = made(probe)
-    _check_columns(one)
+    built = made(probe)
+    _check_columns(built)
     config = load_config(SETTINGS)
-    together = _measured(one, config.seeded(0, 1, 2))
+    together = _measured(built, config.seeded(0, 1, 2))
     for r in range(3):
-        alone = _measured(one, config.seeded(r))
+        alone = _measured(built, config.seeded(r))
         for name, values in together.items():
             law(
                 np.allclose(values[r], alone[name][0], rtol=1e-6, equal_nan=True),
@@ -51,11 +51,11 @@ def _check_columns(probe: Probe) -> None:
     others = [other for other in PROBES.values() if other is not type(probe)]
     own = [column.name for column in probe.columns]
     taken = {column.name for other in others for column in other.columns}
-    taken |= {column.name for column in (*METRICS, *GRADIENTS)} - {column.name for column in probe.columns}
+    taken |= {column.name for column in (*METRICS, PENALTY, *GRADIENTS)} - {column.name for column in probe.columns}
     law(not taken & set(own), "no other probe has a column of that name", taken & set(own))
     law(len(own) == len(set(own)), "its columns have different names", own)
     if type(probe) not in PROBES.values():
-        files = {column.name for column in (*METRICS, *GRADIENTS)}
+        files = {column.name for column in (*METRICS, PENALTY, *GRADIENTS)}
         law(not files & set(own), "no column of the files has that name", files & set(own))
 
 

@@ -28,17 +28,17 @@ def check_task(task: Task | type[Task]) -> None:
     the loss of chance is a number above 0, or None.
     """
     check_part(task)
-    one = made(task)
+    built = made(task)
     for dtype in ("float32", "float64"):
-        for batch in [*_take(one, 3, dtype=dtype), _held_out(one, "validation", dtype)]:
-            _check_batch(one, batch, np.dtype(dtype))
-    narrow, wide = _take(one, 1, dtype="float32")[0], _take(one, 1)[0]
+        for batch in [*_take(built, 3, dtype=dtype), _held_out(built, "validation", dtype)]:
+            _check_batch(built, batch, np.dtype(dtype))
+    narrow, wide = _take(built, 1, dtype="float32")[0], _take(built, 1)[0]
     law(np.allclose(narrow.x, wide.x, rtol=1e-6, atol=1e-7), "a batch in float32 is that in float64, rounded")
-    _check_streams(one)
-    _check_state(one)
-    _check_evaluation(one)
-    _check_mistakes(one)
-    chance = one.chance()
+    _check_streams(built)
+    _check_state(built)
+    _check_evaluation(built)
+    _check_mistakes(built)
+    chance = built.chance()
     law(chance.loss is None or 0 < chance.loss < math.inf, "the loss of chance is above 0, or None", chance.loss)
 
 
@@ -57,9 +57,9 @@ def _joined(task: Task, batches: Iterator[Batch]) -> Batch:
     return Batch(np.concatenate([part.x for part in parts], axis=1), y, np.concatenate(lengths) if lengths else None)
 
 
-def _same(one: Batch, other: Batch) -> bool:
-    lengths = [batch.lengths if batch.lengths is not None else np.zeros(0) for batch in (one, other)]
-    return all(map(np.array_equal, (one.x, one.y, lengths[0]), (other.x, other.y, lengths[1])))
+def _same(first: Batch, second: Batch) -> bool:
+    lengths = [batch.lengths if batch.lengths is not None else np.zeros(0) for batch in (first, second)]
+    return all(map(np.array_equal, (first.x, first.y, lengths[0]), (second.x, second.y, lengths[1])))
 
 
 def _check_batch(task: Task, batch: Batch, dtype: np.dtype[np.floating]) -> None:
@@ -87,8 +87,8 @@ def _check_streams(task: Task) -> None:
         first, again, other = (_take(task, 3, seed) for seed in (3, 3, 4))
     law(all(map(_same, first, again)), "a seed fixes the stream")
     law(not all(map(_same, first, other)), "another seed gives another stream")
-    one, two = (task.stream(seed, "float64").batches(5) for seed in (3, 4))
-    mixed = [(next(two), next(one))[1] for _ in range(3)]
+    stream, beside = (task.stream(seed, "float64").batches(5) for seed in (3, 4))
+    mixed = [(next(beside), next(stream))[1] for _ in range(3)]
     law(all(map(_same, first, mixed)), "streams are independent of each other")
 
 

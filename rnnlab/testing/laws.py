@@ -43,14 +43,14 @@ def made(part: P | type[P]) -> P:
 
 
 @contextlib.contextmanager
-def random_state_untouched(what: str) -> Iterator[None]:
+def random_state_untouched(subject: str) -> Iterator[None]:
     """Within the block no random state of the process may move. Raises AssertionError."""
     numpys, torchs = np.random.get_state(), torch.get_rng_state()
     yield
     after = np.random.get_state()
-    same = all(np.array_equal(one, other) for one, other in zip(numpys, after, strict=True))
-    law(same, f"{what} leaves NumPy's global random state alone")
-    law(torch.equal(torchs, torch.get_rng_state()), f"{what} leaves torch's global random state alone")
+    same = all(np.array_equal(before, other) for before, other in zip(numpys, after, strict=True))
+    law(same, f"{subject} leaves NumPy's global random state alone")
+    law(torch.equal(torchs, torch.get_rng_state()), f"{subject} leaves torch's global random state alone")
 
 
 def bits(tensor: torch.Tensor) -> bytes:

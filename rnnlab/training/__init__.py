@@ -6,6 +6,8 @@ sizes          the sizes of what trains together
 memory         the memory that a training will take
 room           whether the machine has so much
 slow_message   a message about work that takes long
+detach         the draws of h-detach
+penalised      the gradient of the loss and of a penalty together
 fleet          R networks of one shape that train together
 plan           what a run will take; which updates are logged
 start          how a run begins, and what its run.json says from the start

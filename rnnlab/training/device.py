@@ -61,6 +61,8 @@ def can_run(scan: Scan, config: Config) -> bool:
 def _obstacle(scan: Scan, config: Config, device: torch.device, replicas: int) -> str | None:
     """Why a scan cannot run here; None where it can."""
     cell = config.model.build_cell()
+    if scan != "general" and config.train.detach:
+        return "train.detach blocks paths that the general scan alone can block"
     if scan == "fast" and cell.rule() is None:
         return "this cell has no rule"
     if scan == "fast" and device.type != "cpu":

@@ -25,19 +25,22 @@ from rnnlab.gradients.passes import (
     fused_pass,
     general_forward,
     general_pass,
-    prepare,
+    prepare_once,
     triton_forward,
     triton_pass,
 )
 from rnnlab.gradients.triton_check import check_triton
+from rnnlab.gradients.view import UpdateView
 from rnnlab.network.flat import row_norms
 from rnnlab.network.network import Network, Shape, draw
 from rnnlab.network.objective import Objective
 from rnnlab.scan.fast.disk_cache import take_message
 from rnnlab.scan.fast.threads import own_threads
 from rnnlab.tasks import Single, Task
+from rnnlab.training.detach import drawn_factors
 from rnnlab.training.device import Scan, check_tf32, choose_device, choose_scan
 from rnnlab.training.optim import Stepper
+from rnnlab.training.penalised import gradient_with
 from rnnlab.training.sizes import evaluation_chunk
 from rnnlab.training.slow_message import saying_if_slow
 
@@ -61,6 +64,8 @@ class BatchGradients:
     grad_norms: Floats
     clipped_norms: Floats
     clipped: Floats
+    penalty: Mapping[str, Floats]
+    """Its column of metrics.csv; empty where there is none, or where it does not act at this update."""
     finite: np.ndarray[Any, np.dtype[np.bool_]]
     """Whether the loss and the gradient for the optimizer are finite."""
 
@@ -93,6 +98,8 @@ class Fleet:
         check_tf32(config, self.device)
         self.objective = objective(self.task)
         self._bounds = _bounds(configs, self.device)
+        self.made: int = states[0].get("updates", 0) if states else 0
+        """Updates made."""
         shape = network_shape(config)
         drawn = [_drawn(config) for config in configs] if states is None else [_arrays(state) for state in states]
         self.network = Network.stack(self.cell, shape, drawn, self.dtype, self.device)
@@ -119,18 +126,20 @@ class Fleet:
         """The clipped gradient of the next batch; the weights do not change."""
         batch = self.sequences([next(stream) for stream in self.streams])
         result = self.measure(batch)
-        gradient = result.gradient(self.flat.shape[1])
+        view = UpdateView(self.made, self.network, result, batch, self.objective)
+        gradient, penalty = gradient_with(self.configs[0].penalty, view)
         rows, shares = clip_each([config.clip for config in self.configs], gradient)
         if result.clamped is not None:
             shares = _floats(result.clamped)
         losses, clipped_norms = _floats(result.losses), row_norms(rows)
         finite = np.isfinite(losses) & np.isfinite(clipped_norms) & (gradient.log2_norm < np.inf)
-        return BatchGradients(result, batch, rows, losses, gradient.norms(), clipped_norms, shares, finite)
+        return BatchGradients(result, batch, rows, losses, gradient.norms(), clipped_norms, shares, penalty, finite)
 
     def apply_gradients(self, batch_gradients: BatchGradients) -> None:
         """Update the weights of the replicas whose loss and gradient are finite, and of no others."""
         # A zero gradient would not do for the others: momentum and weight decay move a weight all the same.
         self.stepper.step(batch_gradients.gradients, batch_gradients.finite)
+        self.made += 1
 
     def measure(self, batch: Sequences) -> Pass:
         """A forward and backward pass; the weights do not change."""
@@ -140,7 +149,8 @@ class Fleet:
             return fused_pass(self.network, batch, self.objective, self._layers)
         if self.scan == "triton":
             return triton_pass(self.network, batch, self.objective, bound=self._bounds)
-        return general_pass(self.network, batch, self.objective, bound=self._bounds)
+        factors = drawn_factors(self.configs, self.made, batch.x.shape[1])
+        return general_pass(self.network, batch, self.objective, bound=self._bounds, through_h=factors)
 
     def sequences(self, batches: Sequence[Batch]) -> Sequences:
         """One batch of each replica as tensors [R, T, B, ...], cut to the longest sequence."""
@@ -232,7 +242,8 @@ class Fleet:
 
     def pick(self, replicas: Sequence[int]) -> Fleet:
         """A fleet of these replicas alone, as they are now, on the same scan."""
-        return Fleet([self.configs[r] for r in replicas], [self.state(r) for r in replicas], scan=self.scan)
+        states = [{**self.state(r), "updates": self.made} for r in replicas]
+        return Fleet([self.configs[r] for r in replicas], states, scan=self.scan)
 
     def prepare(self, notify: Callable[[str], None]) -> None:
         """Compile the scan now, or read it from the cache on disk; `notify` gets a message if that takes long."""
@@ -248,7 +259,7 @@ class Fleet:
         with saying_if_slow(
             notify, f"loading the {self.cell.name} scan, or compiling it (once; it is kept on disk) ..."
         ):
-            compiled = prepare(rule, self.dtype)
+            compiled = prepare_once(self.cell, self.dtype)
         if compiled:
             notify(f"compiled the {self.cell.name} scan in {time.perf_counter() - begun:.1f} s")
 

@@ -227,7 +227,7 @@ class _Training:
         epoch = None if self.size is None else update * self.config.train.batch / self.size
         for r, run in enumerate(self.runs):
             if logged or shown[r]:
-                own = {name: float(values[r]) for name, values in {**figures, **measured}.items()}
+                own = {name: float(values[r]) for name, values in {**figures, **batch.penalty, **measured}.items()}
                 run.row = {"update": update, "epoch": epoch, "lr": run.config.optimizer.lr, **own}
         self._write_rows(evaluated=is_evaluated(self.config, update, self.updates))
 

@@ -75,7 +75,8 @@ def forecast_memory(configs: list[Config], *, threads: int = 1, fast: bool | Non
     config = configs[0]
     if fast is None:
         cuda = config.device.startswith("cuda")
-        fast = not cuda and config.train.scan != "general" and config.model.build_cell().rule() is not None
+        fast = not cuda and config.train.scan != "general" and not config.train.detach
+        fast = fast and config.model.build_cell().rule() is not None
     sizes = Sizes.of(config, len(configs), threads)
     parts = _fast_parts(config, sizes) if fast else _general_parts(config, sizes)
     slots = max(_slots(config.optimizer) for config in configs)
@@ -87,7 +88,7 @@ def forecast_memory(configs: list[Config], *, threads: int = 1, fast: bool | Non
         scan=parts.scan,
         evaluation=parts.evaluation,
         # Gradients by parameter, as rows, clipped, and one more row while they are scaled.
-        update=parts.update + 4 * of_row + _fused_layers(config, sizes),
+        update=parts.update + 4 * of_row + _fused_layers(config, sizes) + _penalty(config, sizes),
         probes=parts.probes,
         evaluating=parts.evaluating,
         # A copy of one replica's state, and that copy as bytes, whose room grows by an eighth at a time.
@@ -139,6 +140,15 @@ def _fast_parts(config: Config, n: Sizes) -> _Parts:
     )
 
 
+def _penalty(config: Config, n: Sizes) -> int:
+    """A pass in float64 with every row kept, a forward one, and gradients by parameter as the penalty gives them."""
+    if not config.penalised:
+        return 0
+    kept = n.layers * n.rows(n.B) * (6 * n.gates + 8 * n.states + 4)
+    graphs = n.R * config.penalty.rows_at_once(n.T, n.B) * (14 * n.gates + 8 * n.states)
+    return 8 * (n.H * (kept + graphs) + 6 * n.R * n.P)
+
+
 def _fused_layers(config: Config, n: Sizes) -> int:
     """What torch's fused layers keep on the CPU for their way back: each gate before and after its nonlinearity."""
     return 2 * n.layers * n.rows(n.B) * n.H * n.gates * n.item if config.train.scan == "fused" else 0
@@ -177,8 +187,8 @@ def _fast_probes(config: Config, n: Sizes) -> int:
 
 
 def _reads_unclipped(config: Config) -> bool:
-    """Whether a recorded update has a second pass, without the adjoint clip, in memory of its own."""
-    return config.clip.in_scan() is not None and "adjoint" in config.probe.which
+    """Whether a recorded update has a second pass, of the loss alone, in memory of its own."""
+    return (config.clip.in_scan() is not None or config.train.detach > 0) and "adjoint" in config.probe.which
 
 
 def _weight_probes(config: Config, n: Sizes) -> int:

@@ -56,7 +56,7 @@ def plan(config: Config) -> Plan:
     size = (
         rows * GRADIENT_ROW_BYTES
         + table_rows * TABLE_ROW_BYTES
-        + logged * metrics_row_bytes(probes)
+        + logged * metrics_row_bytes(probes, penalty=config.penalised)
         + 3 * parameters * itemsize
     )
     scan = choose_scan(config, device)

@@ -93,7 +93,9 @@ class Recorder:
         gradients, metrics = self.dir.gradients, self.dir.metrics
         self._gradients = GradientLog(gradients, kept.get(gradients.name))
         probes, tables = self.config.probe.probes(), self.dir.tables
-        self._metrics = MetricsLog(metrics, metrics_columns(probes), kept.get(metrics.name))
+        self._metrics = MetricsLog(
+            metrics, metrics_columns(probes, penalty=self.config.penalised), kept.get(metrics.name)
+        )
         if any(probe.table for probe in probes):
             self._tables = TableLog(tables, kept.get(tables.name))
 

@@ -104,8 +104,8 @@ def _rows(path: Path, again: Path, ended: bool, far: Callable[[], str]) -> Compa
     whole = first[: first.rfind(b"\n") + 1]
     if not ended and second.startswith(whole):
         return Comparison(path.name, True, f"equal as far as it goes, {len(whole):,} of {len(second):,} bytes")
-    for number, (one, other) in enumerate(zip(first.splitlines(), second.splitlines(), strict=False), 1):
-        if one != other:
+    for number, (line, other) in enumerate(zip(first.splitlines(), second.splitlines(), strict=False), 1):
+        if line != other:
             return Comparison(path.name, False, f"differs from line {number} on; {far()}")
     return Comparison(path.name, False, f"has {len(first):,} bytes, and {len(second):,} again")
 

@@ -77,16 +77,16 @@ def refusal(config: Config, room: Room, *, fast: bool | None = None) -> str:
 
 def _helpful(config: Config, fits: Callable[[Config], bool]) -> Iterator[str]:
     """The keys of which a smaller value would be enough, with the largest such value; those that change least first."""
-    found: list[tuple[float, str]] = []
+    changes: list[tuple[float, str]] = []
     for key in _KEYS:
         section, name = key.split(".")
         value = getattr(getattr(config, section), name, None)
         if isinstance(value, int) and (most := _largest(config, section, name, value, fits)):
-            found.append((value / most, f"{key}={most}"))
+            changes.append((value / most, f"{key}={most}"))
     probes = [name for name in config.probe.which if name in ("adjoint", "weights")]
     if probes != config.probe.which and fits(_changed(config, "probe", "which", probes)):
-        found.append((1.0, f"probe.which=[{','.join(probes)}]"))
-    yield from (text for _, text in sorted(found))
+        changes.append((1.0, f"probe.which=[{','.join(probes)}]"))
+    yield from (text for _, text in sorted(changes))
 
 
 def _largest(config: Config, section: str, name: str, value: int, fits: Callable[[Config], bool]) -> int:

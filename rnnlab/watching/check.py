@@ -82,7 +82,7 @@ def _checked(fused: FusedModule, called: CalledOnce, timesteps: Sequence[int] | 
     for index, columns in enumerate(replayed.columns):
         layer, d = divmod(index, directions_of(fused.module))
         total = np.ma.filled(columns["h"]["log10_norm"], np.nan)[list(at)]
-        adjoint, found, of_states = _held(loop, index, at, direction, to_given, output)
+        adjoint, differences, of_states = _held(loop, index, at, direction, to_given, output)
         yield CheckedLayer(
             fused.name,
             layer,
@@ -92,7 +92,9 @@ def _checked(fused: FusedModule, called: CalledOnce, timesteps: Sequence[int] | 
             _retained(to_given, d, H, at) if layer == fused.module.num_layers - 1 else None,
             tuple(map(float, total)),
             tuple(_of_norm(float(log10), float(rows.norm())) for log10, rows in zip(total, adjoint, strict=True)),
-            tuple(_of_products(*pair) for pair in zip(adjoint[:, : len(direction)] * direction, found, strict=True)),
+            tuple(
+                _of_products(*pair) for pair in zip(adjoint[:, : len(direction)] * direction, differences, strict=True)
+            ),
             max(of_states, of_scan),
             verification.tolerance(called.call),
         )
@@ -108,14 +110,14 @@ def _held(
         assert isinstance(value, Tensor)
         adjoint = torch.autograd.grad(value, carried.added, materialize_grads=True)[0]
     some = len(direction)
-    found = sum(
+    differences = sum(
         # The changes are [T, K, B', N].
         (carried.changes[name] * gradient[:, None, :some]).sum((0, -1))
         for name, gradient in to_given.items()
     )
-    assert isinstance(found, Tensor)
+    assert isinstance(differences, Tensor)
     given = carried.given["output"].detach()
-    return adjoint, found, float((given - output).norm() / output.norm().clamp(min=_HELD[0]))
+    return adjoint, differences, float((given - output).norm() / output.norm().clamp(min=_HELD[0]))
 
 
 def _of_norm(log10: float, norm: float) -> float:
@@ -131,13 +133,13 @@ def _agree_beyond(log10: float, norm: float) -> bool:
     return log10 < math.log10(_HELD[0]) + 1 if norm < 1 else not log10 < math.log10(_HELD[1]) - 1
 
 
-def _of_products(products: Tensor, found: Tensor) -> float:
+def _of_products(products: Tensor, differences: Tensor) -> float:
     """Between <dL/dh_t, v> [B', H], not yet summed, and what the differences gave [B']."""
     expected = products.sum(-1)
     size = float(expected.norm())
     if size == 0:
-        return 0.0 if not found.any() else math.inf
-    return float((found - expected).norm()) / size if _HELD[0] < size < _HELD[1] else math.nan
+        return 0.0 if not differences.any() else math.inf
+    return float((differences - expected).norm()) / size if _HELD[0] < size < _HELD[1] else math.nan
 
 
 def _retained(to_given: dict[str, Tensor], d: int, H: int, at: Sequence[int]) -> tuple[float, ...]:
@@ -148,10 +150,10 @@ def _retained(to_given: dict[str, Tensor], d: int, H: int, at: Sequence[int]) ->
 
 
 def _timesteps(asked: Sequence[int] | None, T: int) -> tuple[int, ...]:
-    found = tuple(dict.fromkeys((0, T // 2, T - 1) if asked is None else asked))
-    if not found or not all(0 <= t < T for t in found):
-        raise UsageError(f"timesteps={list(found)}: a sequence has the timesteps 0 to {T - 1}")
-    return found
+    timesteps = tuple(dict.fromkeys((0, T // 2, T - 1) if asked is None else asked))
+    if not timesteps or not all(0 <= t < T for t in timesteps):
+        raise UsageError(f"timesteps={list(timesteps)}: a sequence has the timesteps 0 to {T - 1}")
+    return timesteps
 
 
 def _arguments(batch: Any) -> tuple[Any, ...]:

@@ -130,15 +130,15 @@ class FusedModule:
 
     def called(self) -> list[CalledOnce]:
         """The calls that the backward pass under way came back to. Raises UsageError where they were changed since."""
-        found = [called for called in self.calls if called.arrived]
-        for called in found:
+        arrived = [called for called in self.calls if called.arrived]
+        for called in arrived:
             if called.number is None:
                 called.number, self._numbers = self._numbers, self._numbers + 1
             if called.versions != [tensor._version for tensor in called.tensors()]:
                 raise UsageError(
                     f"{self.name}: its input or its weights were changed in place before the backward pass"
                 )
-        return found
+        return arrived
 
     def forget(self, *, update: bool) -> None:
         """Forget the backward pass that has ended, and with `update` also the calls of the update."""

@@ -29,14 +29,14 @@ def cell_of(module: nn.RNNBase) -> Cell:
 
 def weights_of(module: nn.RNNBase) -> list[FusedWeights]:
     """By layer, and in a layer by direction: the tensors that the next call of the module computes with."""
-    found = []
+    weights = []
     for index in range(module.num_layers * directions_of(module)):
         layer, reverse = divmod(index, directions_of(module))
         suffix = f"l{layer}" + ("_reverse" if reverse else "")
         names = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if module.bias else ()))
         tensors = [getattr(module, f"{name}_{suffix}") for name in names]
-        found.append(FusedWeights(*tensors, *[None] * (4 - len(tensors))))
-    return found
+        weights.append(FusedWeights(*tensors, *[None] * (4 - len(tensors))))
+    return weights
 
 
 def directions_of(module: nn.RNNBase) -> int:

@@ -29,13 +29,13 @@ _WRAPPERS = {
 
 def fused_modules(model: nn.Module) -> list[tuple[str, nn.RNNBase]]:
     """The nn.RNN, nn.LSTM and nn.GRU of a model by name, each once. Raises UsageError for one that cannot be read."""
-    found = [(name, module) for name, module in _modules(model) if isinstance(module, nn.RNNBase)]
-    for name, module in found:
+    fused = [(name, module) for name, module in _modules(model) if isinstance(module, nn.RNNBase)]
+    for name, module in fused:
         if module.proj_size:
             raise UsageError(f"{name}: proj_size is not read; leave it out and put an nn.Linear behind the layer")
         if module.mode not in FUSED_MODES:
             raise UsageError(f"{name}: the mode {module.mode} is not known; name its cell with cells=[...]")
-    return found
+    return fused
 
 
 def cell_modules(model: nn.Module, cells: Iterable[type[nn.Module]]) -> list[tuple[str, nn.Module]]:

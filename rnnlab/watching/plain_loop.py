@@ -159,9 +159,9 @@ def _started(h: Moved, t: Tensor, added: Tensor, direction: Tensor, timesteps: S
     return Moved(h.value + (added * here).sum(0), h.change + direction * here[:, : len(direction)])
 
 
-def _chosen(which: Tensor, one: Moved, other: Moved) -> Moved:
-    some = which[: one.change.shape[1]]
-    return Moved(torch.where(which, one.value, other.value), torch.where(some, one.change, other.change))
+def _chosen(which: Tensor, first: Moved, other: Moved) -> Moved:
+    some = which[: first.change.shape[1]]
+    return Moved(torch.where(which, first.value, other.value), torch.where(some, first.change, other.change))
 
 
 def _masked(row: Moved, mask: Tensor) -> Moved:

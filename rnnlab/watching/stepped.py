@@ -99,11 +99,11 @@ class SteppedModule:
 
     def called(self) -> list[Sequence]:
         """The sequences that the backward pass under way came back to."""
-        found = [sequence for sequence in self.sequences if sequence.arrived]
-        for sequence in found:
+        arrived = [sequence for sequence in self.sequences if sequence.arrived]
+        for sequence in arrived:
             if sequence.number is None:
                 sequence.number, self._numbers = self._numbers, self._numbers + 1
-        return found
+        return arrived
 
     def forget(self, *, update: bool) -> None:
         """Forget the backward pass that has ended, and with `update` also the sequences of the update."""

@@ -54,12 +54,12 @@ def deviation_of_layer(call: Call, arrived: dict[str, Tensor], replayed: Replaye
 
 def _deviation_by_timestep(scaled: Scaled, expected: Tensor) -> float:
     """The worst relative deviation of [T, B, N] over T, where both are numbers that the format holds."""
-    found, limits = scaled.plain().double().flatten(1), torch.finfo(expected.dtype)
+    readings, limits = scaled.plain().double().flatten(1), torch.finfo(expected.dtype)
     given = expected.double().flatten(1)
     sizes = given.norm(dim=1)
     # A gradient on its way back passes numbers smaller than itself; where these underflow, autograd is not the truth.
     held = (sizes > (UNDERFLOW_MARGIN * limits.tiny) ** 0.5) & sizes.isfinite()
-    return float(((found - given).norm(dim=1)[held] / sizes[held]).max()) if held.any() else 0.0
+    return float(((readings - given).norm(dim=1)[held] / sizes[held]).max()) if held.any() else 0.0
 
 
 @torch.enable_grad()
@@ -107,15 +107,15 @@ def _called(module: nn.RNNBase, call: Call, x: Tensor, first: list[Tensor]) -> t
     return output, states if isinstance(states, tuple) else (states,)
 
 
-def _relative(found: Tensor, expected: Tensor) -> float:
+def _relative(values: Tensor, expected: Tensor) -> float:
     """|found - expected| / |expected| in the norm over all entries; 0 where there is no number to compare with."""
     size = _norm(expected)
     # Where the norm is finite so is every entry; the other way round it need not be.
     if not math.isfinite(size) and not expected.isfinite().all():
-        return 0.0 if not found.isfinite().all() else math.inf
+        return 0.0 if not values.isfinite().all() else math.inf
     if size < UNDERFLOW_MARGIN * torch.finfo(expected.dtype).tiny:
         return 0.0
-    return _norm(found - expected) / size
+    return _norm(values - expected) / size
 
 
 def _norm(tensor: Tensor) -> float:

@@ -31,6 +31,8 @@ OTHER: dict[str, Any] = {
     "model.init": "keras",
     "model.forget_bias": 2.0,
     "clip": "norm",
+    "penalty": "omega",
+    "train.detach": 0.5,
     "optimizer": {"name": "adam", "lr": 0.5},
     "train.stop": "error < 0.5",
     "train.nonfinite": "skip",

@@ -29,21 +29,56 @@ from rnnlab.scan.layer import Layer
 from rnnlab.scan.rule import Rule
 from rnnlab.scan.scaled import Scaled
 
-__all__ = ["Adjoint", "Inputs", "Trace", "Upstream", "Workspace", "backward", "direct", "forward", "misses", "prepare"]
+__all__ = [
+    "Adjoint",
+    "Inputs",
+    "Trace",
+    "Upstream",
+    "Workspace",
+    "backward",
+    "direct",
+    "forward",
+    "misses",
+    "prepare",
+    "prepare_all_but_backward",
+    "prepare_backward",
+]
 
 
 def prepare(rule: Rule, dtype: torch.dtype) -> bool:
     """Compile the scan and its readings for this dtype, or read them from disk; True when they had to be compiled."""
     loops = (*kernels(rule), direct_loop.direct(rule), add_blocks, *norms.KERNELS)
+    before = misses(loops)
+    prepare_all_but_backward(rule, dtype)
+    prepare_backward(rule, dtype)
+    return misses(loops) > before
+
+
+def prepare_backward(rule: Rule, dtype: torch.dtype) -> bool:
+    """The backward scan alone, which takes as long as all the rest; True when it had to be compiled."""
+    loop, (inputs, weights, upstream) = kernels(rule).backward, _smallest(rule, dtype)
+    before, work = misses([loop]), Workspace()
+    trace = Trace.of(rule, inputs, weights, work)
+    # No item: there is no forward scan to go back through.
+    Adjoint.of(trace, upstream.arrays(trace), work, None, wants_dx=False).run()(0, 0)
+    return misses([loop]) > before
+
+
+def prepare_all_but_backward(rule: Rule, dtype: torch.dtype) -> None:
+    """The forward scan, the direct gradient, and the norms."""
+    inputs, weights, upstream = _smallest(rule, dtype)
+    trace = forward(rule, Inputs(torch.from_numpy(inputs.x)), weights, torch.from_numpy(inputs.lengths), Workspace())
+    direct(trace, upstream.rows, upstream.slots)
+    norms.warm()
+
+
+def _smallest(rule: Rule, dtype: torch.dtype) -> tuple[LayerInputs, Layer, Upstream]:
+    """One unit on one sequence of two timesteps."""
     x, lengths = torch.zeros(1, 2, 1, 1, dtype=dtype), torch.full((1, 1), 2)
     W = x.new_zeros(1, 1, rule.gates)
-    work, slots, before = Workspace(), torch.zeros(1, 2, 1, dtype=torch.int64), misses(loops)
-    trace = forward(rule, Inputs(x), Layer(W, {"W_hh": W}, W[:, 0], None), lengths, work)
     rows = Scaled(x, torch.ones(1, 2, 1, dtype=torch.int64))
-    backward(trace, Upstream(rows, slots), work)
-    direct(trace, rows, slots)
-    norms.warm()
-    return misses(loops) > before
+    upstream = Upstream(rows, torch.zeros(1, 2, 1, dtype=torch.int64))
+    return LayerInputs(x.numpy(), 0, lengths.numpy()), Layer(W, {"W_hh": W}, W[:, 0], None), upstream
 
 
 def misses(loops: Iterable[Any]) -> int:

@@ -117,13 +117,13 @@ def _wrong_values(base: Document, sets: Sequence[Setting], dimensions: Iterable[
 
     Each by itself: what contradicts what cannot be said while an axis is missing.
     """
-    found: dict[str, Problem] = {}
+    faults: dict[str, Problem] = {}
     for choice in itertools.islice(itertools.chain([()], *dimensions), _MOST_WRONG):
         try:
             check(base, [*sets, *choice], with_conflicts=False)
         except ConfigError as error:
-            found |= {str(problem): problem for problem in error.problems if str(problem) not in found}
-    return list(found.values())
+            faults |= {str(problem): problem for problem in error.problems if str(problem) not in faults}
+    return list(faults.values())
 
 
 class _WrongCombinations:

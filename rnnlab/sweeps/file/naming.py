@@ -36,7 +36,7 @@ def _parts(config: Config, varying: Collection[str], settings: Sequence[tuple[st
         parts.append(_clip(clip))
     shown = ("model.init.recurrent", "model.init.recurrent.name", "task.length")
     others = [
-        f"{_label(key, value)}{_short(value)}"
+        f"{_label(key, value)}{_short_at(key, value)}"
         for key, value in sorted(settings)
         if key not in (*shown, *_FIXED, "task", "task.name", "model.init") and not _of_clip(key)
     ]
@@ -56,6 +56,11 @@ def _clip(clip: Clip) -> str:
 def _label(key: str, value: Any) -> str:
     """The label before a value: the last part of its key; empty before text and parts."""
     return "" if isinstance(value, (str, dict)) else key.rpartition(".")[2]
+
+
+def _short_at(key: str, value: Any) -> str:
+    """A value in short; of `penalty` none says of what there is none."""
+    return "nopenalty" if key == "penalty" and _short(value) == "none" else _short(value)
 
 
 def _short(value: Any) -> str:
