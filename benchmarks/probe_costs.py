@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from alternatives import TINY, Update, fleet_of
@@ -25,9 +26,8 @@ TURNS = Patience(turn=0.1, row=60.0, update=60.0)
 
 def costs(cell: str, shape: tuple[int, int, int], patience: Patience) -> dict[str, Any]:
     """Milliseconds of an update and of each probe's measuring, and how many times the update it takes."""
-    fleet = fleet_of(cell, *shape)
-    makers: dict[str, Callable[[], Update]] = {"update": lambda: _updating(fleet)}
-    makers |= {name: lambda probe=probe: _measuring(fleet_of(cell, *shape), probe()) for name, probe in PROBES.items()}
+    makers: dict[str, Callable[[], Update]] = {"update": lambda: _updating(fleet_of(cell, *shape))}
+    makers |= {name: partial(_measuring, cell, shape, PROBES[name]) for name in PROBES}
     timing = take_turns(makers, patience)
     ratios = {name: timing.ms[name] / timing.ms["update"] for name in PROBES if name in timing.ms}
     B, T, H = shape
@@ -47,8 +47,9 @@ def _updating(fleet: Fleet) -> Update:
     return update
 
 
-def _measuring(fleet: Fleet, probe: Probe) -> Update:
+def _measuring(cell: str, shape: tuple[int, int, int], kind: type[Probe]) -> Update:
     """One probe's measuring of the same update again, in a new view each time."""
+    fleet, probe = fleet_of(cell, *shape), kind(name=kind.key())
     with fleet.threads():
         batch = fleet.compute_gradients()
 
