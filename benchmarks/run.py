@@ -15,6 +15,7 @@ vanishing   an update whose gradient vanishes against one whose gradient does no
 sweeps      planning, training and finding 100, 1,000 and 10,000 runs of one update
 reports     a report over ten million rows of gradients, and its page; a list and a report of 10,000 runs
 growth      the exponents that time and memory grow with, in T, B, H and R
+probes      what each probe takes to measure an update, against that update
 watch       torch's own layers in a loop of torch: unwatched | watched and not recorded | recorded at every update
 
 The alternatives take turns within one process, so that whatever else the machine does falls on all of them; figures are
@@ -36,6 +37,7 @@ from typing import Any
 
 import growth
 import memory
+import probe_costs
 import reading
 import scale
 import vanishing
@@ -57,7 +59,7 @@ UNDER = {"healthy": vanishing.healthy, **FLOORS}
 SINGLE: dict[str, Callable[..., Update]] = {"rnnlab": lab, "loop": loop, "torch": plain}
 SINGLE |= {"jax": jax_scan} if HAS_JAX else {}
 SINGLE |= {f"{name}, flushed": partial(flushed, name) for name in MAKERS} if can_flush() else {}
-SECTIONS = ("single", "fleets", "memory", "growth", "vanishing", "sweeps", "reports", "watch")
+SECTIONS = ("single", "fleets", "memory", "growth", "vanishing", "sweeps", "reports", "probes", "watch")
 REPORTS = [(50, 100, 200), (500, 100, 200), (10_000, 1, 10)]
 """Runs, updates, timesteps."""
 MEMORY = [*SHAPES, *((32, T, 128) for T in (500, 1000, 2000, 4000)), (32, 10_000, 128)]
@@ -145,6 +147,14 @@ class Bench:
             rows.append(reading.measure(*size))
             seconds = {name: one["s"] for name, one in rows[-1].items() if isinstance(one, dict)}
             say(f"  {size[0]} runs: " + ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items()))
+        return rows
+
+    def probes(self) -> list[Row]:
+        rows, patience = [], ONCE if self.quick else probe_costs.TURNS
+        for cell in self.cells or ["lstm", "gru", "rnn"]:
+            begun = time.perf_counter()
+            rows.append(probe_costs.costs(cell, TINY if self.quick else probe_costs.SHAPE, patience))
+            told(cell, rows[-1], begun)
         return rows
 
     def watch(self) -> list[Row]:

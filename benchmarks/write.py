@@ -45,7 +45,7 @@ def without_comment(text: str) -> str:
 def tables(results: dict[str, Any]) -> dict[str, str]:
     """A Markdown table of each section that is there."""
     of = {"single": single, "fleets": fleets, "memory": memory, "vanishing": vanishing, "sweeps": sweeps}
-    of |= {"reports": reports, "watch": watch, "growth": growth}
+    of |= {"reports": reports, "probes": probes, "watch": watch, "growth": growth}
     return {name: of[name](section["rows"]) for name, section in results.items() if section["rows"]}
 
 
@@ -179,6 +179,18 @@ def reports(rows: list[Row]) -> str:
         line += [f"{one['again']['s']:.1f}", f"{most:.0f}", f"{one['kept'] / 1e6:.0f}", f"{one['page']['s']:.1f}"]
         lines.append([*line, f"{one['page bytes'] / 1e6:.1f}", opens, f"{one['ls again']['s']:.1f}"])
     return table(["runs"], heads, lines)
+
+
+def probes(rows: list[Row]) -> str:
+    """A row a probe, with a pair of columns for each cell; above them the update."""
+    heads = [head for one in rows for head in (f"{one['cell']} (ms)", f"{one['cell']}, updates")]
+    names = dict.fromkeys(name for one in rows for name in [*one["ms"], *one.get("skipped", {})])
+    lines = []
+    for name in names:
+        cells = ([*times(one, [name]), "1" if name == "update" else ratios(one, [name])[0]] for one in rows)
+        lines.append([name, *(text for pair in cells for text in pair)])
+    shapes = ", ".join(dict.fromkeys(shape(one) for one in rows))
+    return f"B, T, H: {shapes}.\n\n" + table(["probe"], heads, lines) + turns(rows)
 
 
 def watch(rows: list[Row]) -> str:

@@ -52,6 +52,7 @@ WITHOUT_EXAMPLE = {
     "rnnlab.training.fleet.BatchGradients": "made by Fleet.update, which the example of Fleet calls",
     "rnnlab.training.recorder.Recorder": "writes a run's folder; rnnlab.train makes one",
     "rnnlab.training.start.Start": "made by rnnlab.train and by sweeps",
+    "rnnlab.report.figures.probe_figures.ProbeFigure": "made by `probe_figures`, and drawn with a plan",
     "rnnlab.report.figures.plans.FigurePlan": "made by `plans`, and drawn by `write_figures`",
     "rnnlab.report.figures.canvas.Legend": "drawn with a figure",
     "rnnlab.report.figures.drawing.Quantity": "made by the plan of a figure",

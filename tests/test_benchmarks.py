@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 PAGE, RESULTS = ROOT / "docs" / "BENCHMARKS.md", BENCHMARKS / "results.json"
-FIGURES = ["floor", "flushed", "growth", "memory", "reading", "scale", "vanishing", "watch", "with_jax"]
+FIGURES = ["floor", "flushed", "growth", "memory", "probe_costs", "reading", "scale", "vanishing", "watch", "with_jax"]
 """Those that print their figures as JSON."""
 OTHERS = {"reading": {"runs": 3, "updates": 4, "timesteps": 20}, "scale": {"runs": 10}}
 """Those that measure other processes, and the sizes that --quick is. Their measuring is a section of `run`."""
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.xdist_group("benchmarks")
 
 Quick = Callable[..., tuple[str, str]]
 
-SECTIONS = ("single", "fleets", "memory", "growth", "vanishing", "sweeps", "reports", "watch")
+SECTIONS = ("single", "fleets", "memory", "growth", "vanishing", "sweeps", "reports", "probes", "watch")
 
 
 @pytest.fixture

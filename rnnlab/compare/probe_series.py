@@ -65,7 +65,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class Reading:
-    """One run's values of a quantity, none of them NaN, each with its place and update."""
+    """One run's values of a quantity, none of them NaN, each with its place and update.
+
+    >>> reading = Reading(np.array([1, 9, 1, 9]), np.array([0, 0, 5, 5]), np.array([-1.0, -9.0, -2.0, -20.0]))
+    >>> reading.update(at=1), [array.tolist() for array in reading.by_place(reading.update(None))]
+    (0, [[1, 9], [-2.0, -20.0]])
+    """
 
     at: Places
     updates: Places
@@ -86,7 +91,13 @@ Readings = dict[Key, Reading]
 
 @dataclass(frozen=True)
 class ProbeSeries:
-    """One quantity of a probe in a group, of one layer and part."""
+    """One quantity of a probe in a group, of one layer and part.
+
+    >>> reading = Reading(np.array([1, 9]), np.array([0, 0]), np.array([-1.0, -9.0]))
+    >>> (series,) = probe_series([{("jacobian", "log10_sigma_max", 0, ""): reading}])["jacobian"]
+    >>> series.quantity, series.drawn.x.tolist(), series.by_update is None
+    ('log10_sigma_max', [1, 9], True)
+    """
 
     quantity: str
     layer: int

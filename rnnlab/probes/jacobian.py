@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnlab.analysis.matrix_products import MatrixProduct, isometry_error
 from rnnlab.column import Column
-from rnnlab.probes.base import Measured, Probe, TableRows, View
+from rnnlab.probes.base import Measured, Probe, TableRows, View, one_thread
 from rnnlab.probes.charts import Chart
 from rnnlab.probes.summary_lines import SummaryLine
 
@@ -76,13 +76,14 @@ class Jacobian(Probe):
     name: Literal["jacobian"] = "jacobian"
 
     def measure(self, view: View) -> Measured:
-        layers = view.replay(SAMPLES)
-        return Measured(
-            tables=[
-                [_rows(layer, index, r) for index, layer in enumerate(layers)]
-                for r in range(layers[0].lengths.shape[0])
-            ]
-        )
+        with one_thread():
+            layers = view.replay(SAMPLES)
+            return Measured(
+                tables=[
+                    [_rows(layer, index, r) for index, layer in enumerate(layers)]
+                    for r in range(layers[0].lengths.shape[0])
+                ]
+            )
 
     def table_rows(self, config: Config) -> int:
         return len(lags(config.task.timesteps)) * len(self.table) * config.model.layers

@@ -22,24 +22,30 @@ _DEFAULT = {probe.key() for probe in DEFAULT_PROBES}
 
 @dataclass(frozen=True)
 class Place:
-    """A layer and a part of the network that a chart is of."""
+    """A layer and a part of the network that a chart is of.
+
+    >>> Place(1, "W_hh").text(layers=2), Place(0, "").text(layers=1)
+    ('layer 1 W_hh', '')
+    """
 
     layer: int
     part: str
 
     def text(self, layers: int) -> str:
-        """Such as `layer 1 W_hh`; without the layer where the networks have one.
-
-        >>> Place(1, "W_hh").text(2), Place(0, "").text(1)
-        ('layer 1 W_hh', '')
-        """
+        """In words, without the layer where the networks have one."""
         numbered = f"layer {self.layer}" if layers > 1 and self.layer != WHOLE else ""
         return " ".join(text for text in (numbered, self.part) if text)
 
 
 @dataclass(frozen=True)
 class Section:
-    """One probe: what it measures, its charts, and what it measured in each group."""
+    """One probe: what it measures, its charts, and what it measured in each group.
+
+    >>> chart = Chart("size", "size of the gate", x="t")
+    >>> section = Section("sizes", "Made up.", (chart,), series=((),), layers=1)
+    >>> section.text(chart, Place(0, "forget")), section.places(chart)
+    ('size of the gate, forget', [])
+    """
 
     name: str
     meaning: str
@@ -83,7 +89,11 @@ class Section:
 
 @dataclass(frozen=True)
 class ProbeFindings:
-    """The sections of a report, and the runs whose probes.csv cannot be read, with the reasons."""
+    """The sections of a report, and the runs whose probes.csv cannot be read, with the reasons.
+
+    >>> ProbeFindings((), {"lstm-s0": "probes.csv has no header"}).faults["lstm-s0"]
+    'probes.csv has no header'
+    """
 
     sections: tuple[Section, ...]
     faults: Mapping[str, str]

@@ -115,7 +115,7 @@ def arrange(
     most_rows = max(1, most_panels // (1 + max(column for _, column in cells)))
     drawn = {place: lines for place, lines in sorted(cells.items()) if place[0] < most_rows}
     if len(drawn) < len(cells):
-        omitted.append(f"{len(cells) - len(drawn)} of {len(cells)} panels ({_remedy(size, maps)})")
+        omitted.append(f"{len(cells) - len(drawn)} of {len(cells)} panels ({remedy(size, maps)})")
     columns = 1 + max(column for _, column in drawn)
     room = int(size.width / columns / _CHARACTER)
     panels = tuple(_panel(place, lines, across, down, names, columns, room) for place, lines in drawn.items())
@@ -181,7 +181,8 @@ def _panel(
     return Panel(row, column, above, side, tuple(lines))
 
 
-def _remedy(size: Size, maps: bool) -> str:
+def remedy(size: Size, maps: bool = False) -> str:
+    """The options that help where not all panels fit."""
     if maps:
         return "--where chooses"
     wider = "" if size is SIZES["page"] else f"--width page has room for {SIZES['page'].panels}, "

@@ -16,7 +16,7 @@ from rnnlab.probes import Chart
 from rnnlab.report.channels import Channels, text_of
 from rnnlab.report.figures.canvas import Legend, as_it_stands, common_labels, look, panel_axes
 from rnnlab.report.figures.drawing import MOST_BANDS
-from rnnlab.report.figures.panels import Panel, Panels, Size, arrange
+from rnnlab.report.figures.panels import Panel, Panels, Size, arrange, remedy
 from rnnlab.report.findings import Findings
 from rnnlab.report.probe_sections import Place, Section
 from rnnlab.wording import escaped
@@ -162,7 +162,10 @@ def _arranged(
     if not pieces:
         return None
     kept = pieces[: size.panels]
-    columns = min(size.columns, len(kept) if len(kept) <= size.columns else math.ceil(len(kept) / 2))
+    # Where it can be, a row has all facets of what it shows.
+    facets = len(base.panels)
+    most = size.columns // facets * facets if facets <= size.columns else size.columns
+    columns = min(most, len(kept) if len(kept) <= most else math.ceil(len(kept) / 2) if facets == 1 else most)
     panels, shown = [], {}
     for number, (chart, place, lines, text) in enumerate(kept):
         row, column = divmod(number, columns)
@@ -170,8 +173,6 @@ def _arranged(
         shown[row, column] = chart, place
     omitted = list(base.omitted)
     if len(kept) < len(pieces):
-        omitted.append(
-            f"{len(pieces) - len(kept)} of {len(pieces)} panels (--where chooses, --color draws more in one)"
-        )
+        omitted.append(f"{len(pieces) - len(kept)} of {len(pieces)} panels ({remedy(size)})")
     rows = 1 + max(panel.row for panel in panels)
     return replace(base, rows=rows, columns=columns, panels=tuple(panels), omitted=tuple(omitted)), shown
