@@ -1,7 +1,6 @@
 """Compiles the scan of every cell in both precisions, where it is not compiled yet; `make test` begins with it.
 
-The tests run in several processes, which would each compile what they meet first: here each has its share. A kernel is
-one of a precision, and so are the functions around it: no two processes compile the same. The bytecode of the package
+The tests run in several processes, which would each wait for what they meet first. The bytecode of the package
 too: where Python is told to write none, each of the many processes that the tests start would compile it all again.
 """
 
@@ -10,7 +9,6 @@ from __future__ import annotations
 import compileall
 import sys
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +17,15 @@ from rnnlab.cells import CELLS, Cell
 
 
 def main() -> None:
-    """Compile float32 in one process and float64 in another."""
-    compileall.compile_dir(Path(rnnlab.__file__).parent, quiet=1)
-    with get_context("spawn").Pool(2) as pool:
-        compiled = sum(pool.map(compile_all, ["float32", "float64"], chunksize=1))
-    print(f"compiled {compiled} scans" if compiled else "every scan is compiled", file=sys.stderr)
-
-
-def compile_all(dtype: str) -> int:
-    """Compile all cells in this precision; how many of them were not in the disk cache."""
+    """Compile them one after another; each is compiled by two processes."""
     import torch
 
-    from rnnlab.scan.fast import scan
+    from rnnlab.gradients.compiling import prepare_once
 
-    rules = [rule for cell in cells() if (rule := cell.rule()) is not None]
-    return sum(scan.prepare(rule, getattr(torch, dtype)) for rule in rules)
+    compileall.compile_dir(Path(rnnlab.__file__).parent, quiet=1)
+    ruled = [cell for cell in cells() if cell.rule() is not None]
+    compiled = sum(prepare_once(cell, dtype) for dtype in (torch.float32, torch.float64) for cell in ruled)
+    print(f"compiled {compiled} scans" if compiled else "every scan is compiled", file=sys.stderr)
 
 
 def cells() -> list[Cell]:

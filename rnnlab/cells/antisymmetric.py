@@ -74,6 +74,4 @@ def _rule(epsilon: float) -> Rule:
             dgx[j] = epsilon * dh[j] * (unit - saved[j] * saved[j])
         pointwise.copy(dh, dh_prev)
 
-    # The name is part of the key of the disk cache.
-    forward.__name__ = f"forward_{epsilon!r}"
     return Rule(forward, backward, gates=1, width=1)

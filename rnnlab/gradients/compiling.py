@@ -2,7 +2,9 @@
 
 What is left of a compilation is an empty file in Numba's cache folder, `rnnlab-KEY.compiled`. Where it stands, all
 loops are read from disk. Where it does not, a process takes the lock beside it, and looks again: the one that held it
-may have compiled them. The lock is the system's own on an open file, so it ends with its process, however that ends.
+may have compiled them. There is one lock for all cells: two processes that write to one index of Numba's cache at once
+can give the machine code of two functions one name, and each compilation uses two processors as it is. The lock is the
+system's own on an open file, so it ends with its process, however that ends.
 
 The backward scan takes as long to compile as all the rest together, and Numba compiles in one thread of a process. So a
 second process compiles the rest. It leaves nothing but files of the cache; what it did not do is done after it.
@@ -46,7 +48,7 @@ def prepare_once(cell: Cell, dtype: torch.dtype) -> bool:
     done = _done(cell, rule, dtype)
     if done.exists():
         return prepare(rule, dtype)
-    with _locked(done.with_suffix(".lock")):
+    with _locked(done.with_name("rnnlab-compiling.lock")):
         compiled = False if done.exists() else _prepare_in_two(cell, rule, dtype)
         compiled |= prepare(rule, dtype)
         with contextlib.suppress(OSError):

@@ -1,6 +1,7 @@
 """The compiled scan on the CPU: one loop over time with a cell's rule inside it.
 
 disk_cache          where compiled loops are kept
+unique_names        names of compiled functions that no other rule's have
 nonlinearities      exp, sigmoid and tanh as polynomials that LLVM vectorizes
 gemm                matrix products inside compiled code
 scaled_rows         rows of a gradient, each with its power of two

@@ -18,6 +18,7 @@ from rnnlab.scan.fast.blocks import clip_row, saved_of_block
 from rnnlab.scan.fast.kernels import source_stamp
 from rnnlab.scan.fast.layer_arrays import States
 from rnnlab.scan.fast.scaled_rows import clear, sum_of_squares
+from rnnlab.scan.fast.unique_names import unique
 from rnnlab.scan.pointwise import copy
 from rnnlab.scan.rule import Rule
 
@@ -33,10 +34,11 @@ def gather_row(width, saved, t, k, n, H, out):  # type: ignore[no-untyped-def]
 @functools.cache
 def direct(rule: Rule) -> Callable[..., None]:
     """The compiled loop over read-out timesteps with this rule inside."""
-    step_backward = register_jitable(**nonlinearities.OPTIONS)(rule.backward)
     own_dgh, width, gates, stamp = rule.own_dgh, rule.width, rule.gates, source_stamp(rule)
+    step_backward = register_jitable(**nonlinearities.OPTIONS)(unique(stamp)(rule.backward))
 
     @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
+    @unique(stamp)
     def at_read_outs(unit, upstream, states, bounds, squares, dgx, items, begin, end):  # type: ignore[no-untyped-def]
         """Rows [R, S, B, H] to squares [R, S, B, 4] and dgx [R, S, B, G*H] at the same exponents.
 

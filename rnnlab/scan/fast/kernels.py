@@ -39,6 +39,7 @@ from rnnlab.scan.fast.blocks import (
 from rnnlab.scan.fast.gemm import address, matmul, padded_width
 from rnnlab.scan.fast.layer_arrays import AdjointArrays, LayerInputs, States, Upstream, Weights, WeightSums
 from rnnlab.scan.fast.scaled_rows import add_to, clear, clear_all, sum_of_squares
+from rnnlab.scan.fast.unique_names import unique
 from rnnlab.scan.fast.weight_gradients import EMPTY, add_gathered, gather_states, normalize_gathered, room_for
 from rnnlab.scan.pointwise import copy
 from rnnlab.scan.rule import Rule
@@ -58,10 +59,11 @@ def kernels(rule: Rule) -> Kernels:
 
 
 def _forward(rule: Rule) -> Callable[..., None]:
-    step_forward = register_jitable(**nonlinearities.OPTIONS)(rule.forward)
     own_dgh, product, width, gates, stamp = rule.own_dgh, rule.product, rule.width, rule.gates, source_stamp(rule)
+    step_forward = register_jitable(**nonlinearities.OPTIONS)(unique(stamp)(rule.forward))
 
     @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
+    @unique(stamp)
     def forward(unit, inputs, weights, states, items, begin, end):  # type: ignore[no-untyped-def]
         """LayerInputs, Weights and the initial states at index 0 to all other States, for items begin to end-1."""
         stamp  # noqa: B018  part of the key of the disk cache
@@ -121,10 +123,11 @@ def read_rows(  # type: ignore[no-untyped-def]
 
 
 def _backward(rule: Rule) -> Callable[..., None]:
-    step_backward = register_jitable(**nonlinearities.OPTIONS)(rule.backward)
     own_dgh, product, width, gates, stamp = rule.own_dgh, rule.product, rule.width, rule.gates, source_stamp(rule)
+    step_backward = register_jitable(**nonlinearities.OPTIONS)(unique(stamp)(rule.backward))
 
     @njit(nogil=True, cache=True, **nonlinearities.OPTIONS)
+    @unique(stamp)
     def backward(  # type: ignore[no-untyped-def]
         unit, inputs, weights, states, upstream, bounds, adjoint, sums, items, begin, end
     ):
@@ -194,8 +197,10 @@ def compiled_sources(rule: Rule) -> list[Path]:
 
 
 def source_stamp(rule: Rule) -> str:
-    """Changes when any source that is compiled into the loops changes: Numba itself watches their own file alone."""
+    """Changes when a source or constant that is compiled into the loops changes: Numba watches their own file alone."""
     digest = hashlib.sha256()
     for file in compiled_sources(rule):
         digest.update(file.read_bytes())
-    return digest.hexdigest() + rule.forward.__name__
+    functions = (rule.forward, rule.backward)
+    constants = [repr(cell.cell_contents) for function in functions for cell in function.__closure__ or ()]
+    return "-".join([digest.hexdigest(), *(function.__qualname__ for function in functions), *constants])
