@@ -78,9 +78,10 @@ def test_a_link_to_a_device_is_refused(name: str, tmp_path: Path) -> None:
 
 @readers
 def test_a_folder_and_a_link_in_circles_are_refused(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).mkdir()
-    assert "Is a directory" in refused(name, tmp_path / name)
-    (tmp_path / name).rmdir()
+    if name != "data.npz":  # of which a folder has one for each sequence (tests/tasks/test_unlike.py)
+        (tmp_path / name).mkdir()
+        assert "Is a directory" in refused(name, tmp_path / name)
+        (tmp_path / name).rmdir()
     (tmp_path / name).symlink_to(name)
     assert "symbolic links" in refused(name, tmp_path / name)
 

@@ -79,7 +79,7 @@ def report(
         bool, typer.Option("--verbose", "-v", help="Show where an unexpected error comes from.")
     ] = False,
 ) -> None:
-    """Compare runs: decay rates, success, clipping, what probes measured, intervals.
+    """Compare runs: rates, success, clipping, probes, intervals.
 
     The report goes to stdout, messages to stderr. Runs that cannot be read are left out and named.
     """

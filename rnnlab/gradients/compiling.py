@@ -56,6 +56,16 @@ def prepare_once(cell: Cell, dtype: torch.dtype) -> bool:
     return compiled
 
 
+def prepare_alone(cell: Cell, dtype: torch.dtype) -> bool:
+    """`prepare` in this process alone and without the lock, for a program that deals out cells to processes itself."""
+    rule = cell.rule()
+    assert rule is not None
+    compiled = prepare(rule, dtype)
+    with contextlib.suppress(OSError):
+        _done(cell, rule, dtype).touch()
+    return compiled
+
+
 def _done(cell: Cell, rule: Rule, dtype: torch.dtype) -> Path:
     """The file that says that all is compiled, for this cell with its options, these sources, Numba and processor."""
     files = {

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,5 +62,5 @@ def test_code_of_other_processes_is_not_mixed_up(tmp_path: Path) -> None:
 def test_each_rule_has_names_of_its_own() -> None:
     rules = [Antisymmetric(epsilon=0.5).rule(), Antisymmetric(epsilon=0.25).rule(), Rnn().rule()]
     assert len({source_stamp(rule) for rule in rules}) == 3
-    loops = [loop for rule in rules for loop in kernels(rule)]
+    loops: list[Any] = [loop for rule in rules for loop in kernels(rule)]
     assert len({loop.py_func.__qualname__ for loop in loops}) == 6
