@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from chaos.fuzz_configs import run
 
 
+@pytest.mark.long
 def test_what_nobody_wrote_is_right_or_refused() -> None:
     figures = dict(run(300))
     assert any(", valid" in what for what in figures)

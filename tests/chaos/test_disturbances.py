@@ -44,6 +44,7 @@ def test_whatever_happens_it_ends_as_if_nothing_had(part: Part, warm: Warm) -> N
     assert [str(outcome) for outcome in outcomes if not outcome.good] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["train", "resume", "sweep", "report"])
 def test_no_operation_is_missed(name: str, warm: Warm) -> None:
     """What is recorded, done again, gives each file that is there."""

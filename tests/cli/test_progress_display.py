@@ -172,6 +172,7 @@ def test_it_obeys_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
 CONFIG = "{task: {name: addition, length: 10}, model: {hidden: 3}, train: {updates: 60, batch: 2, scan: general}}"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="terminals are POSIX's")
 @pytest.mark.parametrize(("command", "columns"), [("train", 80), ("sweep", 140)])
 def test_a_terminal_shows_it_and_the_result_goes_where_it_belongs(command: str, columns: int, tmp_path: Path) -> None:

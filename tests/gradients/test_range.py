@@ -224,6 +224,7 @@ cells_and_kinds = pytest.mark.parametrize(
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 
 
+@pytest.mark.long
 @both_in_both
 @every_loss
 @cells_and_kinds

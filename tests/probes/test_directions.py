@@ -46,6 +46,7 @@ def plain_directions(d: Tensor, t: int) -> dict[str, float]:
     }
 
 
+@pytest.mark.long
 @cells
 @objectives
 def test_by_timestep_they_are_autograds(cell: Cell, objective: Objective) -> None:
@@ -153,6 +154,7 @@ def scale_of(variance: float, square: float) -> float:
     return variance / square if square > 0 else np.nan
 
 
+@pytest.mark.long
 @cells
 @objectives
 def test_noise_and_halves_are_those_of_each_samples_autograd(cell: Cell, objective: Objective) -> None:

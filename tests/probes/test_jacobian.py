@@ -56,6 +56,7 @@ def spectra(view: UpdateView, layer: int, r: int, lag: int) -> np.ndarray:
     return np.array(logs)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cell", [*ALL_CELLS, Pooled()], ids=cell_name)
 def test_singular_values_are_those_of_autograd_through_the_sequence(cell: Cell) -> None:
     """Of a singular Jacobian a plain decomposition, and ours where no row or column is zero, have rounding for zeros.

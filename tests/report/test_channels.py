@@ -102,6 +102,7 @@ def test_what_does_not_fit_is_said_with_the_option_that_helps(rnn: Call, tmp_pat
     assert rnn(*words, "--facet", "hidden", "-q") == (0, "", "")
 
 
+@pytest.mark.long
 def test_the_command_beside_a_figure_draws_it_again(rnn: Call, tmp_path: Path) -> None:
     sweep(tmp_path / "runs", lengths=(8, 12))
     words = ("--title", "It's all", "--label", "model.init=initializer", "--facet", "clip", "--where", "seed=0")

@@ -31,6 +31,9 @@ def needs(name: str) -> pytest.MarkDecorator:
 NAMES = [pytest.param(name, marks=needs(name)) for name in EXPORTERS]
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for cell, rate in (("rnn", -15.0), ("lstm", -2.0)):

@@ -74,6 +74,7 @@ def test_a_pipe_gets_whole_lines(rnn: Call, runs: Path, monkeypatch: pytest.Monk
     assert f"{name} " in rnn("ls").out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [["list"], ["ls"], ["report"], ["show", "one"], ["train", "-c", "c.yaml"]])
 def test_a_reader_that_goes_away_ends_every_command_alike(command: list[str], runs: Path, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(

@@ -36,6 +36,7 @@ def on_both_scans(tmp_path: Path, **changes: Any) -> tuple[Run, Run]:
     return ours, theirs
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS, ids=["ragged", "at every timestep"])
 @pytest.mark.parametrize("clip", ["none", "norm"])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])

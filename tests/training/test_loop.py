@@ -28,6 +28,7 @@ from rnnlab.training.plan import plan, updates_of
 EVERYTHING = {"schedule": 1, "which": list(PROBES)}
 
 
+@pytest.mark.long
 @cells_and_scans
 def test_weights_are_bit_identical_with_all_probes_and_with_none(cell: str, scan: str, tmp_path: Path) -> None:
     on = config(model={"cell": cell, "layers": 2}, train={"updates": 10, "scan": scan}, probe=EVERYTHING)
@@ -39,6 +40,7 @@ def test_weights_are_bit_identical_with_all_probes_and_with_none(cell: str, scan
     assert blind.gradients.empty
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("clip", list(CLIPS))
 @pytest.mark.parametrize("cell", WITH_RULE)
 def test_both_scans_train_the_same_network(cell: str, clip: str, tmp_path: Path) -> None:
@@ -146,6 +148,7 @@ def test_a_taken_name_is_refused_before_anything_runs(tmp_path: Path) -> None:
     assert weights(train(config(name="mine", seed=1), out=tmp_path, force=True)) != {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("clip", list(CLIPS))
 @pytest.mark.parametrize("cell", list(CELLS))
 def test_the_plan_is_what_comes(cell: str, clip: str, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_a_run_reads_and_learns_what_a_plain_loop_does(model: dict[str, Any], tm
         np.testing.assert_allclose(value, network.parameters[name][0].numpy(), rtol=0, atol=1e-12)
 
 
+@pytest.mark.long
 @every_model
 def test_a_fleet_is_its_runs(model: dict[str, Any]) -> None:
     clips: list[Any] = [{"name": "norm", "threshold": 0.05}, "none", {"name": "value", "threshold": 0.01}]

@@ -151,6 +151,7 @@ def waits_of(fleet: Fleet, counts: Counts, *, recorded: bool = False) -> int:
     return counts.waits - before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("cell", "scan"), SCANS_OF_CELLS)
 def test_how_often_an_update_waits_for_the_device_does_not_grow(cell: str, scan: str) -> None:
     """Each wait leaves the device idle: 13 an update, 8 on the fused layers, whatever the number of timesteps.
