@@ -109,8 +109,14 @@ def test_elements_at_their_limit_are_queued_again_and_go_on(
 ) -> None:
     """SLURM's limits are whole minutes; the signal that it sends before one is sent by hand."""
     driver = sweep()
-    until(lambda: running(tmp_path / "runs", 2))
-    elements = slurm.elements("running")
+    elements: list[str] = []
+
+    def all_train() -> bool:
+        # An element of two runs that does not train yet would be ended by the signal, and is not queued again.
+        elements[:] = slurm.elements("running")
+        return bool(elements) and running(tmp_path / "runs", 2 * len(elements))
+
+    until(all_train)
     slurm.call("scancel", "--signal=USR2", *elements)
     until(lambda: all("Restarts=1" in slurm.call("scontrol", "show", "job", "--oneliner", one) for one in elements))
     check(driver, tmp_path / "runs", expected)
