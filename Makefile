@@ -40,7 +40,7 @@ report-demo: sweep-demo ## Make report.html, the page of that sweep, and show th
 test: $(STAMP) ## Run the tests (about five minutes on two cores)
 	$(PYTEST) -m "not slow and not long"
 
-test-long: $(STAMP) ## Run the tests that take long: engines, killed processes, benchmarks (about five minutes on two cores)
+test-long: $(STAMP) ## Run the tests that take long: engines, killed processes, benchmarks (about ten minutes on two cores)
 	$(PYTEST) -m "long and not slow"
 
 test-triton: $(TRITON) ## Run the tests of the scan on CUDA without a GPU, with Triton (700 MB; two minutes on two cores)

@@ -37,7 +37,7 @@ def small(command: list[str]) -> list[str]:
     return [name, *sets, *rest, *few, *most, "-q"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_readmes_commands_run_in_their_order(rnn: Call, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     (tmp_path / "book.txt").write_text("all happy families are alike. " * 100)
