@@ -23,7 +23,7 @@ The packages and modules, each importing only from those above it:
     plugins          parts from outside: files and modules that add to the tables
     atomic           a file written whole or not at all
     provenance       versions, commit and process that a run was made with
-    machine          the memory that is free
+    machine          the memory that is free, and the processors
     interruptions    Ctrl-C and SIGTERM between two updates
     logspace         norms and percentiles of numbers that no format can hold, in NumPy
     analysis         arrays in, figures out: rate, horizon, verdict, intervals

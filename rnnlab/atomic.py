@@ -1,4 +1,4 @@
-"""Write a file completely or not at all, also when the power fails."""
+"""Write a file, or put a folder in its place, completely or not at all, also when the power fails."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import glob
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,24 @@ def atomic(path: Path, *, keep: Path | None = None) -> Iterator[IO[bytes]]:
         # On a file system that has become read-only it stays; the error that is on its way says so.
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def put_in_place(fresh: Path, path: Path, old: Path | None) -> None:
+    """Rename a folder to `path`; the one that is there is `old` meanwhile, comes back if that fails, and is gone after.
+
+    old: None where none is to be replaced: the system renames no folder onto one that is not empty. Raises OSError.
+    """
+    if old:
+        path.rename(old)
+    try:
+        fresh.rename(path)
+    except OSError:
+        if old:
+            old.rename(path)
+        raise
+    sync_folder(path.parent)
+    if old:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def sync_folder(path: Path) -> None:

@@ -3,6 +3,7 @@
 streams         stdout and stderr that are closed or cannot show a character
 signals         Ctrl-C and SIGTERM as one interruption
 completion      the keys of a config, for shell completion
+arguments       arguments and options that several commands have
 plugin_options  --plugin and --allow-plugins
 choices         the names in a table, for help and for shell completion
 hints           what a refused command line was probably meant to be

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from rnnlab.cli.arguments import Chosen, Trust
 from rnnlab.cli.choices import complete_names, with_names
 
 EXAMPLES = """\b
@@ -31,10 +32,7 @@ COMMAND = with_names(to=_names)
 
 
 def export(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="FOLDER|RUN|GLOB", help="A folder of runs (runs/), and which of them."),
-    ] = None,
+    runs: Chosen = None,
     *,
     folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder to make.")],
     to: Annotated[str, typer.Option(autocompletion=complete_names(_names), help="The tool that is to read them.")],
@@ -42,7 +40,7 @@ def export(
         list[str] | None, typer.Option(metavar="CONDITION", help="Such as status=completed; may be repeated.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export in DIR.")] = False,
-    trust: Annotated[bool, typer.Option("--trust", help="Read files that were changed since their run ended.")] = False,
+    trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show where an unexpected error comes from.")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from rnnlab.cli.arguments import Chosen, Trust
+
 EXAMPLES = """\b
 Examples:
   rnnlab ls
@@ -17,14 +19,11 @@ Examples:
 
 
 def ls(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="FOLDER|RUN|GLOB", help="A folder of runs (runs/), and which of them."),
-    ] = None,
+    runs: Chosen = None,
     where: Annotated[
         list[str] | None, typer.Option(metavar="CONDITION", help="Such as status=diverged; may be repeated.")
     ] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Read files that were changed since their run ended.")] = False,
+    trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """List runs: status, verdict, error, settings that differ."""

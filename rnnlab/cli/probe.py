@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rnnlab.cli.arguments import Trust
 from rnnlab.cli.completion import complete_keys
 from rnnlab.cli.plugin_options import AllowPlugins, PluginNames, load_plugins
 from rnnlab.errors import UsageError
@@ -59,7 +60,7 @@ def probe(
     allow_plugins: AllowPlugins = False,
     csv: Annotated[str | None, typer.Option(metavar="FILE", help="Write every value as CSV; - for stdout.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every value as one JSON object.")] = False,
-    trust: Annotated[bool, typer.Option("--trust", help="Read files that were changed since their run ended.")] = False,
+    trust: Trust = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show where an unexpected error comes from.")
     ] = False,

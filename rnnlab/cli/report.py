@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rnnlab.cli.arguments import Chosen, Trust
+
 EXAMPLES = """\b
 Examples:
   rnnlab report runs/
@@ -25,10 +27,7 @@ pooled. docs/REPORTS.md says what is computed, and how.
 
 
 def report(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="FOLDER|RUN|GLOB", help="A folder of runs (runs/), and which of them."),
-    ] = None,
+    runs: Chosen = None,
     by: Annotated[
         list[str] | None, typer.Option(metavar="KEY[,KEY]", help="Settings to compare; found where few differ.")
     ] = None,
@@ -73,7 +72,7 @@ def report(
     ] = None,
     latex: Annotated[str | None, typer.Option(metavar="FILE", help="Write the tables as LaTeX; - for stdout.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
-    trust: Annotated[bool, typer.Option("--trust", help="Read files that were changed since their run ended.")] = False,
+    trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write files, print nothing.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show where an unexpected error comes from.")

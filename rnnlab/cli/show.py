@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rnnlab.cli.arguments import Trust
+
 if TYPE_CHECKING:
     from rnnlab.runs.run import Run
 
@@ -26,7 +28,7 @@ and the exit code is 3. --json reads run.json and config.yaml only.
 
 def show(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or its name in runs/.")],
-    trust: Annotated[bool, typer.Option("--trust", help="Read files that were changed since their run ended.")] = False,
+    trust: Trust = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print run.json and the settings as one JSON object.")
     ] = False,

@@ -136,8 +136,8 @@ def named(options: Sequence[str]) -> dict[str, str]:
 def _train(sweep: Sweep, engine: Engine | None, options: SweepOptions, workers: int | None, quiet: bool) -> SweepResult:
     from rnnlab.cli.progress import ProgressDisplay
     from rnnlab.cli.sweep_view import SweepView, display_events
+    from rnnlab.machine import cores
     from rnnlab.sweeps.driver import train_sweep
-    from rnnlab.sweeps.engines.base import cores
 
     install_handlers()
     view = SweepView(sweep.name, workers=engine.at_once() if engine else workers or cores())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rnnlab.cli.arguments import Chosen
 from rnnlab.cli.plugin_options import AllowPlugins, PluginNames, load_plugins
 from rnnlab.errors import DamagedError
 
@@ -30,10 +31,7 @@ command is shown that restores it. Exit code 3 if there is one.
 
 
 def verify(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="FOLDER|RUN|GLOB", help="A folder of runs (runs/), and which of them."),
-    ] = None,
+    runs: Chosen = None,
     plugins: PluginNames = None,
     allow_plugins: AllowPlugins = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,

@@ -29,6 +29,7 @@ import torch
 from rnnlab.cells import Cell
 from rnnlab.gradients import compiled_head
 from rnnlab.gradients.compiled_pass import prepare, prepare_all_but_backward
+from rnnlab.machine import cores
 from rnnlab.network import flat_rows
 from rnnlab.scan.fast import direct, norms
 from rnnlab.scan.fast.kernels import compiled_sources, kernels
@@ -94,7 +95,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _prepare_in_two(cell: Cell, rule: Rule, dtype: torch.dtype) -> bool:
     """Compile the backward scan while a second process compiles the rest; True where there was something to compile."""
-    if _cores() < 2:
+    if cores() < 2:
         return False
     with _second_process(cell, dtype) as second:
         compiled = prepare_backward(rule, dtype)
@@ -133,7 +134,3 @@ def main() -> None:
     """Compile all but the backward scan for the cell and the dtype that are pickled on standard input."""
     cell, dtype = pickle.load(sys.stdin.buffer)
     prepare_all_but_backward(cell.rule(), dtype)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rnnlab.atomic import atomic, is_draft, sync_folder
+from rnnlab.atomic import atomic, is_draft, put_in_place
 from rnnlab.errors import RunExistsError, RunFailedError, RunFolderError
 from rnnlab.names import check_name
 from rnnlab.provenance import this_process, trained_by
@@ -266,17 +266,7 @@ def _make(run: RunFolder, fill: Callable[[RunFolder], None], force: bool) -> Run
 
 def _put_in_place(fresh: Path, path: Path, force: bool) -> None:
     old = path.with_name(hidden_name(path.name, "old")) if force and RunFolder(path).is_run else None
-    if old:
-        path.rename(old)
-    try:
-        fresh.rename(path)
-    except OSError:
-        if old:
-            old.rename(path)
-        raise
-    sync_folder(path.parent)
-    if old:
-        shutil.rmtree(old, ignore_errors=True)
+    put_in_place(fresh, path, old)
     settle(path.parent.absolute(), RUN_FILE)
 
 

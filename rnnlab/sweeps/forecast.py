@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnlab.config.shape import shape_of
+from rnnlab.machine import cores
 from rnnlab.runs.index import Index
 from rnnlab.sweeps.engines import Local
-from rnnlab.sweeps.engines.base import cores
 from rnnlab.sweeps.file import Sweep
 from rnnlab.sweeps.fitting import FleetPlan
 from rnnlab.sweeps.packing import PendingRun, cost_of

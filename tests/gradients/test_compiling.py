@@ -90,7 +90,7 @@ def test_a_second_process_that_fails_leaves_the_work_to_this_one(
     """All loops run after it."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
     monkeypatch.setattr(compiling, "_done", lambda *_: tmp_path / "a.compiled")
-    monkeypatch.setattr(compiling, "_cores", lambda: 2)
+    monkeypatch.setattr(compiling, "cores", lambda: 2)
     prepare_once(Rnn(), torch.float32)
     assert (tmp_path / "a.compiled").exists()
 

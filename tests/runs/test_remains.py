@@ -12,7 +12,7 @@ import pytest
 from rnnlab.atomic import atomic, clear_drafts
 from rnnlab.errors import RunFailedError, RunFolderError
 from rnnlab.provenance import this_process
-from rnnlab.runs import folder, remains
+from rnnlab.runs import remains
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run_json import write_run_json
 
@@ -65,7 +65,7 @@ def test_the_folder_of_runs_itself_is_made_to_last(tmp_path: Path, monkeypatch: 
 
 def test_a_new_run_whose_name_may_not_last_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     RunFolder.create(tmp_path, "one").finish("completed")
-    monkeypatch.setattr(folder, "sync_folder", refusing(errno.EIO))
+    monkeypatch.setattr("rnnlab.atomic.sync_folder", refusing(errno.EIO))
     with pytest.raises(RunFolderError, match=r"one cannot be made: .*Input/output error"):
         RunFolder.create(tmp_path, "one", force=True)
 

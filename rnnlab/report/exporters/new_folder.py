@@ -6,15 +6,15 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rnnlab.atomic import sync_folder
+from rnnlab.atomic import put_in_place, sync_folder
 from rnnlab.errors import UsageError
 from rnnlab.provenance import is_gone, this_process
+from rnnlab.runs.remains import hidden_name
 
 MARK = "rnnlab-export.json"
 """The file by which a folder is known to be an export, which `--force` may replace."""
@@ -42,34 +42,20 @@ def new_folder(path: Path, about: dict[str, Any], *, force: bool = False) -> Ite
     """
     _clear_abandoned(path)
     check_free(path, force=force)
-    draft = path.with_name(f".{path.name}.new-{secrets.token_hex(4)}")
+    draft = path.with_name(hidden_name(path.name, "new"))
     try:
         draft.mkdir()
         (draft / MARK).write_text(json.dumps(about | {"process": this_process()}) + "\n")
         yield draft
         (draft / MARK).write_text(json.dumps(about, indent=2) + "\n")
         _sync(draft)
-        _put_in_place(draft, path)
+        old = path.with_name(hidden_name(path.name, "old")) if (path / MARK).is_file() else None
+        put_in_place(draft, path, old)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}; nothing of it is there") from error
     finally:
         # With the name of the export it is no longer here.
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _put_in_place(draft: Path, path: Path) -> None:
-    old = path.with_name(f".{path.name}.old-{secrets.token_hex(4)}") if (path / MARK).is_file() else None
-    if old:
-        path.rename(old)
-    try:
-        draft.rename(path)
-    except OSError:
-        if old:
-            old.rename(path)
-        raise
-    sync_folder(path.parent)
-    if old:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
 from rnnlab.errors import UsageError
+from rnnlab.machine import cores
 from rnnlab.parts import first_sentence
 from rnnlab.sweeps.jobs import EventCallback, JobSource
 
@@ -59,8 +59,3 @@ class Engine(ABC):
 
         A KeyboardInterrupt stops the jobs that are running; they write their checkpoints, and then it is raised.
         """
-
-
-def cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,7 +13,8 @@ import threading
 from dataclasses import dataclass
 from typing import IO, ClassVar
 
-from rnnlab.sweeps.engines.base import Engine, cores
+from rnnlab.machine import cores
+from rnnlab.sweeps.engines.base import Engine
 from rnnlab.sweeps.jobs import Event, EventCallback, Job, JobSource
 
 _GRACE = 15.0
