@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from rnnlab.config import Config
 from rnnlab.runs.run import Run
 from rnnlab.training.checkpoints import parameters_of
 from rnnlab.training.fleet import Fleet
+from rnnlab.training.loop import train
 
 SMALL: dict[str, Any] = {
     "task": {"name": "addition", "length": 12},
@@ -57,6 +59,17 @@ def interrupted_after(updates: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Fleet, "apply_gradients", apply)
         yield
+
+
+def whole_and_resumed(described: Config, out: Path, updates: int) -> tuple[Run, Run]:
+    """A run trained at once, and one interrupted after so many updates and resumed: equal in weights and gradients."""
+    whole = train(described, out=out / "whole")
+    with interrupted_after(updates), pytest.raises(KeyboardInterrupt, match="stop"):
+        train(described, out=out / "parts")
+    resumed = train(described, out=out / "parts", resume=True)
+    assert weights(resumed) == weights(whole)
+    assert resumed.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
+    return whole, resumed
 
 
 def weights(run: Run) -> dict[str, bytes]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Union
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from rnnlab.cells import CELLS
@@ -48,13 +49,13 @@ def add_cell_options(model: type[BaseModel]) -> None:
         _added.add(option)
 
 
-def refusals(field: FieldInfo, value: Any) -> list[str]:
-    """Why a cell's own field does not take a value that `model` took, which has the bounds of all cells."""
+def refusals(cell: type[BaseModel], options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Options with the reason why a cell does not take a value that `model` took, which has the bounds of all cells."""
     try:
-        TypeAdapter(_typed(field)).validate_python(value)
+        cell.model_validate(options)
     except ValidationError as error:
-        return [fault["msg"].replace("Input should", "must") for fault in error.errors()]
-    return []
+        for fault in error.errors():
+            yield str(next(iter(fault["loc"]), "")), fault["msg"].replace("Input should", "must")
 
 
 def _is_own(cell: type[BaseModel]) -> bool:

@@ -47,10 +47,10 @@ def conflicts(config: Config) -> Iterator[Conflict]:
 
 
 def _cell_options(config: Config) -> Iterator[Conflict]:
-    model = config.model
+    model, cell = config.model, CELLS[config.model.cell]
+    refused = [*refusals(cell, model.given_options())]
     for option in cell_options():
-        key, value = ("model", option), getattr(model, option, None)
-        field = CELLS[model.cell].model_fields.get(option)
+        key, value, field = ("model", option), getattr(model, option, None), cell.model_fields.get(option)
         if value is not None and field is None:
             suitable = _named(name for name, cell in CELLS.items() if option in cell.model_fields)
             fixed = _FIXED.get(option, f"has no {option}")
@@ -60,7 +60,14 @@ def _cell_options(config: Config) -> Iterator[Conflict]:
         elif field is not None and value is None and field.is_required():
             yield Conflict(key, f"{model.cell} needs it", (key, CELL))
         elif field is not None:
-            yield from (Conflict(key, f"of {model.cell} {reason}", (key, CELL)) for reason in refusals(field, value))
+            yield from (
+                Conflict(key, f"of {model.cell} {reason}", (key, CELL)) for of, reason in refused if of == option
+            )
+
+
+def _built(config: Config) -> Cell | None:
+    """The cell; None where one of its options is wrong."""
+    return None if list(_cell_options(config)) else config.model.build_cell()
 
 
 def _init(config: Config) -> Iterator[Conflict]:
@@ -132,7 +139,7 @@ def _schedule(config: Config) -> Iterator[Conflict]:
 def _scan(config: Config) -> Iterator[Conflict]:
     key, scan, cell = ("train", "scan"), config.train.scan, config.model.cell
     options = tuple(("model", option) for option in cell_options() if getattr(config.model, option, None) is not None)
-    built = None if list(_cell_options(config)) else config.model.build_cell()
+    built = _built(config)
     if scan == "fast" and built is not None and built.rule() is None:
         message = f"{cell} has no rule for the fast scan; choose general or auto"
         yield Conflict(key, message, (key, CELL, *options))
@@ -164,7 +171,7 @@ def _detach(config: Config) -> Iterator[Conflict]:
 
 
 def _penalty(config: Config) -> Iterator[Conflict]:
-    if not list(_cell_options(config)) and (reason := config.penalty.reason_against(config.model.build_cell())):
+    if (built := _built(config)) is not None and (reason := config.penalty.reason_against(built)):
         message = f"{config.penalty.name}: {config.model.cell} {reason}; choose another penalty or cell"
         yield Conflict(("penalty",), message, (("penalty",), CELL))
 

@@ -131,14 +131,15 @@ class Model(Section):
     def unchecked_cell(self) -> Cell:
         """The cell with its options, whether it knows them or not."""
         cell = CELLS[self.cell]
-        return cell.model_construct(None, **self._cell_options())
+        return cell.model_construct(None, **self.given_options())
 
     def build_cell(self) -> Cell:
         """The cell with its options."""
         cell = CELLS[self.cell]
-        return cell.model_validate(self._cell_options())
+        return cell.model_validate(self.given_options())
 
-    def _cell_options(self) -> dict[str, Any]:
+    def given_options(self) -> dict[str, Any]:
+        """The values of the options that the cell has."""
         known = CELLS[self.cell].model_fields
         return {option: getattr(self, option, None) for option in cell_options() if option in known}
 

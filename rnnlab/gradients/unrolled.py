@@ -37,6 +37,11 @@ class LayerReplay:
         )
 
     @property
+    def alive(self) -> Tensor:
+        """Which timesteps of which sequences count, bool [R, T, B]."""
+        return torch.arange(self.x.shape[1])[:, None] < self.lengths[:, None]
+
+    @property
     def h(self) -> Tensor:
         """The hidden states [R, T, B, H]."""
         return self.states[:, 1:].chunk(len(self.map.cell.states), -1)[0]

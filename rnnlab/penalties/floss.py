@@ -43,7 +43,6 @@ class Floss(Penalty):
     exponents: int = Field(default=10, ge=1, le=10**6, description="How many, k; no more than a layer has states.")
     every: int = Field(default=1, ge=1, le=10**9, description="Updates from one at which it acts to the next.")
     samples: int = Field(default=2, ge=1, le=10**6, description="Sequences of the batch that are followed, its first.")
-
     alone: int = Field(default=0, ge=0, le=10**9, description="Updates at first that follow it without the loss.")
 
     def due(self, update: int) -> bool:
@@ -69,8 +68,8 @@ class Floss(Penalty):
         wanted = [leaf for named in leaves for leaf in named.values()]
         # A replica without a value has no gradient.
         sum_of_values = total.nan_to_num(0).sum()
-        found = iter(torch.autograd.grad(sum_of_values, wanted, allow_unused=True, materialize_grads=True))
-        gradients = [{name: self.strength * next(found) for name in named} for named in leaves]
+        parts = iter(torch.autograd.grad(sum_of_values, wanted, allow_unused=True, materialize_grads=True))
+        gradients = [{name: self.strength * next(parts) for name in named} for named in leaves]
         return Term(self.strength * total.detach().numpy(), gradients)
 
 
@@ -80,7 +79,7 @@ def _learning(layer: LayerReplay) -> StateMap:
     leaves = {name: W.detach().clone().requires_grad_() for name, W in weights.parameters().items()}
     recurrent = {name: leaves[name] for name in weights.recurrent}
     own = replace(weights, W_ih=leaves["W_ih"], recurrent=recurrent, b=leaves["b"], b_hh=leaves.get("b_hh"))
-    return type(layer.map)(layer.map.cell, own)
+    return layer.map.over(own)
 
 
 def followed(mapped: StateMap, x: Tensor, lengths: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -66,7 +66,7 @@ def _of_layer(layer: LayerReplay, adjoint: KeptRows) -> tuple[Tensor, dict[str, 
 
     weights = layer.map.layer
     leaves = {name: W.detach().clone().requires_grad_() for name, W in weights.recurrent.items()}
-    learning = replace(layer, map=type(layer.map)(layer.map.cell, replace(weights, recurrent=leaves)))
+    learning = replace(layer, map=layer.map.over(replace(weights, recurrent=leaves)))
     total = torch.zeros(len(layer.lengths), dtype=torch.float64)
     sums = {name: torch.zeros_like(W) for name, W in weights.recurrent.items()}
     for span in spans(layer):

@@ -15,8 +15,6 @@ from rnnlab.probes.charts import Chart
 from rnnlab.probes.summary_lines import SummaryLine
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from rnnlab.config import Config
     from rnnlab.gradients.unrolled import LayerReplay
     from rnnlab.probes.base import Floats
@@ -82,7 +80,7 @@ def _mean_field(layer: LayerReplay, r: int) -> float | None:
     weights = layer.map.layer
     W = weights.recurrent["W_hh"][r]
     biases = weights.b[r] if weights.b_hh is None else weights.b[r] + weights.b_hh[r]
-    inputs = (layer.x[r] @ weights.W_ih[r] + biases)[_alive(layer, r)]
+    inputs = (layer.x[r] @ weights.W_ih[r] + biases)[layer.alive[r]]
     return mean_field_slope(float(len(W) * W.square().mean()), float(inputs.square().mean()))
 
 
@@ -107,7 +105,7 @@ def _diagonal(layer: LayerReplay, r: int) -> float | None:
         # W_hh is normal, so that its singular values are |lambda_i|, those of a complex unit twice.
         return diagonal_rate(_sigmas(layer, r))
     if cell == "mingru":
-        update = layer.gates[0][r][_alive(layer, r)]
+        update = layer.gates[0][r][layer.alive[r]]
         return float(np.mean(np.log1p(-update.numpy()) / np.log(10)))
     return None
 
@@ -129,10 +127,3 @@ def _phi(layer: LayerReplay) -> str:
 
 def _sigmas(layer: LayerReplay, r: int) -> Floats:
     return np.asarray(np.linalg.svd(layer.map.layer.recurrent["W_hh"][r].numpy(), compute_uv=False))
-
-
-def _alive(layer: LayerReplay, r: int) -> Tensor:
-    """Which timesteps of which sequences count, [T, B]."""
-    import torch
-
-    return torch.arange(layer.x.shape[1])[:, None] < layer.lengths[r]

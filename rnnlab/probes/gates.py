@@ -60,7 +60,7 @@ class Gates(Probe):
 
         with one_thread():
             layers = view.replay()
-            alive = torch.arange(layers[0].x.shape[1])[:, None] < layers[0].lengths[:, None]
+            alive = layers[0].alive
             tables = [list(_rows(view, r, alive[r])) for r in range(len(alive))]
             times = torch.stack([_forget_times(view, r, alive[r]) for r in range(len(alive))])
             figures = {"forget_time_median": times.median(1).values.numpy(), "forget_time_max": times.amax(1).numpy()}

@@ -33,7 +33,7 @@ def omega(layer: LayerReplay, adjoint: KeptRows, timesteps: range, *, differenti
     span = slice(timesteps.start, timesteps.stop)
     d = adjoint.outputs.mantissa[:, span]
     size = torch.linalg.vector_norm(d, dim=-1)
-    counted = (size > 0) & (torch.arange(span.start, span.stop)[:, None] < layer.lengths[:, None])
+    counted = (size > 0) & layer.alive[:, span]
     # States behind a sequence's end can be of any size; states[:, t] is s_{t-1}.
     x, s = (rows[:, span].where(counted[..., None], 0) for rows in (layer.x, layer.states))
     back = layer.map.pull(x.flatten(1, 2), s.flatten(1, 2), d.flatten(1, 2)[:, :, None], differentiable)

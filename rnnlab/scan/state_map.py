@@ -37,7 +37,11 @@ class StateMap:
         layer, one = self.layer, slice(r, r + 1)
         recurrent = {name: W[one] for name, W in layer.recurrent.items()}
         b_hh = None if layer.b_hh is None else layer.b_hh[one]
-        return StateMap(self.cell, Layer(layer.W_ih[one], recurrent, layer.b[one], b_hh))
+        return self.over(Layer(layer.W_ih[one], recurrent, layer.b[one], b_hh))
+
+    def over(self, layer: Layer) -> StateMap:
+        """That of the same cell with other weights."""
+        return StateMap(self.cell, layer)
 
     def __call__(self, x: Tensor, s: Tensor) -> Tensor:
         """s_t [R, B, N]."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 from oracles import F64, make_batch, make_network, step
 from torch import Tensor
-from trainings import config, fleet_config, interrupted_after, updated_together_and_alone, weights
+from trainings import config, fleet_config, updated_together_and_alone, whole_and_resumed
 from views import ALL, LAST_VALUE, parameters_of
 
 from rnnlab.cells import Lstm
@@ -138,12 +138,7 @@ def test_the_file_has_both_the_signal_and_the_gradient_of_the_loss(tmp_path: Pat
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     one = config(name="one", train={"detach": 0.5}, penalty={"name": "omega", "strength": 0.1})
-    whole = train(one, out=tmp_path / "whole")
-    with interrupted_after(7), pytest.raises(KeyboardInterrupt, match="stop"):
-        train(one, out=tmp_path / "parts")
-    resumed = train(one, out=tmp_path / "parts", resume=True)
-    assert weights(resumed) == weights(whole)
-    assert resumed.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
+    whole_and_resumed(one, tmp_path, 7)
 
 
 @pytest.mark.parametrize(

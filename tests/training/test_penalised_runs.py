@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fakes import fake_run
-from trainings import config, fleet_config, interrupted_after, updated_together_and_alone, weights
+from trainings import config, fleet_config, updated_together_and_alone, weights, whole_and_resumed
 
 from rnnlab.config import Config, load_config
 from rnnlab.runs.columns import METRICS
@@ -53,12 +53,7 @@ def test_what_is_read_is_the_loss_and_what_is_applied_has_the_penalty(penalty: d
 @penalties
 def test_an_interrupted_run_goes_on_to_the_same_bytes(penalty: dict[str, Any], tmp_path: Path) -> None:
     one = config(name="one", penalty=penalty)
-    whole = train(one, out=tmp_path / "whole")
-    with interrupted_after(7), pytest.raises(KeyboardInterrupt, match="stop"):
-        train(one, out=tmp_path / "parts")
-    resumed = train(one, out=tmp_path / "parts", resume=True)
-    assert weights(resumed) == weights(whole)
-    assert resumed.dir.gradients.read_bytes() == whole.dir.gradients.read_bytes()
+    whole, resumed = whole_and_resumed(one, tmp_path, 7)
     assert without_seconds(resumed.metrics).equals(without_seconds(whole.metrics))
 
 
