@@ -6,8 +6,8 @@ group_keys    the settings that distinguish runs
 axes          settings and parts along which groups differ
 measured      one run's gradient at one update, in figures
 repetitions   of several runs of one identity the one that counts
-theory_lines  what theory says of runs, beside their curve
 probe_series  what probes measured of a group
+theory_lines  what theory says of runs, beside their curve
 group         one group of runs, and its figures at one update
 groups        runs in groups of equal settings but for the seed
 distinct      groups that are different measurements

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rnnlab.analysis.intervals import Interval, mean_interval, wilson
 from rnnlab.compare.conditions import plain
 from rnnlab.compare.measured import Measured, MedianCurve, median_curve, succeeded
-from rnnlab.compare.theory_lines import TheoryLine, theory_lines
+from rnnlab.compare.theory_lines import Slopes, TheoryLine, slopes_of, theory_lines
 from rnnlab.runs.run import Run
 from rnnlab.runs.run_json import ENDED
 
@@ -124,8 +124,15 @@ class MeasuredGroup:
     @cached_property
     def theory(self) -> tuple[TheoryLine, ...]:
         """What theory says of that curve, where the probe `theory` was among the probes of all runs."""
-        updates = {reading.update for reading in self.measured}
-        return theory_lines((reading.run for reading in self.measured), max(updates, default=None))
+        return self.theory_at(max((reading.update for reading in self.measured), default=None))
+
+    def theory_at(self, update: int | None) -> tuple[TheoryLine, ...]:
+        """What theory says at the update nearest to this one, or the last one."""
+        return theory_lines(self._slopes, update)
+
+    @cached_property
+    def _slopes(self) -> list[Slopes]:
+        return [slopes_of(reading.run) for reading in self.measured]
 
     @property
     def verdicts(self) -> Counter[str]:

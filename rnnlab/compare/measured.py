@@ -84,9 +84,7 @@ def metrics_fault(run: Run) -> str:
 
 def measured(run: Run, grid: Grid, row: int) -> Measured:
     """The figures of a run at one row of its grid."""
-    lags, norms = grid.curve(row)
-    others = (grid.curve(row, name)[1] for name in ("log10_direct", "log10_median"))
-    verdict = verdict_of(lags, norms, *others, own_lags=grid.own_lags)
+    (lags, norms), verdict = grid.curve(row), verdict_at(grid, row)
     known = verdict.is_of_recurrence and not verdict.nonfinite and np.isfinite(norms).any()
     beyond = math.inf if verdict.horizon is None and known else None
     result = run.info.get("result") or {}
@@ -104,6 +102,13 @@ def measured(run: Run, grid: Grid, row: int) -> Measured:
         clip_rate=number(result.get("clip_rate")),
         samples=None if grid.samples is None else grid.samples[row][grid.recorded[row]],
     )
+
+
+def verdict_at(grid: Grid, row: int) -> Verdict:
+    """What one row of a grid says."""
+    lags, norms = grid.curve(row)
+    others = (grid.curve(row, name)[1] for name in ("log10_direct", "log10_median"))
+    return verdict_of(lags, norms, *others, own_lags=grid.own_lags)
 
 
 def number(value: Any) -> float | None:

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnnlab.analysis.intervals import FEWEST_SEEDS, half_width
+from rnnlab.compare.measured import median_curve
 from rnnlab.errors import RunFolderError
 from rnnlab.probes import PROBES
 from rnnlab.runs.readers import as_frame, metrics_of, tables_of
@@ -43,24 +43,8 @@ class Spread:
     @classmethod
     def of(cls, curves: Sequence[tuple[ArrayLike, ArrayLike]]) -> Spread:
         """The spread of runs, each with its x and its values, which are not NaN."""
-        x = np.unique(np.concatenate([np.asarray(places, np.int64) for places, _ in curves]))
-        median, low, high = np.full((3, len(x)), np.nan)
-        values = np.full((len(curves), len(x)), np.nan)
-        for row, (places, measured) in enumerate(curves):
-            values[row, np.searchsorted(x, places)] = measured
-        runs = (~np.isnan(values)).sum(0)
-        # Almost always all runs have a value at all x.
-        for pattern in np.unique(~np.isnan(values), axis=1).T:
-            at = np.flatnonzero((~np.isnan(values) == pattern[:, None]).all(0))
-            there = np.sort(values[np.ix_(pattern, at)], axis=0)
-            below, above = there[(len(there) - 1) // 2], there[len(there) // 2]
-            with np.errstate(invalid="ignore"):
-                median[at] = np.where(np.isfinite(below) & np.isfinite(above), (below + above) / 2, below)
-            finite = np.isfinite(there).all(0)
-            if len(there) >= FEWEST_SEEDS and finite.any():
-                mean, half = there[:, finite].mean(0), half_width(there[:, finite])
-                low[at[finite]], high[at[finite]] = mean - half, mean + half
-        return cls(x, median, low, high, runs)
+        curve = median_curve([(np.asarray(x, np.int64), np.asarray(values, np.float64)) for x, values in curves])
+        return cls(curve.lags, curve.median, curve.low, curve.high, curve.count)
 
 
 @dataclass(frozen=True)
@@ -159,11 +143,11 @@ def probe_series(runs: Sequence[Readings], at: int | None = None) -> Mapping[str
     series: dict[str, list[ProbeSeries]] = {}
     for key in dict.fromkeys(key for readings in runs for key in readings):
         probe, quantity, layer, part = key
-        found = [readings[key] for readings in runs if key in readings]
-        chosen = [reading.update(at) for reading in found]
-        by_place = [reading.by_place(update) for reading, update in zip(found, chosen, strict=True)]
-        single = all((reading.at == reading.at[0]).all() for reading in found)
-        by_update = Spread.of([(reading.updates, reading.values) for reading in found]) if single else None
-        one = ProbeSeries(quantity, layer, part, max(chosen), Spread.of(by_place), by_update)
-        series.setdefault(probe, []).append(one)
-    return {probe: tuple(sorted(found, key=lambda one: one.layer)) for probe, found in series.items()}
+        of_runs = [readings[key] for readings in runs if key in readings]
+        chosen = [reading.update(at) for reading in of_runs]
+        by_place = [reading.by_place(update) for reading, update in zip(of_runs, chosen, strict=True)]
+        single = all((reading.at == reading.at[0]).all() for reading in of_runs)
+        by_update = Spread.of([(reading.updates, reading.values) for reading in of_runs]) if single else None
+        measured = ProbeSeries(quantity, layer, part, max(chosen), Spread.of(by_place), by_update)
+        series.setdefault(probe, []).append(measured)
+    return {probe: tuple(sorted(of_probe, key=lambda each: each.layer)) for probe, of_probe in series.items()}

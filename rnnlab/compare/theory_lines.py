@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnnlab.errors import RunFolderError
+from rnnlab.compare.probe_series import Reading, run_readings
 from rnnlab.runs.run import Run
 
 if TYPE_CHECKING:
     from rnnlab.compare.measured import MedianCurve
 
-PROBE, QUANTITY = "theory", "slope"
+PROBE = "theory"
 
 
 @dataclass(frozen=True)
@@ -55,30 +55,29 @@ class TheoryLine:
         return self.through(curve.lags, curve.median)
 
 
-def theory_lines(runs: Iterable[Run], at: int | None = None) -> tuple[TheoryLine, ...]:
-    """The lines of the top layer that all of these runs have, at the update nearest to `at`, or the last one."""
-    slopes = [_slopes(run, at) for run in runs]
-    if not slopes:
-        return ()
-    names = [name for name in slopes[0] if all(name in other for other in slopes)]
+Slopes = Mapping[str, Reading]
+"""By the name of a theory, the slopes of a run's top layer by update; empty where its probes did not include it."""
+
+
+def slopes_of(run: Run) -> Slopes:
+    """What the probe `theory` wrote of a run's top layer."""
+    readings, _ = run_readings(run, [PROBE])
+    top = int(run.settings["model.layers"]) - 1 if readings else 0
+    return {part: reading for (_, _, layer, part), reading in readings.items() if layer == top}
+
+
+def theory_lines(runs: Iterable[Slopes], at: int | None = None) -> tuple[TheoryLine, ...]:
+    """The lines that all of these runs have, at the update nearest to `at` that has any, or the last one."""
+    slopes = [_at(of_run, at) for of_run in runs]
+    names = [name for name in slopes[0] if all(name in other for other in slopes)] if slopes else []
     return tuple(TheoryLine(name, float(np.median([other[name] for other in slopes])), len(slopes)) for name in names)
 
 
-def _slopes(run: Run, at: int | None) -> dict[str, float]:
-    """The slopes of one run by the name of the theory; none where its probes did not include it."""
-    if not run.dir.tables.exists():
+def _at(slopes: Slopes, at: int | None) -> dict[str, float]:
+    """The slopes of one update; a theory that says nothing there has none."""
+    nearest = {reading.update(at) for reading in slopes.values()}
+    if not nearest:
         return {}
-    try:
-        rows = run.tables
-    except RunFolderError:
-        return {}
-    rows = rows[(rows["probe"] == PROBE) & (rows["quantity"] == QUANTITY)]
-    if rows.empty:
-        return {}
-    rows = rows[rows["layer"] == run.gradients["layer"].max()]
-    updates = rows["update"].unique()
-    if not len(updates):
-        return {}
-    chosen = updates.max() if at is None else updates[np.abs(updates - at).argmin()]
-    rows = rows[rows["update"] == chosen]
-    return dict(zip(rows["part"], rows["value"].astype(float), strict=True))
+    update = max(nearest) if at is None else min(nearest, key=lambda each: (abs(each - at), each))
+    there = {name: reading.by_place(update)[1] for name, reading in slopes.items()}
+    return {name: float(values[0]) for name, values in there.items() if values.size}

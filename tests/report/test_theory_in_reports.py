@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnlab
-from rnnlab.compare.theory_lines import TheoryLine, theory_lines
+from rnnlab.compare.theory_lines import TheoryLine, slopes_of, theory_lines
 from rnnlab.report.export import as_json
 from rnnlab.report.figures.data import curve_data
 from rnnlab.report.figures.plans import FigureOptions, plans
@@ -94,7 +94,9 @@ def test_it_is_on_the_page_at_each_position_of_the_slider(runs: Path) -> None:
 
 
 def test_of_runs_of_which_one_has_none_there_is_none(runs: Path) -> None:
-    linear, lstm = rnnlab.load_runs(runs).where("model.cell = rnn"), rnnlab.load_runs(runs).where("model.cell = lstm")
+    linear, lstm = (
+        [slopes_of(run) for run in rnnlab.load_runs(runs).where(f"model.cell = {cell}")] for cell in ("rnn", "lstm")
+    )
     assert theory_lines(linear, 0)
     assert theory_lines([*linear, *lstm], 0) == ()
     assert theory_lines([]) == ()

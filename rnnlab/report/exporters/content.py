@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlab.analysis.curve import effective_lag
-from rnnlab.analysis.verdict import verdict_of
+from rnnlab.compare.measured import verdict_at
 from rnnlab.errors import RunFolderError, UsageError
 from rnnlab.runs.grids import GradientGrids, Grid
 from rnnlab.runs.readers import gradients_of, metrics_of, tables_of
@@ -159,7 +159,7 @@ def _of_grid(name: str, grid: Grid) -> Iterator[Scalars]:
 def _figures(grid: Grid, row: int) -> tuple[float | None, float | None, float | None]:
     """Rate, horizon and effective lag at one update; None where a figure is not defined, or lies beyond the lags."""
     lags, norms = grid.curve(row)
-    verdict = verdict_of(lags, norms, grid.curve(row, "log10_direct")[1], own_lags=grid.own_lags)
+    verdict = verdict_at(grid, row)
     weighted = effective_lag(lags, norms) if verdict.is_of_recurrence else None
     return None if verdict.fit is None else verdict.fit.rate, verdict.horizon, weighted
 

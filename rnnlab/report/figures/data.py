@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,14 +98,15 @@ def heat_data(heats: Sequence[HeatMap]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def labelled(frame: pd.DataFrame, labels: Mapping[str, Any]) -> pd.DataFrame:
+    """The frame with these values, the same in each row, as its first columns."""
+    for position, (key, value) in enumerate(labels.items()):
+        frame.insert(position, key, [value] * len(frame))
+    return frame
+
+
 def _stacked(groups: Sequence[MeasuredGroup], rows: Callable[[MeasuredGroup], Any]) -> pd.DataFrame:
     """The rows of all groups in one frame, with the groups' settings as the first columns."""
     import pandas as pd
 
-    frames = []
-    for group in groups:
-        frame = pd.DataFrame(rows(group))
-        for position, (key, value) in enumerate(group.values.items()):
-            frame.insert(position, key, [value] * len(frame))
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat([labelled(pd.DataFrame(rows(group)), group.values) for group in groups], ignore_index=True)

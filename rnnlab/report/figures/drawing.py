@@ -56,13 +56,22 @@ def draw_gradient(figure: Figure, panels: Panels, legend: Legend, title: str | N
         for line in panel.lines:
             curve = line.group.curve
             assert curve is not None
-            finite = np.where(np.isfinite(curve.median), curve.median, np.nan)
-            shown = look(panels, line.color, line.style)
-            axes.plot(curve.lags, finite, **shown)
+            draw_median(axes, panels, line, curve.lags, (curve.median, curve.low, curve.high))
             if panels.lines <= MOST_BANDS:
-                axes.fill_between(curve.lags, curve.low, curve.high, color=shown["color"], alpha=0.15, linewidth=0)
-                _draw_theory(axes, line.group, shown["color"])
+                _draw_theory(axes, line.group, look(panels, line.color, line.style)["color"])
     common_labels(figure, drawn, "lag (timesteps)", NORM)
+
+
+def draw_median(
+    axes: Axes, panels: Panels, line: Line, x: NDArray[Any], curve: tuple[NDArray[Any], ...], point: str | None = None
+) -> None:
+    """A group's median at x, with its band where there are few: curve is the median and the band's two sides."""
+    median, low, high = curve
+    shown = look(panels, line.color, line.style)
+    finite = np.where(np.isfinite(median), median, np.nan)
+    axes.plot(x, finite, marker=point, **shown)
+    if panels.lines <= MOST_BANDS:
+        axes.fill_between(x, low, high, color=shown["color"], alpha=0.15, linewidth=0)
 
 
 def _draw_theory(axes: Axes, group: MeasuredGroup, colour: str) -> None:

@@ -14,8 +14,9 @@ from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.probe_series import Spread
 from rnnlab.probes import Chart
 from rnnlab.report.channels import Channels, text_of
-from rnnlab.report.figures.canvas import Legend, as_it_stands, common_labels, look, panel_axes
-from rnnlab.report.figures.drawing import MOST_BANDS
+from rnnlab.report.figures.canvas import Legend, as_it_stands, common_labels, panel_axes
+from rnnlab.report.figures.data import labelled
+from rnnlab.report.figures.drawing import draw_median
 from rnnlab.report.figures.panels import Panel, Panels, Size, arrange, remedy
 from rnnlab.report.findings import Findings
 from rnnlab.report.probe_sections import Place, Section
@@ -50,13 +51,9 @@ class ProbeFigure:
         drawn = panel_axes(figure, panels, legend, title, share_y=False)
         for panel, axes in drawn:
             for line in panel.lines:
-                if (spread := self.spread(panel, line.group)) is None:
-                    continue
-                shown = look(panels, line.color, line.style)
-                point = "." if len(spread.x) == 1 else None
-                axes.plot(spread.x, np.where(np.isfinite(spread.median), spread.median, np.nan), marker=point, **shown)
-                if panels.lines <= MOST_BANDS:
-                    axes.fill_between(spread.x, spread.low, spread.high, color=shown["color"], alpha=0.15, linewidth=0)
+                if (spread := self.spread(panel, line.group)) is not None:
+                    point = "." if len(spread.x) == 1 else None
+                    draw_median(axes, panels, line, spread.x, (spread.median, spread.low, spread.high), point)
         for chart in self.charts:
             of = [(panel, axes) for panel, axes in drawn if self.shown[panel.row, panel.column][0] == chart]
             self._scale(chart, of)
@@ -88,10 +85,7 @@ class ProbeFigure:
                 layer = "" if place.layer < 0 else place.layer
                 fixed = {**line.group.values, "quantity": chart.quantity, "layer": layer, "part": place.part}
                 columns = {x: spread.x, "median": spread.median, "low": spread.low, "high": spread.high}
-                frame = pd.DataFrame({**columns, "runs": spread.runs})
-                for position, (key, value) in enumerate(fixed.items()):
-                    frame.insert(position, key, [value] * len(frame))
-                frames.append(frame)
+                frames.append(labelled(pd.DataFrame({**columns, "runs": spread.runs}), fixed))
         return pd.concat(frames, ignore_index=True)
 
 

@@ -26,7 +26,7 @@ def measured_html(measured: MeasuredGroups) -> str:
 
 def _html(groups: Groups, at: int | None, success: str | None) -> str:
     shown = dataclasses.replace(groups, groups=groups.groups[:MOST_ROWS])
-    measured = shown.measure(at, success)
+    measured, noted = _measured(shown, at, success)
     axes = (*groups.also_axes, *groups.axes)
     names = short_names([axis.key for axis in axes])
     titles = [*(names[axis.key] for axis in axes), "log10 |dL/dh_t| by lag", *(heading.name for heading in HEADINGS)]
@@ -38,19 +38,17 @@ def _html(groups: Groups, at: int | None, success: str | None) -> str:
     cut = more(len(groups) - len(shown), "group", "`.where(...)` on the runs chooses")
     by = f" by {', '.join(groups.by)}" if groups.by else ""
     heads = [headline(format_count(len(groups), "group"), f" of {format_count(len(groups.runs), 'run')}{by}")]
-    return block(*heads, table(titles, rows, left=len(axes) + 1), cut, *_notes(shown, at, success))
+    return block(*heads, table(titles, rows, left=len(axes) + 1), cut, *noted)
 
 
-def _notes(groups: Groups, at: int | None, success: str | None) -> list[str]:
-    """What a report would note, and at which update the figures were read."""
+def _measured(groups: Groups, at: int | None, success: str | None) -> tuple[MeasuredGroups, list[str]]:
+    """The groups measured; and what a report would note, with the update at which the figures were read."""
     try:
         findings = Findings(groups, at, success)
     except UsageError as error:
-        return [notes([str(error)])]
-    return [
-        line(f"read {findings.update_text()}; rates in decades per 100 timesteps", faint=True),
-        notes(findings.notes()),
-    ]
+        return groups.measure(at, success), [notes([str(error)])]
+    read = line(f"read {findings.update_text()}; rates in decades per 100 timesteps", faint=True)
+    return findings.measured, [read, notes(findings.notes())]
 
 
 def _curve(group: MeasuredGroup) -> Line | None:

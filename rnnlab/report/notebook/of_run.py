@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnnlab.errors import RnnlabError, RunFolderError, UsageError
+from rnnlab.compare.measured import verdict_at
+from rnnlab.errors import RunFolderError, UsageError
 from rnnlab.report.formatting import format_number
 from rnnlab.report.notebook.fragments import block, headline, line, table
 from rnnlab.report.notebook.of_verdict import verdict_line
@@ -40,14 +41,10 @@ def _settings(run: Run) -> Iterator[str]:
 def _scores(run: Run) -> str:
     result, chance = run.info.get("result") or {}, run.info.get("chance") or {}
     rows = [
-        [name, *(format_number(result.get(f"{before}{name}")) for before in _SCORES.values()), _of(chance, name)]
+        [name, *map(format_number, [*(result.get(f"{before}{name}") for before in _SCORES.values()), chance.get(name)])]
         for name in ("loss", "error")
     ]
     return table(["", *_SCORES, "chance"], rows) if result else ""
-
-
-def _of(values: dict[str, float], name: str) -> str:
-    return format_number(values.get(name))
 
 
 def _gradient(run: Run) -> Iterator[str]:
@@ -60,11 +57,7 @@ def _gradient(run: Run) -> Iterator[str]:
     rows = list(dict.fromkeys([0, grid.at()]))
     yield line("log10 |dL/dh_t| of the top layer against lag", faint=True)
     yield strip_svg([_line(grid, row) for row in rows], f"gradient of {run.name} against lag")
-    for update in (int(grid.updates[row]) for row in rows):
-        try:
-            yield verdict_line(run.verdict(update), f"update {update}: ")
-        except RnnlabError as error:
-            yield line(f"update {update}: {error}")
+    yield from (verdict_line(verdict_at(grid, row), f"update {grid.updates[row]}: ") for row in rows)
 
 
 def _line(grid: Grid, row: int) -> Line:

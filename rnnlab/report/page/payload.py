@@ -12,7 +12,6 @@ from rnnlab import __version__
 from rnnlab.analysis.intervals import Interval
 from rnnlab.compare.group import MeasuredGroup
 from rnnlab.compare.measured import median_curve
-from rnnlab.compare.theory_lines import theory_lines
 from rnnlab.report.channels import Asked, Channels, channels, combination, combinations, text_of
 from rnnlab.report.findings import Findings
 from rnnlab.report.formatting import format_count, format_interval, format_number, format_setting, format_signed
@@ -126,8 +125,7 @@ def _length(group: MeasuredGroup) -> float | None:
 
 def _curves(group: MeasuredGroup, readings: dict[Path, Reading], positions: Sequence[int]) -> list[dict[str, Any]]:
     """Median and band at each position of the slider, then those of each run's last finite reading."""
-    with_curves = [run for run in group.runs if readings[run.path].updates is not None]
-    members = [readings[run.path] for run in with_curves]
+    members = [reading for run in group.runs if (reading := readings[run.path]).updates is not None]
     if not members:
         return []
     curves = []
@@ -142,7 +140,7 @@ def _curves(group: MeasuredGroup, readings: dict[Path, Reading], positions: Sequ
         packed = pack_decades(values[:rows], recorded[:rows])
         theory = [
             {"name": line.name, "values": line.beside(median)[places[[0, -1]]].tolist()}
-            for line in theory_lines(with_curves, position)
+            for line in group.theory_at(position)
         ]
         lags = median.lags[places].tolist()
         curves.append({"lags": lags, "values": packed, "runs": len(members), "theory": theory})

@@ -12,6 +12,7 @@ from rich.text import Text
 from rnnlab.errors import RnnlabError
 from rnnlab.probes import PROBES, Probe, Series
 from rnnlab.report.formatting import printable
+from rnnlab.report.probe_sections import Place
 
 if TYPE_CHECKING:
     from rnnlab.runs.run import Run
@@ -86,7 +87,7 @@ def _of_parts(rows) -> Iterator[tuple[str, dict[str, Series]]]:  # type: ignore[
     layers = rows["layer"].nunique()
     in_order = rows.fillna({"part": ""}).sort_values(["layer", "at"], kind="stable")
     for (layer, part), group in in_order.groupby(["layer", "part"], sort=False):
-        label = " ".join(text for text in (f"layer {layer}" if layers > 1 else "", str(part)) if text)
+        label = Place(int(layer), str(part)).text(layers)
         values = {name: Series(each["value"].tolist()) for name, each in group.groupby("quantity", sort=False)}
         places = sorted({float(at) for at in group["at"] if not math.isnan(at)})
         yield label, {str(name): series for name, series in values.items()} | {"at": Series(places)}
